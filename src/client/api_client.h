@@ -1,0 +1,64 @@
+// The daemon's API as the client's functions. One connection per object, kept alive; one thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace gantry::client {
+
+// Where the daemon is: from --host, GANTRY_HOST, DOCKER_HOST, or the default socket.
+struct Endpoint {
+  std::string host;           // "unix:///run/gantry/gantry.sock", "tcp://host:port"
+  std::string data_root;      // for a daemon that has to be started; "" = default
+  bool explicitly_given = false;
+  static Result<Endpoint> from_environment(const std::map<std::string, std::string>& environment,
+                                           const std::string& host_flag);
+};
+
+struct Response {
+  int status = 0;
+  std::string body;
+  // 2xx and 304 → the body; else an Error with the daemon's message and the code of the status.
+  Result<std::string> ok_body() &&;
+};
+
+class ApiClient {
+ public:
+  // Starts the daemon when the endpoint is the local default and nobody listens (client/daemon_start.h, race-free).
+  static Result<std::unique_ptr<ApiClient>> connect(const Endpoint& endpoint, bool start_daemon = true);
+  virtual ~ApiClient() = default;
+
+  virtual Result<Response> request(const std::string& method, const std::string& path, const std::string& body = {},
+                                   const std::string& content_type = "application/json") = 0;
+  // Hands over each line of the answer as it comes. `on_line` returns false to hang up. A status of 400 and
+  // above is an error with the daemon's message.
+  virtual Result<> stream_lines(const std::string& method, const std::string& path, const std::string& body,
+                                const std::function<bool(std::string_view)>& on_line) = 0;
+  // As above in raw pieces.
+  virtual Result<> stream_bytes(const std::string& method, const std::string& path, const std::string& body,
+                                const std::function<bool(std::string_view)>& on_bytes) = 0;
+  // Sends a body of unknown length, asked from `next` (empty = end), lines of the answer to `on_line`.
+  virtual Result<> upload(const std::string& method, const std::string& path, const std::string& content_type,
+                          const std::function<Result<std::string>()>& next,
+                          const std::function<bool(std::string_view)>& on_line) = 0;
+  // `Connection: Upgrade`: the raw socket after 101, with what was read ahead. Uses a connection of its own.
+  struct Upgraded {
+    Fd socket;
+    std::string read_ahead;
+  };
+  virtual Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body) = 0;
+  // A second connection to the same daemon, for another thread.
+  virtual Result<std::unique_ptr<ApiClient>> another() = 0;
+};
+
+// "a b" → "a%20b": for path parts and query values.
+std::string url_encode(std::string_view text);
+
+}  // namespace gantry::client

@@ -1,0 +1,135 @@
+// Images on this machine: names, configs, blobs and unpacked layers.
+//
+// On disk under ROOT/images: blobs/sha256/HEX (manifests, configs, compressed layers, verbatim),
+// layers/CHAINID/ (an unpacked layer, ready as an overlay lower directory), images.db (names and links).
+// Everything is written under a temporary name, synced, renamed; nothing is visible before its digest matched.
+//
+// Thread-safe: builds and pulls run on threads of their own and share this one object (an internal mutex,
+// held for look-ups only, never during transfers). This is the one exception to "the loop owns all state",
+// because what it holds is content-addressed and never changes once written.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "engine/iface/engine.h"
+#include "engine/iface/specs.h"
+
+namespace gantry::engine {
+
+// The parts of an image's config that the engine acts on (OCI image-spec config.md, plus Docker's additions).
+struct ImageConfig {
+  std::vector<std::string> environment;
+  std::vector<std::string> entrypoint;
+  std::vector<std::string> command;
+  std::string user;
+  std::string working_dir;
+  std::string stop_signal;
+  std::vector<std::string> shell;
+  std::set<ExposedPort> exposed;
+  std::set<std::string> volumes;
+  Labels labels;
+  std::optional<HealthCheck> health_check;
+  std::vector<std::string> on_build;
+};
+
+struct Image {
+  ImageId id;
+  std::vector<std::string> tags;     // familiar form with tag: "hello:latest"
+  std::vector<std::string> digests;  // "name@sha256:…"
+  ImageConfig config;
+  std::string os;
+  std::string architecture;
+  std::string variant;
+  std::string author;
+  std::string comment;
+  WallTime created_at{};
+  WallTime last_tagged_at{};
+  uint64_t size = 0;                 // unpacked bytes, all layers
+  std::vector<std::string> diff_ids; // bottom first
+  std::string parent;                // image id, of local builds; may be empty
+  std::string config_json;           // verbatim
+};
+
+struct ImportOptions {
+  std::string reference;              // may be empty: untagged
+  std::string message;
+  std::vector<std::string> changes;   // Dockerfile instructions
+};
+
+struct RemovedImages {
+  std::vector<std::string> untagged;
+  std::vector<std::string> deleted;
+};
+
+struct PullOptions {
+  std::string platform;  // "" = the host's
+  std::string auth;      // X-Registry-Auth as received; may be empty
+};
+
+// Called from the working thread.
+using TransferCallback = std::function<void(const TransferProgress&)>;
+// True: stop as soon as possible with Code::cancelled. Called from the working thread.
+using CancelCheck = std::function<bool()>;
+
+class ImageStore {
+ public:
+  // Opens or creates the store; removes half-written things of an earlier life.
+  static Result<std::unique_ptr<ImageStore>> open(const std::filesystem::path& root);
+  virtual ~ImageStore() = default;
+
+  // By reference ("hello", "hello:1", "host/hello@sha256:…"), id with or without "sha256:", or unique id prefix.
+  // Code::not_found: "No such image: hello:latest".
+  virtual Result<Image> find(const std::string& reference) const = 0;
+  virtual std::vector<Image> list() const = 0;  // newest first
+
+  // Directories for overlayfs, topmost first. Never empty: an image without layers has one empty directory.
+  // Keeps them from being deleted while the returned handle lives.
+  struct Layers {
+    std::vector<std::filesystem::path> directories;
+    std::shared_ptr<void> hold;
+  };
+  virtual Result<Layers> layers(const ImageId& image) = 0;
+
+  virtual Result<> tag(const ImageId& image, const std::string& reference) = 0;
+  // `in_use` tells which containers use an image (names), for the refusals.
+  using Users = std::function<std::vector<std::string>(const ImageId&)>;
+  virtual Result<RemovedImages> remove(const std::string& reference, bool force, const Users& in_use) = 0;
+
+  // Blocking, for a thread of their own.
+  // A docker-archive or OCI layout tar, compressed or not, read from `input` as it comes. Returns what was
+  // loaded: references, or ids of untagged ones.
+  virtual Result<std::vector<std::string>> load(int input) = 0;
+  virtual Result<ImageId> import(int input, const ImportOptions& options) = 0;
+  virtual Result<ImageId> pull(const std::string& reference, const PullOptions& options,
+                               const TransferCallback& progress, const CancelCheck& cancelled) = 0;
+
+  // For the builder and commit: turns a directory in overlay upper form (char 0:0 whiteouts, trusted.overlay.opaque)
+  // into a layer on top of `parent_chain` ("" = none). The directory is taken (renamed away) when possible.
+  struct NewLayer {
+    std::string diff_id;
+    std::string chain_id;
+    uint64_t size = 0;
+  };
+  virtual Result<NewLayer> add_layer(const std::string& parent_chain, const std::filesystem::path& upper) = 0;
+  // Registers an image from a finished config document. All its layers must be here.
+  virtual Result<ImageId> add_image(const std::string& config_json, const std::string& parent) = 0;
+  // As layers(), by chain id, for half-built images. "" gives one empty directory.
+  virtual Result<Layers> layers_of_chain(const std::string& chain_id) = 0;
+
+  // Small key/value table for the builder's cache: key → value, last use kept for pruning.
+  virtual std::optional<std::string> cache_get(const std::string& key) = 0;
+  virtual Result<> cache_put(const std::string& key, const std::string& value) = 0;
+};
+
+}  // namespace gantry::engine
