@@ -1,0 +1,88 @@
+"""Start, keep and stop 1, 20 and 60 services, as multiples of the kernel's floor taken in the same run.
+
+Interleaved: every round measures the floor and Gantry at each size, so that a slow minute of the machine hits both.
+Prints medians, their spread and the ratios; writes the raw numbers as JSON. No number here is a pass or a failure.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e"))
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
+
+
+def rootfs(gantry):
+    """The same files for both: the floor's lower directory."""
+    target = gantry.root / "rootfs"
+    target.mkdir()
+    subprocess.run(["tar", "-xf", gantry.root / "busybox.tar", "-C", target], check=True)
+    return target
+
+
+def measure(gantry, floor, lower, n):
+    project = gantry.project(f"bench{n}", "services:\n" + "".join(
+        f"  s{i}: {{image: busybox:test, command: [sleep, '1000']}}\n" for i in range(n)))
+    sample = json.loads(subprocess.run([floor, lower, str(n)], capture_output=True, text=True, check=True).stdout)
+    return {
+        "n": n, "floor_up": sample["start_ms"], "floor_down": sample["stop_ms"],
+        "up": timed(lambda: gantry.compose(project, "up", "-d")),
+        "no_change": timed(lambda: gantry.compose(project, "up", "-d")),
+        "process": timed(lambda: subprocess.run(["/bin/true"], check=True)),
+        "down": timed(lambda: gantry.compose(project, "down", "-t", "0")),
+    }
+
+
+def spread(values):
+    middle = statistics.median(values)
+    return f"{middle:8.1f} ms ±{(max(values) - min(values)) / 2 / middle * 100:3.0f} %" if middle else "0"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sizes", default="1,20,60")
+    parser.add_argument("--json", default="build/bench-up.json")
+    options = parser.parse_args()
+    os.environ["GANTRY_BIN"] = options.bin
+    import harness
+
+    samples = []
+    with harness.Gantry() as gantry:
+        gantry.busybox()
+        lower = rootfs(gantry)
+        floor = pathlib.Path(options.bin) / "bench_floor"
+        sizes = [int(size) for size in options.sizes.split(",")]
+        measure(gantry, floor, lower, sizes[0])  # warm: page cache, modules, seccomp program
+        for _ in range(options.rounds):
+            for n in sizes:
+                samples.append(measure(gantry, floor, lower, n))
+        shutil.rmtree(lower)
+
+    print(f"{options.rounds} interleaved rounds, medians and half of the whole spread")
+    for n in sizes:
+        of = {key: [s[key] for s in samples if s["n"] == n] for key in samples[0]}
+        ratio = {a: statistics.median(x / y for x, y in zip(of[a], of[b]))
+                 for a, b in (("up", "floor_up"), ("down", "floor_down"))}
+        extra = statistics.median(x - y for x, y in zip(of["no_change"], of["process"]))
+        print(f"N={n}")
+        print(f"  up         {spread(of['up'])}   floor {spread(of['floor_up'])}   ratio {ratio['up']:.2f}")
+        print(f"  down       {spread(of['down'])}   floor {spread(of['floor_down'])}   ratio {ratio['down']:.2f}")
+        print(f"  no change  {spread(of['no_change'])}   {extra:.1f} ms beyond an empty process, "
+              f"{statistics.median(x / y for x, y in zip(of['no_change'], of['floor_up'])):.2f} of the floor's up")
+    pathlib.Path(options.json).write_text(json.dumps(samples, indent=1))
+
+
+if __name__ == "__main__":
+    main()
