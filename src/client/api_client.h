@@ -13,13 +13,19 @@
 
 namespace gantry::client {
 
-// Where the daemon is: from --host, GANTRY_HOST, DOCKER_HOST, or the default socket.
+// Where the daemon is: from --host, GANTRY_HOST, DOCKER_HOST, or the socket in the run root.
 struct Endpoint {
-  std::string host;           // "unix:///run/gantry/gantry.sock", "tcp://host:port"
-  std::string data_root;      // for a daemon that has to be started; "" = default
-  bool explicitly_given = false;
+  std::string host;               // "unix:///run/gantry/gantry.sock", "tcp://host:port"
+  std::string data_root;          // for a daemon that has to be started; "" = default
+  std::string run_root;           // likewise
+  bool explicitly_given = false;  // by flag or environment: the default daemon is not started in its place
+  // Flags win over GANTRY_HOST, DOCKER_HOST, GANTRY_DATA_ROOT and GANTRY_RUN_ROOT.
+  // Errors: Code::invalid for a text that is no address, Code::unsupported for ssh:// and TLS.
   static Result<Endpoint> from_environment(const std::map<std::string, std::string>& environment,
-                                           const std::string& host_flag);
+                                           const std::string& host_flag, const std::string& data_root_flag = {},
+                                           const std::string& run_root_flag = {});
+  // Whether a missing daemon may be started: a local socket which is the default one, or whose roots were given.
+  bool may_start_daemon() const;
 };
 
 struct Response {
@@ -56,6 +62,9 @@ class ApiClient {
   virtual Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body) = 0;
   // A second connection to the same daemon, for another thread.
   virtual Result<std::unique_ptr<ApiClient>> another() = 0;
+  // From any thread (not from a signal handler): the call that is under way (if any) ends with Code::cancelled, and so
+  // does every later one on this object.
+  virtual void interrupt() {}
 };
 
 // "a b" → "a%20b": for path parts and query values.

@@ -14,10 +14,11 @@
 #include "base/loop.h"
 #include "base/random.h"
 #include "base/tasks.h"
+#include "engine/build/builder.h"
 #include "engine/container/runtime.h"
+#include "engine/database.h"
 #include "engine/iface/engine.h"
 #include "engine/image/image_store.h"
-#include "engine/build/builder.h"
 #include "net/network.h"
 
 namespace gantry::engine {
@@ -120,6 +121,8 @@ struct WaitResult {
 };
 enum class WaitCondition { not_running, next_exit, removed };
 
+class Database;
+
 class LocalEngine : public Engine {
  public:
   struct Options {
@@ -149,6 +152,7 @@ class LocalEngine : public Engine {
   virtual std::vector<NetworkDetails> list_networks() const = 0;
   virtual Result<VolumeDetails> inspect_volume(const std::string& name) const = 0;
   virtual std::vector<VolumeDetails> list_volumes() const = 0;
+  virtual Database& database() = 0;  // for the controller's projects
   virtual ImageStore& images() = 0;
   virtual Builder& builder() = 0;
 

@@ -2,9 +2,12 @@
 // it at start from the store. Allocation is O(log n).
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,11 +23,15 @@ class Ipam {
     unsigned size = 16;  // prefix length of each subnet cut from it
   };
   static std::vector<Pool> default_pools();
+  // A /48 out of fd00::/8 cut into /64s, the same every time for one machine (RFC 4193 wants 40 random bits: they are
+  // taken from a hash of `host_id`). Not among the default pools, because only the caller knows the machine's id.
+  static Pool ula_pool(std::string_view host_id);
   explicit Ipam(std::vector<Pool> pools = default_pools());
 
   // The first free subnet that overlaps no network of ours and none of `in_use` (host routes).
   // Exhausted: "all predefined address pools have been fully subnetted", with what holds them.
-  Result<Subnet> choose_subnet(const std::vector<Subnet>& in_use) const;
+  // `v6`: from the IPv6 pools that were given.
+  Result<Subnet> choose_subnet(const std::vector<Subnet>& in_use, bool v6 = false) const;
 
   struct Network {
     std::string id;
@@ -47,8 +54,14 @@ class Ipam {
   struct Space {
     Network network;
     IpAddress gateway;
-    std::set<IpAddress> taken;
-    uint64_t next = 0;  // offset where the search goes on, so that addresses are not reused at once
+    std::set<IpAddress> taken;           // with the gateway and the reserved ones
+    std::set<IpAddress> permanent;       // network, broadcast, gateway, reserved: never given back
+    std::map<uint64_t, uint64_t> free;   // offsets in the range as first → last, disjoint, never touching
+    uint64_t next = 0;                   // where the search goes on, so that addresses are not reused at once
+
+    const Subnet& range() const { return network.range ? *network.range : network.subnet; }
+    void take(const IpAddress& address);
+    void give_back(const IpAddress& address);
   };
   std::vector<Pool> pools_;
   std::map<std::pair<std::string, bool>, Space> spaces_;  // (network id, is v6)

@@ -102,6 +102,9 @@ class NetworkStack {
   virtual Result<> loopback_up(const NetnsAccess& netns) = 0;
   // Removes veth and elements. An interface that has gone with its namespace is no error.
   virtual Result<> detach(const EndpointConfig& endpoint) = 0;
+  // The same for a container that has ended, without waiting for the interface (some 20 ms): the kernel removes it with
+  // its namespace, else it is removed shortly after, at the latest by remove_bridge. Its ports are free on return.
+  virtual Result<> detach_ended(const EndpointConfig& endpoint) { return detach(endpoint); }
   // Interfaces of the host and on-link routes: what new subnets must not overlap.
   virtual Result<std::vector<Subnet>> routes_in_use() = 0;
   // Interfaces with our alias that are in neither list: left by a crash. Removes them and stale elements.

@@ -1,1 +1,43 @@
-int main() { return 0; }
+// gantry-shim: one process a container, which is its parent, holds its streams and outlives the daemon. Started by
+// the daemon with one end of a socket pair as descriptor 3; takes no arguments.
+#include <csignal>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shim/supervisor.h"
+
+namespace {
+
+// Nothing of the daemon's may stay with us, nor anything of its terminal or group reach us.
+void leave_the_daemon() {
+  ::close_range(gantry::shim::kChannelFd + 1, ~0U, 0);
+  int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; null >= 0 && fd < 3; ++fd) ::dup2(null, fd);
+  if (null > 2) ::close(null);
+  ::fcntl(gantry::shim::kChannelFd, F_SETFD, FD_CLOEXEC);
+  ::setsid();
+  for (int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
+  ::umask(022);
+  (void)!::chdir("/");
+}
+
+}  // namespace
+
+int main() {
+  struct stat status {};
+  if (::fstat(gantry::shim::kChannelFd, &status) != 0 || !S_ISSOCK(status.st_mode)) {
+    constexpr char text[] = "gantry-shim is started by the gantry daemon, not by hand.\n";
+    (void)!::write(2, text, sizeof text - 1);
+    return 2;
+  }
+  // The daemon waits for this process only, so that its child is nobody's but init's.
+  pid_t child = ::fork();
+  if (child != 0) _exit(child < 0 ? 1 : 0);
+  leave_the_daemon();
+  ::prctl(PR_SET_NAME, "gantry-shim", 0, 0, 0);
+  // Its memory and descriptors are not for a container that shares our pid namespace.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  return gantry::shim::Supervisor(gantry::shim::Fd(gantry::shim::kChannelFd)).run();
+}

@@ -21,7 +21,7 @@ ALLOWED = {
 }
 # Libraries with heavy or far-reaching headers, and the only folders or files that may see them.
 LIBRARIES = {
-    "yaml-cpp/": ["compose/yaml_tree.cc"],
+    "yaml-cpp/": ["compose/yaml_reader.cc"],
     "uv.h": ["base/loop.cc"],
     "spdlog/": ["base/log.cc"],
     "sqlite3.h": ["engine/"],
@@ -30,6 +30,8 @@ LIBRARIES = {
     "archive.h": ["engine/"],
     "CLI/": ["cli/", "daemon/"],
 }
+# Private headers of a few *_json.cc files.
+JSON_HEADERS = {"engine/iface/json_fields.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 
 
@@ -60,7 +62,7 @@ def problems():
             for library, homes in LIBRARIES.items():
                 if target.startswith(library) and not any(name.startswith(h) for h in homes):
                     yield f"src/{name}: <{target}> belongs in {', '.join(homes)} only"
-            if file.suffix == ".h" and target in ("nlohmann/json.hpp", "httplib.h"):
+            if file.suffix == ".h" and target in ("nlohmann/json.hpp", "httplib.h") and name not in JSON_HEADERS:
                 yield f"src/{name}: <{target}> is slow to compile: keep it out of headers"
 
 

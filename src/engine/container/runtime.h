@@ -161,8 +161,11 @@ class PreparedSandbox {
   virtual int pid() const = 0;
   // Empty descriptors unless SandboxSpec::network is `own`.
   virtual NetnsSockets& sockets() = 0;
-  // Things that the machine could not do and nobody asked for explicitly.
+  // What the machine could not do although it was asked for. Complete after run().
   virtual const std::vector<std::string>& warnings() const = 0;
+  // As ShimLink::attach, before run(), for a client that must not miss the first byte. `stream` is our end of a
+  // unix stream socket pair whose other end the client has; what it wrote already is kept as input.
+  virtual Result<> attach(Fd stream, bool close_stdin_at_end) = 0;
   // Runs the program. After success the shim may be linked; after failure everything is undone.
   virtual std::optional<StartFailure> run() = 0;
 };

@@ -55,16 +55,16 @@ struct Image {
   std::string comment;
   WallTime created_at{};
   WallTime last_tagged_at{};
-  uint64_t size = 0;                 // unpacked bytes, all layers
-  std::vector<std::string> diff_ids; // bottom first
-  std::string parent;                // image id, of local builds; may be empty
-  std::string config_json;           // verbatim
+  uint64_t size = 0;                  // unpacked bytes, all layers
+  std::vector<std::string> diff_ids;  // bottom first
+  std::string parent;                 // image id, of local builds; may be empty
+  std::string config_json;            // verbatim
 };
 
 struct ImportOptions {
-  std::string reference;              // may be empty: untagged
+  std::string reference;  // may be empty: untagged
   std::string message;
-  std::vector<std::string> changes;   // Dockerfile instructions
+  std::vector<std::string> changes;  // Dockerfile instructions
 };
 
 struct RemovedImages {
@@ -120,6 +120,7 @@ class ImageStore {
     std::string diff_id;
     std::string chain_id;
     uint64_t size = 0;
+    std::shared_ptr<void> hold;  // keeps the layer from being deleted until an image or the cache refers to it
   };
   virtual Result<NewLayer> add_layer(const std::string& parent_chain, const std::filesystem::path& upper) = 0;
   // Registers an image from a finished config document. All its layers must be here.
@@ -127,9 +128,12 @@ class ImageStore {
   // As layers(), by chain id, for half-built images. "" gives one empty directory.
   virtual Result<Layers> layers_of_chain(const std::string& chain_id) = 0;
 
-  // Small key/value table for the builder's cache: key → value, last use kept for pruning.
+  // Small key/value table for the builder's cache: key → value, last use kept for pruning. The layers of a value that
+  // is a chain id are kept while the entry lives, whether an image has them or not.
   virtual std::optional<std::string> cache_get(const std::string& key) = 0;
   virtual Result<> cache_put(const std::string& key, const std::string& value) = 0;
+  // Forgets all cache entries and deletes the layers that only they needed. Returns the bytes that became free.
+  virtual Result<uint64_t> prune_cache() { return uint64_t{0}; }
 };
 
 }  // namespace gantry::engine

@@ -1,0 +1,164 @@
+#include <nlohmann/json.hpp>
+
+#include "base/strings.h"
+#include "cli/api_types.h"
+#include "client/api_client.h"
+
+namespace gantry::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string dumped(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+// "on-failure:3" → {"Name":"on-failure","MaximumRetryCount":3}
+Result<Json> restart_policy(const std::string& text) {
+  const size_t colon = text.find(':');
+  Json policy = {{"Name", text.substr(0, colon)}};
+  if (colon == std::string::npos) return policy;
+  const auto count = parse_unsigned(std::string_view(text).substr(colon + 1));
+  if (!count) return invalid("invalid restart policy " + gantry::quoted(text) + ": the retry count must be a number");
+  policy["MaximumRetryCount"] = *count;
+  return policy;
+}
+
+Result<Json> host_config(const RunRequest& request) {
+  Json host = Json::object();
+  if (!request.binds.empty()) host["Binds"] = request.binds;
+  for (const PortBinding& port : request.ports) {
+    const std::string published = port.published == 0 ? "" : std::to_string(port.published);
+    host["PortBindings"][std::to_string(port.target) + "/" + port.protocol].push_back(
+        {{"HostIp", port.ip}, {"HostPort", published}});
+  }
+  if (!request.network.empty()) host["NetworkMode"] = request.network;
+  if (!request.restart.empty()) host["RestartPolicy"] = TRY(restart_policy(request.restart));
+  if (request.auto_remove) host["AutoRemove"] = true;
+  return host;
+}
+
+std::string comma_list(const StringMap& values) {
+  std::vector<std::string> pieces;
+  for (const auto& [key, value] : values) pieces.push_back(key + "=" + value);
+  return join(pieces, ",");
+}
+
+Json publishers(const ContainerRow& row) {
+  Json list = Json::array();
+  for (const PortBinding& port : row.ports) {
+    list.push_back({{"URL", port.ip},
+                    {"TargetPort", port.target},
+                    {"PublishedPort", port.published},
+                    {"Protocol", port.protocol}});
+  }
+  return list;
+}
+
+}  // namespace
+
+std::string exec_body(const ExecRequest& request) {
+  Json body = {{"AttachStdin", request.attach_stdin},
+               {"AttachStdout", request.attach_output},
+               {"AttachStderr", request.attach_output},
+               {"Tty", request.tty},
+               {"Cmd", request.command}};
+  if (!request.environment.empty()) body["Env"] = request.environment;
+  if (!request.user.empty()) body["User"] = request.user;
+  if (!request.working_dir.empty()) body["WorkingDir"] = request.working_dir;
+  if (request.privileged) body["Privileged"] = true;
+  return dumped(body);
+}
+
+std::string exec_start_body(bool detach, bool tty) { return dumped({{"Detach", detach}, {"Tty", tty}}); }
+
+Result<std::string> create_body(const RunRequest& request) {
+  Json body = {{"Image", request.image},
+               {"Tty", request.tty},
+               {"OpenStdin", request.interactive},
+               {"StdinOnce", request.interactive},
+               {"AttachStdin", request.interactive},
+               {"AttachStdout", request.attach_output},
+               {"AttachStderr", request.attach_output}};
+  if (!request.command.empty()) body["Cmd"] = request.command;
+  if (request.entrypoint) body["Entrypoint"] = *request.entrypoint;
+  if (!request.environment.empty()) body["Env"] = request.environment;
+  if (!request.labels.empty()) body["Labels"] = request.labels;
+  if (!request.user.empty()) body["User"] = request.user;
+  if (!request.working_dir.empty()) body["WorkingDir"] = request.working_dir;
+  if (!request.hostname.empty()) body["Hostname"] = request.hostname;
+  for (const std::string& target : request.volumes) body["Volumes"][target] = Json::object();
+  for (const PortBinding& port : request.ports) {
+    body["ExposedPorts"][std::to_string(port.target) + "/" + port.protocol] = Json::object();
+  }
+  body["HostConfig"] = TRY(host_config(request));
+  return dumped(body);
+}
+
+std::string operation_body(std::string_view project, std::string_view options) {
+  std::string body = "{";
+  if (!project.empty()) body += "\"project\":" + std::string(project) + ",";
+  return body + "\"options\":" + std::string(options) + "}";
+}
+
+std::string filters_query(const std::map<std::string, std::vector<std::string>>& filters) {
+  return client::url_encode(dumped(Json(filters)));
+}
+
+std::string json_list(const std::vector<std::string>& values) { return dumped(Json(values)); }
+std::string json_map(const StringMap& values) { return dumped(values.empty() ? Json::object() : Json(values)); }
+std::string json_string(std::string_view text) { return dumped(Json(text)); }
+
+std::string ps_json(const ContainerRow& row, bool whole_id, int64_t now) {
+  const std::string ago = human_duration(std::chrono::seconds(std::max<int64_t>(now - row.created, 0))) + " ago";
+  const WallTime created{std::chrono::seconds(row.created)};
+  const Json line = {{"Command", gantry::quoted(row.command)},
+                     {"CreatedAt", format_rfc3339(created)},
+                     {"ExitCode", row.exit_code()},
+                     {"Health", row.health()},
+                     {"ID", whole_id ? row.id : row.id.substr(0, 12)},
+                     {"Image", row.image},
+                     {"Labels", comma_list(row.labels)},
+                     {"LocalVolumes", std::to_string(row.local_volumes)},
+                     {"Mounts", join(row.mounts, ",")},
+                     {"Name", row.name},
+                     {"Names", row.name},
+                     {"Networks", join(row.networks, ",")},
+                     {"Ports", ports_text(row.ports)},
+                     {"Project", row.project()},
+                     {"Publishers", publishers(row)},
+                     {"RunningFor", ago},
+                     {"Service", row.service()},
+                     {"Size", "0B"},
+                     {"State", row.state},
+                     {"Status", row.status}};
+  return dumped(line) + "\n";
+}
+
+std::string projects_json(const std::vector<ProjectListRow>& rows) {
+  Json list = Json::array();
+  for (const ProjectListRow& row : rows) {
+    list.push_back({{"Name", row.name}, {"Status", row.status}, {"ConfigFiles", row.config_files}});
+  }
+  return dumped(list) + "\n";
+}
+
+std::string images_json(const std::vector<ImageListRow>& rows) {
+  if (rows.empty()) return "null\n";  // as Compose prints an empty list
+  Json list = Json::array();
+  for (const ImageListRow& row : rows) {
+    list.push_back({{"ID", row.id},
+                    {"ContainerName", row.container},
+                    {"Repository", row.repository},
+                    {"Tag", row.tag},
+                    {"Platform", row.platform},
+                    {"Size", row.size},
+                    {"Created", row.created}});
+  }
+  return dumped(list) + "\n";
+}
+
+std::string version_json(std::string_view version) { return dumped({{"version", version}}) + "\n"; }
+
+}  // namespace gantry::cli

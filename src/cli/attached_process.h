@@ -1,0 +1,30 @@
+// Ties the user's terminal to a process in a container: the program of a container that is about to start, or an exec.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "cli/api_types.h"
+#include "cli/session.h"
+
+namespace gantry::cli {
+
+struct TerminalWish {
+  std::optional<bool> tty;  // nothing: a terminal if standard output is one (and input, if it is sent)
+  bool interactive = true;  // standard input is sent
+};
+struct TerminalChoice {
+  bool tty = false;
+  bool interactive = false;
+};
+// Errors: a terminal is demanded, but standard input is none.
+Result<TerminalChoice> choose_terminal(const Session& session, const TerminalWish& wish);
+
+// Runs a command in a running container. → its exit code; 0 at once when `detach`.
+Result<int> run_exec(Session& session, const std::string& container, ExecRequest request, bool detach);
+
+// Starts a created container with the terminal attached to it, signals forwarded. → its exit code.
+Result<int> start_attached(Session& session, const std::string& container, const TerminalChoice& terminal);
+
+}  // namespace gantry::cli

@@ -1,0 +1,180 @@
+#include "cli/build_context.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/ignore_patterns.h"
+#include "base/scope_exit.h"
+
+namespace gantry::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kPiece = size_t{256} << 10;
+
+Result<std::vector<std::string>> names_in(const fs::path& directory) {
+  DIR* stream = ::opendir(directory.c_str());
+  if (stream == nullptr) return Error::from_errno(errno, "reading the build context", directory.string());
+  ScopeExit close([stream] { ::closedir(stream); });
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());  // the same directory gives the same archive
+  return names;
+}
+
+Result<std::string> link_target(const fs::path& path) {
+  std::string target(4096, '\0');
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  if (length < 0) return Error::from_errno(errno, "readlink", path.string());
+  target.resize(static_cast<size_t>(length));
+  return target;
+}
+
+// Docker looks for "<Dockerfile>.dockerignore" beside the Dockerfile first.
+Result<IgnorePatterns> read_ignore_file(const ContextOptions& options) {
+  std::vector<fs::path> candidates;
+  if (!options.dockerfile.empty()) candidates.push_back(options.dockerfile.string() + ".dockerignore");
+  candidates.push_back(options.directory / ".dockerignore");
+  for (const fs::path& candidate : candidates) {
+    if (::access(candidate.c_str(), F_OK) != 0) continue;
+    return IgnorePatterns::parse(TRY(read_file(candidate))).within(candidate.string());
+  }
+  return IgnorePatterns();
+}
+
+class Walker {
+ public:
+  Walker(const ContextOptions& options, IgnorePatterns ignored)
+      : options_(options), ignored_(std::move(ignored)), dockerfile_(options.dockerfile.lexically_normal()) {}
+
+  struct Found {
+    TarEntry header;
+    fs::path source;
+  };
+  std::vector<Found> found;
+
+  Result<> enter(const std::string& relative) {
+    for (const std::string& name :
+         TRY(names_in(relative.empty() ? options_.directory : options_.directory / relative))) {
+      TRY(visit(relative.empty() ? name : relative + "/" + name));
+    }
+    return {};
+  }
+
+ private:
+  Result<> visit(const std::string& path) {
+    const fs::path source = options_.directory / path;
+    struct stat status {};
+    if (::lstat(source.c_str(), &status) != 0) return Error::from_errno(errno, "lstat", source.string());
+    const bool is_directory = S_ISDIR(status.st_mode);
+    const bool needed_by_builder = source.lexically_normal() == dockerfile_ || path == ".dockerignore";
+    const bool left_out = !needed_by_builder && ignored_.matches(path);
+    if (is_directory) {
+      if (left_out && ignored_.can_skip(path) && !holds_dockerfile(source)) return {};
+      if (!left_out) add(path, source, status, TarEntry::Kind::directory);
+      return enter(path);
+    }
+    if (left_out || S_ISSOCK(status.st_mode)) return {};  // sockets cannot be archived, and nobody expects them
+    if (S_ISREG(status.st_mode)) {
+      add(path, source, status, TarEntry::Kind::file);
+      return {};
+    }
+    if (!S_ISLNK(status.st_mode)) {
+      return invalid("build context: " + source.string() +
+                     " is a device or a pipe, which cannot be copied; list it in .dockerignore");
+    }
+    add(path, source, status, TarEntry::Kind::symlink);
+    found.back().header.target = TRY(link_target(source));
+    return {};
+  }
+
+  bool holds_dockerfile(const fs::path& directory) const {
+    return !dockerfile_.empty() && dockerfile_.string().starts_with(directory.lexically_normal().string() + "/");
+  }
+
+  void add(const std::string& path, const fs::path& source, const struct stat& status, TarEntry::Kind kind) {
+    found.push_back({.header = {.path = path,
+                                .kind = kind,
+                                .mode = static_cast<uint32_t>(status.st_mode & 07777),
+                                .size = kind == TarEntry::Kind::file ? static_cast<uint64_t>(status.st_size) : 0,
+                                .modified = status.st_mtime,
+                                .target = {}},
+                     .source = source});
+  }
+
+  const ContextOptions& options_;
+  IgnorePatterns ignored_;
+  fs::path dockerfile_;
+};
+
+}  // namespace
+
+Result<BuildContext> BuildContext::open(const ContextOptions& options) {
+  BuildContext context;
+  TRY(context.walk(options));
+  for (const auto& [path, content] : options.extra) {
+    context.entries_.push_back(
+        {.header = {.path = path, .size = content.size(), .target = {}}, .source = {}, .content = content});
+  }
+  return context;
+}
+
+Result<> BuildContext::walk(const ContextOptions& options) {
+  Walker walker(options, TRY(read_ignore_file(options)));
+  TRY(walker.enter(""));
+  for (Walker::Found& found : walker.found) {
+    entries_.push_back({.header = std::move(found.header), .source = std::move(found.source), .content = {}});
+  }
+  return {};
+}
+
+Result<std::string> BuildContext::next() {
+  if (content_left_ > 0) return next_content();
+  if (ended_) return std::string();
+  // Small entries share a piece.
+  std::string piece;
+  while (piece.size() < kPiece) {
+    if (next_entry_ == entries_.size()) {
+      ended_ = true;
+      return piece + tar_end();
+    }
+    const Entry& entry = entries_[next_entry_++];
+    piece += tar_header(entry.header);
+    if (entry.source.empty()) {
+      piece += entry.content + tar_padding(entry.content.size());
+    } else if (entry.header.size > 0) {
+      open_file_ = TRY(gantry::open_file(entry.source, O_RDONLY | O_NOFOLLOW).within("build context"));
+      content_left_ = entry.header.size;
+      if (content_left_ > kPiece) break;
+      piece += TRY(next_content());
+    }
+  }
+  return piece;
+}
+
+Result<std::string> BuildContext::next_content() {
+  const Entry& entry = entries_[next_entry_ - 1];
+  std::string piece(static_cast<size_t>(std::min<uint64_t>(content_left_, kPiece)), '\0');
+  size_t got = 0;
+  while (got < piece.size()) {
+    const ssize_t count = ::read(open_file_.get(), piece.data() + got, piece.size() - got);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Error::from_errno(errno, "reading the build context", entry.source.string());
+    if (count == 0) return conflict("build context: " + entry.source.string() + " became shorter while it was read");
+    got += static_cast<size_t>(count);
+  }
+  content_left_ -= piece.size();
+  if (content_left_ == 0) piece += tar_padding(entry.header.size);
+  return piece;
+}
+
+}  // namespace gantry::cli

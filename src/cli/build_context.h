@@ -1,0 +1,50 @@
+// The files that a build may use, as one tar stream: a directory without what its .dockerignore leaves out.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "cli/tar_writer.h"
+
+namespace gantry::cli {
+
+struct ContextOptions {
+  std::filesystem::path directory;
+  // The Dockerfile and the ignore file are sent whatever the ignore file says: the builder reads them.
+  std::filesystem::path dockerfile;  // as found on disk; empty: given in `extra`
+  // Files that are not in the directory: path in the archive → content.
+  std::map<std::string, std::string> extra;
+};
+
+// Gives the archive piece by piece. Blocking; one thread.
+class BuildContext {
+ public:
+  // Walks the directory. Errors: it cannot be read, the ignore file is wrong, a file is neither a regular one nor a
+  // directory nor a symbolic link.
+  static Result<BuildContext> open(const ContextOptions& options);
+
+  // The next piece; "" at the end. Errors: a file cannot be read, or shrank since the walk.
+  Result<std::string> next();
+  size_t files() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    TarEntry header;
+    std::filesystem::path source;
+    std::string content;  // of extra files, which have no source
+  };
+  Result<std::string> next_content();
+  Result<> walk(const ContextOptions& options);
+
+  std::vector<Entry> entries_;
+  size_t next_entry_ = 0;
+  Fd open_file_;
+  uint64_t content_left_ = 0;
+  bool ended_ = false;
+};
+
+}  // namespace gantry::cli

@@ -1,0 +1,260 @@
+#include "cli/command_line.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/strings.h"
+#include "base/version.h"
+#include "cli/commands/commands.h"
+#include "cli/exit.h"
+
+namespace gantry::cli {
+
+namespace {
+
+constexpr Flag kConnectionFlags[] = {
+    {.name = "host",
+     .letter = 'H',
+     .kind = FlagKind::text,
+     .value_name = "ADDRESS",
+     .help = "Daemon to talk to (unix://PATH, tcp://HOST:PORT)"},
+    {.name = "data-root", .kind = FlagKind::text, .value_name = "DIR", .help = "Where the local daemon keeps its data"},
+    {.name = "run-root", .kind = FlagKind::text, .value_name = "DIR", .help = "Where the local daemon has its socket"},
+    {.name = "ansi", .kind = FlagKind::text, .value_name = "WHEN", .help = "Colours and cursor: auto, never, always"},
+    {.name = "progress", .kind = FlagKind::text, .value_name = "KIND", .help = "auto, tty, plain, json, quiet"},
+    {.name = "help", .letter = 'h', .help = "Print this help"},
+    {.name = "version", .letter = 'v', .help = "Print the version"},
+};
+
+constexpr Flag kComposeFlags[] = {
+    {.name = "file",
+     .letter = 'f',
+     .kind = FlagKind::list,
+     .value_name = "FILE",
+     .help = "Compose file; - is standard input"},
+    {.name = "project-name", .letter = 'p', .kind = FlagKind::text, .value_name = "NAME", .help = "Project name"},
+    {.name = "project-directory",
+     .kind = FlagKind::text,
+     .value_name = "DIR",
+     .help = "Directory that relative paths begin at (that of the first file)"},
+    {.name = "workdir", .kind = FlagKind::text, .help = "", .hidden = true},
+    {.name = "env-file", .kind = FlagKind::list, .value_name = "FILE", .help = "Environment file instead of .env"},
+    {.name = "profile", .kind = FlagKind::list, .value_name = "NAME", .help = "Profile to enable; * for all"},
+    {.name = "parallel",
+     .kind = FlagKind::number,
+     .value_name = "N",
+     .help = "Most pulls and builds at once; -1: no limit"},
+    {.name = "all-resources", .help = "Keep networks and volumes that no service uses"},
+    {.name = "dry-run", .help = "Print what would be done, and do nothing"},
+    {.name = "compatibility", .help = "", .refused = "names with underscores are not built"},
+    {.name = "verbose", .help = "", .refused = "look into the daemon's log"},
+};
+
+constexpr Flag kHelpFlag[] = {{.name = "help", .letter = 'h', .help = "Print this help"}};
+constexpr Flag kComposeCommandFlags[] = {
+    {.name = "help", .letter = 'h', .help = "Print this help"},
+    {.name = "dry-run", .help = "Print what would be done, and do nothing"},
+};
+
+const std::array kComposeCommands = {&kBuild, &kConfig, &kCreate, &kDown,    &kExec, &kImages, &kKill,    &kLogs,
+                                     &kList,  &kPause,  &kPlan,   &kPort,    &kPs,   &kPull,   &kRestart, &kRemove,
+                                     &kRun,   &kStart,  &kStop,   &kUnpause, &kUp,   &kVersion};
+
+const std::array kEngineCommands = {&kEngineDaemon, &kEngineBuild,       &kEngineExec,   &kEngineImages,
+                                    &kEngineImport, &kEngineInspect,     &kEngineKill,   &kEngineLoad,
+                                    &kEngineLogs,   &kEngineNetworks,    &kEnginePs,     &kEnginePull,
+                                    &kEngineRemove, &kEngineRemoveImage, &kEngineRun,    &kEngineStart,
+                                    &kEngineStop,   &kEngineVersion,     &kEngineVolumes};
+
+// Commands of Docker Compose that are known, but not built.
+constexpr std::array<std::string_view, 18> kMissingCommands = {
+    "alpha",   "attach", "bridge", "commit", "convert", "cp",      "events", "export", "generate",
+    "publish", "push",   "scale",  "stats",  "top",     "volumes", "viz",    "wait",   "watch"};
+
+std::vector<Flag> joined(std::span<const Flag> a, std::span<const Flag> b) {
+  std::vector<Flag> flags(a.begin(), a.end());
+  flags.insert(flags.end(), b.begin(), b.end());
+  return flags;
+}
+
+std::string value_or(const Environment& environment, const std::string& name, const std::string& fallback) {
+  const auto found = environment.find(name);
+  return found != environment.end() && !found->second.empty() ? found->second : fallback;
+}
+
+Result<int> parallel_limit(const Arguments& given, const Environment& environment) {
+  if (const auto number = given.number("parallel")) return static_cast<int>(*number);
+  const std::string text = value_or(environment, "COMPOSE_PARALLEL_LIMIT", "-1");
+  if (text == "-1") return -1;
+  const auto number = parse_unsigned(text);
+  if (!number) return invalid("COMPOSE_PARALLEL_LIMIT must be an integer (found: " + gantry::quoted(text) + ")");
+  return static_cast<int>(*number);
+}
+
+// One family of commands: what it is called, takes in front of the command, and knows.
+class Family {
+ public:
+  Family(Invocation& invocation, std::string program, std::vector<Flag> flags, std::span<const Flag> command_flags,
+         std::span<const Command* const> commands)
+      : it_(invocation),
+        program_(std::move(program)),
+        flags_(std::move(flags)),
+        command_flags_(command_flags),
+        commands_(commands) {}
+
+  Result<int> run(std::span<const std::string> words, std::string_view summary) {
+    std::vector<std::string> rest;
+    const Arguments given = TRY(parse_leading(flags_, words, rest));
+    if (given.on("version")) rest = {"version"};
+    if (given.on("help") || rest.empty() || rest[0] == "help") return help(rest, summary);
+    const Command* command = find(rest[0]);
+    if (command == nullptr) return unknown(rest[0]);
+    return run_command(*command, given, std::span(rest).subspan(1));
+  }
+
+ private:
+  Result<int> run_command(const Command& command, const Arguments& given, std::span<const std::string> words) {
+    const Arguments arguments = TRY(parse(command.syntax, command_flags_, words));
+    if (arguments.on("help")) {
+      it_.out.write(help_page(program_, command.syntax, command_flags_));
+      return kExitOk;
+    }
+    Globals globals = TRY(read_globals(given, it_.environment));
+    globals.dry_run = globals.dry_run || arguments.on("dry-run");
+    const bool can_plan = &command == &kUp || &command == &kCreate;
+    if (globals.dry_run && !can_plan) {
+      return unsupported("--dry-run is not supported by " + std::string(command.syntax.name) +
+                         ", only by up and create");
+    }
+    Session session(std::move(globals), it_.environment, std::move(it_.api));
+    session.in = it_.in;
+    session.out = it_.out;
+    session.err = it_.err;
+    session.program = program_;
+    auto status = command.run(session, arguments);
+    if (status.ok()) return status;
+    session.fail(status.error().message());
+    return status.error().code() == Code::cancelled ? kExitInterrupted : kExitError;
+  }
+
+  Result<int> help(const std::vector<std::string>& rest, std::string_view summary) {
+    const std::string name = rest.empty() ? "" : rest[0] == "help" && rest.size() > 1 ? rest[1] : rest[0];
+    if (const Command* command = find(name)) {
+      it_.out.write(help_page(program_, command->syntax, command_flags_));
+      return kExitOk;
+    }
+    it_.out.write("Usage:  " + program_ + " [OPTIONS] COMMAND\n\n" + std::string(summary) + "\n\nOptions:\n" +
+                  options_help(flags_) + "\nCommands:\n" + command_list() + "\nRun '" + program_ +
+                  " COMMAND --help' for more information on a command.\n");
+    return kExitOk;
+  }
+
+  std::string command_list() const {
+    std::map<std::string, std::string> lines;
+    for (const Command* command : commands_) {
+      lines[std::string(command->syntax.name)] = std::string(command->syntax.summary);
+    }
+    if (program_ == "gantry") {
+      lines["compose"] = "Work with the project of a compose file";
+    }
+    std::string text;
+    for (const auto& [name, line] : lines) text += "  " + name + std::string(12 - name.size(), ' ') + line + "\n";
+    return text;
+  }
+
+  const Command* find(std::string_view name) const {
+    for (const Command* command : commands_) {
+      if (command->syntax.name == name) return command;
+    }
+    return nullptr;
+  }
+
+  Error unknown(const std::string& name) const {
+    const bool compose = program_ != "gantry";
+    if (compose && std::find(kMissingCommands.begin(), kMissingCommands.end(), name) != kMissingCommands.end()) {
+      return unsupported(program_ + " " + name + " is not built yet");
+    }
+    std::vector<std::string> known;
+    for (const Command* command : commands_) known.push_back(std::string(command->syntax.name));
+    return invalid("unknown command: " + gantry::quoted(program_ + " " + name) + suggestion(name, known) + "\nRun '" +
+                   program_ + " --help' for the list of commands");
+  }
+
+  Invocation& it_;
+  std::string program_;
+  std::vector<Flag> flags_;
+  std::span<const Flag> command_flags_;
+  std::span<const Command* const> commands_;
+};
+
+Result<int> run_compose(Invocation& invocation, std::string program, std::span<const std::string> words) {
+  // What docker asks an executable in its plug-in directory.
+  if (!words.empty() && words[0] == "docker-cli-plugin-metadata") {
+    invocation.out.write(R"({"SchemaVersion":"0.1.0","Vendor":"Gantry","Version":"v)" + std::string(gantry::kVersion) +
+                         R"(","ShortDescription":"Gantry Compose"})" + "\n");
+    return kExitOk;
+  }
+  Family family(invocation, std::move(program), joined(kComposeFlags, kConnectionFlags), kComposeCommandFlags,
+                kComposeCommands);
+  return family.run(words, "Define and run multi-container applications");
+}
+
+Result<int> run_gantry(Invocation& invocation) {
+  const std::vector<Flag> flags(std::begin(kConnectionFlags), std::end(kConnectionFlags));
+  // `gantry [connection options] compose …`: the options belong to both.
+  const std::vector<std::string>& words = invocation.words;
+  const auto compose = std::find(words.begin(), words.end(), "compose");
+  std::vector<std::string> rest;
+  if (compose != words.end() && parse_leading(flags, words, rest).ok() && !rest.empty() && rest[0] == "compose") {
+    std::vector<std::string> all(words.begin(), words.end() - static_cast<ptrdiff_t>(rest.size()));
+    all.insert(all.end(), rest.begin() + 1, rest.end());
+    return run_compose(invocation, "gantry compose", all);
+  }
+  Family family(invocation, "gantry", flags, kHelpFlag, kEngineCommands);
+  return family.run(words, "Containers, and applications made of them");
+}
+
+}  // namespace
+
+Result<Globals> read_globals(const Arguments& given, const Environment& environment) {
+  if (given.given("workdir") && given.given("project-directory")) {
+    return invalid("cannot specify both --workdir and --project-directory: they mean the same");
+  }
+  Globals globals{.files = given.list("file"),
+                  .project_name = given.text("project-name"),
+                  .project_directory = given.text("project-directory", given.text("workdir")),
+                  .env_files = given.list("env-file"),
+                  .profiles = given.list("profile"),
+                  .all_resources = given.on("all-resources"),
+                  .ansi = given.text("ansi", value_or(environment, "COMPOSE_ANSI", "auto")),
+                  .progress = given.text("progress", value_or(environment, "COMPOSE_PROGRESS", "auto")),
+                  .parallel = TRY(parallel_limit(given, environment)),
+                  .dry_run = given.on("dry-run"),
+                  .host = given.text("host"),
+                  .data_root = given.text("data-root"),
+                  .run_root = given.text("run-root")};
+  if (globals.ansi != "auto" && globals.ansi != "never" && globals.ansi != "always") {
+    return invalid("unsupported --ansi value " + gantry::quoted(globals.ansi) + ": give auto, never or always");
+  }
+  return globals;
+}
+
+int run_command_line(Invocation invocation) {
+  const size_t slash = invocation.program.rfind('/');
+  const std::string name = slash == std::string::npos ? invocation.program : invocation.program.substr(slash + 1);
+  Result<int> status = kExitError;
+  if (name == "compose") {
+    status = run_compose(invocation, "compose", invocation.words);
+  } else if (name == "docker-compose") {
+    std::span<const std::string> words = invocation.words;
+    const bool as_plugin = !words.empty() && words[0] == "compose";  // docker puts its own name for it first
+    status = run_compose(invocation, as_plugin ? "docker compose" : name, as_plugin ? words.subspan(1) : words);
+  } else {
+    status = run_gantry(invocation);
+  }
+  if (status.ok()) return *status;
+  invocation.err.write(status.error().message() + "\n");
+  return kExitError;
+}
+
+}  // namespace gantry::cli

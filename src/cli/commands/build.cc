@@ -1,0 +1,161 @@
+// build and pull: the images of the project's services.
+#include <algorithm>
+
+#include "base/strings.h"
+#include "cli/commands/commands.h"
+#include "cli/image_build.h"
+#include "cli/image_pull.h"
+#include "cli/operation.h"
+
+namespace gantry::cli {
+
+namespace {
+
+constexpr Flag kBuildFlags[] = {
+    {.name = "build-arg", .kind = FlagKind::list, .value_name = "KEY=VALUE", .help = "Set a build argument"},
+    {.name = "no-cache", .help = "Build every step anew"},
+    {.name = "pull", .help = "Look for newer base images"},
+    {.name = "quiet", .letter = 'q', .help = "Don't show the output of builds"},
+    {.name = "with-dependencies", .help = "Build the dependencies of the named services, too"},
+    {.name = "push", .help = "", .refused = "pushing images is not built yet"},
+    {.name = "builder", .kind = FlagKind::text, .help = "", .refused = "there is one builder, the daemon's"},
+    {.name = "memory", .letter = 'm', .kind = FlagKind::text, .help = "", .refused = "the builder sets no limits"},
+    {.name = "ssh", .kind = FlagKind::text, .help = "", .refused = "the builder has no ssh agent"},
+    {.name = "print", .help = "", .refused = "there is no bake file to print"},
+    {.name = "check", .help = "", .refused = "there is no Dockerfile linter"},
+    {.name = "provenance", .kind = FlagKind::text, .help = "", .refused = "attestations are not built yet"},
+    {.name = "sbom", .kind = FlagKind::text, .help = "", .refused = "attestations are not built yet"},
+};
+
+constexpr Flag kPullFlags[] = {
+    {.name = "quiet", .letter = 'q', .help = "Don't show progress"},
+    {.name = "ignore-pull-failures", .help = "Go on with the others when one cannot be pulled"},
+    {.name = "ignore-buildable", .help = "Leave out images that can be built"},
+    {.name = "include-deps", .help = "Pull the images of dependencies, too"},
+    {.name = "policy", .kind = FlagKind::text, .value_name = "POLICY", .help = "missing or always"},
+};
+
+// "K=V"; "K" alone takes the value from the environment.
+Result<std::map<std::string, std::string>> build_arguments(const Session& session, const Arguments& arguments) {
+  std::map<std::string, std::string> values;
+  for (const std::string& text : arguments.list("build-arg")) {
+    const size_t equals = text.find('=');
+    if (equals == 0) return invalid("invalid --build-arg " + gantry::quoted(text) + ": give KEY=VALUE");
+    if (equals != std::string::npos) {
+      values[text.substr(0, equals)] = text.substr(equals + 1);
+    } else if (session.environment().contains(text)) {
+      values[text] = session.variable(text);
+    }
+  }
+  return values;
+}
+
+Result<int> build(Session& session, const Arguments& arguments) {
+  const auto& named = arguments.positional();
+  const bool dependencies = arguments.on("with-dependencies");
+  const auto project = TRY(session.load_project(named, dependencies));
+  const BuildOptions options{.no_cache = arguments.on("no-cache"),
+                             .pull = arguments.on("pull"),
+                             .quiet = arguments.on("quiet"),
+                             .arguments = TRY(build_arguments(session, arguments))};
+  const auto builds = TRY(plan_builds(project, dependencies ? std::vector<std::string>() : named, options));
+  if (builds.empty()) {
+    session.warn("No services to build");
+    return 0;
+  }
+  ProgressStyle style = TRY(session.progress_style("build"));
+  if (options.quiet) style.mode = ProgressMode::quiet;
+  TRY(session.api());
+  OperationView drawing(style, session);
+  TRY(run_builds(session, builds, drawing.view(), style.mode, options));
+  return 0;
+}
+
+struct PullChoice {
+  bool pull = false;
+  std::string reason;  // why not, for the row
+};
+
+PullChoice choose(const compose::Service& service, const Arguments& arguments, bool present) {
+  if (service.build && service.image.empty()) return {.reason = "No image to be pulled"};
+  if (service.build && arguments.on("ignore-buildable")) return {.reason = "Image can be built"};
+  const std::string policy = arguments.text("policy", service.pull_policy);
+  if (policy == "never" || policy == "build") return {.reason = "pull_policy is " + policy};
+  const bool only_missing = policy == "missing" || policy == "if_not_present";
+  if (only_missing && present && !service.image.ends_with(":latest")) {
+    return {.reason = "Image is already present locally"};
+  }
+  return {.pull = true};
+}
+
+// The images to pull, each once, with the platform of the first service that wants it; rows for the others.
+Result<std::map<std::string, std::string>> images_to_pull(Session& session, const compose::Project& project,
+                                                          const Arguments& arguments, ProgressView& view) {
+  client::ApiClient* api = TRY(session.api());
+  std::map<std::string, std::string> images;
+  for (const auto& [name, service] : project.services) {
+    const std::string image = image_name(project, service);
+    const bool present = TRY(api->request("GET", image_path(image, "json"))).status == 200;
+    const PullChoice choice = choose(service, arguments, present);
+    if (choice.pull) {
+      images.try_emplace(image, service.platform);
+    } else {
+      view.show({.resource = compose::Progress::Resource::image,
+                 .name = image,
+                 .status = compose::Progress::Status::done,
+                 .text = "Skipped",
+                 .details = choice.reason});
+    }
+  }
+  return images;
+}
+
+// A service that can be built is no failure, but has to be said.
+Result<int> report_failures(Session& session, const compose::Project& project, const Arguments& arguments,
+                            const std::map<std::string, Error>& failures) {
+  std::vector<std::string> buildable;
+  std::vector<std::string> others;
+  for (const auto& [image, error] : failures) {
+    bool can_build = false;
+    for (const auto& [name, service] : project.services) {
+      if (image_name(project, service) != image || !service.build) continue;
+      buildable.push_back(name);
+      can_build = true;
+    }
+    if (!can_build) others.push_back(error.message());
+  }
+  if (!buildable.empty()) {
+    session.warn("Some service image(s) must be built from source by running:\n    " + session.program + " build " +
+                 join(buildable, " "));
+  }
+  for (const std::string& message : others) session.fail(message);
+  return arguments.on("ignore-pull-failures") ? 0 : 1;
+}
+
+Result<int> pull(Session& session, const Arguments& arguments) {
+  const std::string policy = arguments.text("policy");
+  if (arguments.given("policy") && policy != "missing" && policy != "always") {
+    return invalid("invalid --policy option " + gantry::quoted(policy) + ": give missing or always");
+  }
+  const auto project = TRY(session.load_project(arguments.positional(), arguments.on("include-deps")));
+  ProgressStyle style = TRY(session.progress_style("pull"));
+  if (arguments.on("quiet")) style.mode = ProgressMode::quiet;
+  TRY(session.api());
+  OperationView drawing(style, session);
+  const auto images = TRY(images_to_pull(session, project, arguments, drawing.view()));
+  const auto failures = TRY(pull_images(session, images, drawing.view()));
+  drawing.view().finish();
+  if (failures.empty()) return 0;
+  return report_failures(session, project, arguments, failures);
+}
+
+}  // namespace
+
+const Command kBuild{
+    .syntax = {.name = "build", .arguments = "[SERVICE...]", .summary = "Build images", .flags = kBuildFlags},
+    .run = build};
+const Command kPull{
+    .syntax = {.name = "pull", .arguments = "[SERVICE...]", .summary = "Pull images", .flags = kPullFlags},
+    .run = pull};
+
+}  // namespace gantry::cli

@@ -1,0 +1,48 @@
+// down: stop and remove what belongs to the project.
+#include "cli/commands/commands.h"
+#include "cli/operation.h"
+#include "compose/controller.h"
+#include "compose/options_json.h"
+
+namespace gantry::cli {
+
+namespace {
+
+constexpr Flag kFlags[] = {
+    {.name = "volumes", .letter = 'v', .help = "Remove the project's named volumes and anonymous volumes, too"},
+    {.name = "volume", .help = "", .hidden = true},
+    {.name = "rmi", .kind = FlagKind::text, .value_name = "WHICH", .help = "Remove images: local (built ones) or all"},
+    {.name = "remove-orphans", .help = "Remove containers of services that are not in the file"},
+    {.name = "timeout",
+     .letter = 't',
+     .kind = FlagKind::number,
+     .value_name = "SECONDS",
+     .help = "Time for a container to stop before it is killed"},
+};
+
+Result<int> down(Session& session, const Arguments& arguments) {
+  const std::string rmi = arguments.text("rmi");
+  if (arguments.given("rmi") && rmi != "local" && rmi != "all") {
+    return invalid("invalid value for --rmi: " + gantry::quoted(rmi));
+  }
+  compose::DownOptions options{
+      .services = arguments.positional(),
+      .volumes = arguments.on("volumes") || arguments.on("volume"),
+      .remove_orphans = arguments.on("remove-orphans") || session.environment_switch("COMPOSE_REMOVE_ORPHANS"),
+      .remove_images = rmi,
+      .timeout = TRY(seconds_of(arguments, "timeout"))};
+  auto target = TRY(session.find_project(arguments.positional()));
+  options.project = std::move(target.project);
+  return run_operation(session, TRY(session.progress_style("down")), "DELETE", project_path(target.name),
+                       operation_body("", compose::to_json(options)));
+}
+
+}  // namespace
+
+const Command kDown{.syntax = {.name = "down",
+                               .arguments = "[SERVICE...]",
+                               .summary = "Stop and remove containers and networks",
+                               .flags = kFlags},
+                    .run = down};
+
+}  // namespace gantry::cli

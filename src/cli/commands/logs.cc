@@ -1,0 +1,132 @@
+// logs: what the project's containers wrote.
+#include <algorithm>
+#include <mutex>
+#include <thread>
+
+#include "base/strings.h"
+#include "cli/commands/commands.h"
+#include "cli/container_watch.h"
+#include "cli/log_printer.h"
+
+namespace gantry::cli {
+
+namespace {
+
+constexpr Flag kFlags[] = {
+    {.name = "follow", .letter = 'f', .help = "Go on with what is written from now on"},
+    {.name = "tail",
+     .letter = 'n',
+     .kind = FlagKind::text,
+     .value_name = "LINES",
+     .help = "Number of lines from the end of each log (all if not given)"},
+    {.name = "since",
+     .kind = FlagKind::text,
+     .value_name = "TIME",
+     .help = "From a time (2026-01-02T13:23:37Z) or 42m ago on"},
+    {.name = "until",
+     .kind = FlagKind::text,
+     .value_name = "TIME",
+     .help = "Up to a time (2026-01-02T13:23:37Z) or 42m ago"},
+    {.name = "timestamps", .letter = 't', .help = "Print times"},
+    {.name = "no-color", .help = "Without colours"},
+    {.name = "no-log-prefix", .help = "Without the container's name"},
+    {.name = "index", .kind = FlagKind::number, .value_name = "N", .help = "Only the N-th container of the service"},
+};
+
+Result<LogRequest> log_request(const Session& session, const Arguments& arguments) {
+  LogRequest request{.follow = arguments.on("follow"), .timestamps = arguments.on("timestamps")};
+  const std::string tail = arguments.text("tail", "all");
+  if (tail != "all" && !tail.starts_with('-')) {
+    if (!parse_unsigned(tail))
+      return invalid("invalid --tail value " + gantry::quoted(tail) + ": give a number or all");
+    request.tail = tail;
+  }
+  const WallTime now = session.clock().wall();
+  if (arguments.given("since")) request.since = TRY(api_time(arguments.text("since"), now).within("--since"));
+  if (arguments.given("until")) request.until = TRY(api_time(arguments.text("until"), now).within("--until"));
+  return request;
+}
+
+// Services whose logs are wanted: the named ones, else all that do not say `attach: false`. Empty: all.
+std::set<std::string> wanted_services(const Session::NamedProject& target, const std::vector<std::string>& named) {
+  std::set<std::string> services(named.begin(), named.end());
+  if (!services.empty() || !target.project) return services;
+  const auto& all = target.project->services;
+  const bool some_are_silent =
+      std::any_of(all.begin(), all.end(), [](const auto& entry) { return entry.second.attach == false; });
+  if (!some_are_silent) return {};
+  for (const auto& [name, service] : all) {
+    if (service.attach != false) services.insert(name);
+  }
+  return services;
+}
+
+Result<bool> has_terminal(client::ApiClient& api, const std::string& id) {
+  const auto body = TRY(TRY(api.request("GET", container_path(id, "json"))).ok_body());
+  return TRY(parse_container(body)).tty;
+}
+
+// All logs at once: they are printed as they come, not merged by time.
+Result<int> print_logs(Session& session, const std::vector<ContainerRow>& rows, const std::string& project,
+                       const LogRequest& request, LogStyle style) {
+  client::ApiClient* api = TRY(session.api());
+  LogPrinter printer(style, session.out, session.out);
+  std::vector<std::string> names;
+  for (const ContainerRow& row : rows) names.push_back(display_name(row.name, project, row.one_off()));
+  printer.announce(names);
+  std::mutex mutex;
+  std::vector<std::unique_ptr<client::ApiClient>> connections;
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < rows.size(); ++i) connections.push_back(TRY(api->another()));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    threads.emplace_back([&, i] {
+      auto tty = has_terminal(*connections[i], rows[i].id);
+      auto result = !tty.ok() ? Result<>(std::move(tty).error())
+                              : read_log(*connections[i], rows[i].id, *tty, request, [&](StreamKind kind, auto line) {
+                                  std::lock_guard lock(mutex);
+                                  printer.line(names[i], kind, line);
+                                });
+      if (result.ok()) return;
+      std::lock_guard lock(mutex);
+      session.warn("Can't retrieve logs for " + gantry::quoted(names[i]) + ": " + result.error().message());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return 0;
+}
+
+Result<int> logs(Session& session, const Arguments& arguments) {
+  const auto& named = arguments.positional();
+  const auto index = arguments.number("index");
+  if (index && named.size() != 1) return invalid("--index requires one service to be selected");
+  const LogRequest request = TRY(log_request(session, arguments));
+  const auto target = TRY(session.find_project(named));
+  const LogStyle style{.prefix = !arguments.on("no-log-prefix"),
+                       .colour = !arguments.on("no-color") && session.colour_on(session.out)};
+  const auto services = wanted_services(target, named);
+  if (request.follow && !index) {
+    ContainerWatch watch(session, {.project = target.name,
+                                   .services = services,
+                                   .timestamps = request.timestamps,
+                                   .existing = request,
+                                   .show_stopped = true,
+                                   .stderr_to_stdout = true,
+                                   .style = style});
+    TRY(watch.attach(false));
+    return watch.run();
+  }
+  auto rows = TRY(session.containers(target.name, true));
+  std::erase_if(rows, [&](const ContainerRow& row) {
+    return row.one_off() || row.state == "created" || (!services.empty() && !services.contains(row.service())) ||
+           (index && row.number() != *index);
+  });
+  return print_logs(session, rows, target.name, request, style);
+}
+
+}  // namespace
+
+const Command kLogs{
+    .syntax = {.name = "logs", .arguments = "[SERVICE...]", .summary = "Show what containers wrote", .flags = kFlags},
+    .run = logs};
+
+}  // namespace gantry::cli

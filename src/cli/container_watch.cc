@@ -1,0 +1,316 @@
+#include "cli/container_watch.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "cli/commands/commands.h"
+#include "cli/exit.h"
+#include "compose/labels.h"
+#include "compose/options_json.h"
+
+namespace gantry::cli {
+
+namespace {
+
+namespace label = compose::label;
+
+std::string label_of(const StringMap& labels, const char* key) {
+  const auto found = labels.find(key);
+  return found != labels.end() ? found->second : "";
+}
+
+bool is_alive(std::string_view state) { return state == "running" || state == "paused" || state == "restarting"; }
+
+// Where the log of the run after this end begins; "" when there was none.
+std::string log_position(const std::string& finished_at) {
+  WallTime time;
+  if (!parse_rfc3339(finished_at, time) || time.time_since_epoch().count() <= 0) return "";
+  return api_time(time);
+}
+
+}  // namespace
+
+ContainerWatch::ContainerWatch(Session& session, WatchOptions options)
+    : session_(session),
+      options_(std::move(options)),
+      printer_(options_.style, session.out, options_.stderr_to_stdout ? session.out : session.err) {}
+
+ContainerWatch::~ContainerWatch() { signals_.reset(); }  // before the hub that it writes to
+
+Result<> ContainerWatch::attach(bool announce) {
+  hub_ = std::make_unique<StreamHub>(*TRY(session_.api()));
+  signals_ = std::make_unique<SignalThread>(std::vector{SIGINT, SIGTERM, SIGHUP}, [this](int signal) {
+    hub_->messages().put(SignalArrived{.signal = signal});
+  });
+  const std::string filters =
+      filters_query({{"type", {"container"}}, {"label", {std::string(label::kProject) + "=" + options_.project}}});
+  TRY(hub_->watch_events(filters, api_time(session_.clock().wall())));
+
+  std::vector<std::string> names;
+  const auto rows = TRY(session_.containers(options_.project, true));
+  for (const ContainerRow& row : rows) {
+    take_in(row);
+    if (containers_[row.id].watched) names.push_back(containers_[row.id].display);
+  }
+  printer_.announce(names);
+  if (announce && !names.empty()) session_.out.write("Attaching to " + join(names, ", ") + "\n");
+  for (const ContainerRow& row : rows) {
+    Container& container = containers_[row.id];
+    if (!container.watched) continue;
+    if (container.alive || (options_.show_stopped && row.state != "created")) {
+      TRY(follow(row.id, container, options_.existing.tail));
+    } else if (row.state != "created") {
+      const auto body = TRY(TRY((*session_.api())->request("GET", container_path(row.id, "json"))).ok_body());
+      const auto details = TRY(parse_container(body));
+      container.run = details.started_at;
+      container.since = log_position(details.finished_at);
+    }
+  }
+  return {};
+}
+
+Result<> ContainerWatch::start_operation(const std::string& method, const std::string& path, const std::string& body) {
+  operation_ = TRY(hub_->run_operation(method, path, body));
+  return {};
+}
+
+Result<int> ContainerWatch::run() {
+  while (!error_ && !finished()) {
+    HubMessage message = hub_->messages().take();
+    std::visit([this](auto& content) { handle(std::move(content)); }, message);
+  }
+  if (view_) view_->finish();
+  if (error_) return *std::move(error_);
+  return final_status();
+}
+
+// Between the two: what is still written by those that run or, at the end, by those that were stopped.
+bool ContainerWatch::finished() const {
+  if (phase_ == Phase::over) return true;
+  if (operation_ || phase_ == Phase::stopping || phase_ == Phase::killing) return false;
+  const bool stopped = phase_ == Phase::stopped;
+  return std::none_of(containers_.begin(), containers_.end(), [stopped](const auto& entry) {
+    const Container& container = entry.second;
+    if (!container.watched) return false;
+    return stopped ? container.following && !container.alive : container.following || container.alive;
+  });
+}
+
+int ContainerWatch::final_status() const {
+  if (!options_.exit_code_from.empty()) {
+    for (const auto& [id, container] : containers_) {
+      if (container.service == options_.exit_code_from && container.exit_code) return *container.exit_code;
+    }
+  }
+  return exit_status_.value_or(kExitOk);
+}
+
+ContainerWatch::Container& ContainerWatch::known(const std::string& id, const std::string& name,
+                                                 const StringMap& labels) {
+  const auto [place, inserted] = containers_.try_emplace(id);
+  Container& container = place->second;
+  if (!inserted) return container;
+  const bool one_off = equals_ignoring_case(label_of(labels, label::kOneOff), "true");
+  container.name = name;
+  container.service = label_of(labels, label::kService);
+  container.display = display_name(name, options_.project, one_off);
+  const auto& services = options_.services;
+  container.watched = !one_off && (services.empty() || services.contains(container.service));
+  return container;
+}
+
+void ContainerWatch::take_in(const ContainerRow& row) {
+  Container& container = known(row.id, row.name, row.labels);
+  container.alive = is_alive(row.state);
+}
+
+Result<> ContainerWatch::follow(const std::string& id, Container& container, const std::string& tail) {
+  if (!container.watched || container.following) return {};
+  client::ApiClient* api = TRY(session_.api());
+  const auto answer = TRY(api->request("GET", container_path(id, "json")));
+  if (answer.status == 404) return {};  // gone again: its events tell the rest
+  const auto details = TRY(parse_container(TRY(client::Response(answer).ok_body())));
+  if (details.started_at == container.run) return {};
+  container.run = details.started_at;
+  container.following = true;
+  container.told = false;
+  LogRequest request = options_.existing;
+  request.follow = true;
+  request.timestamps = options_.timestamps;
+  request.tail = tail;
+  if (!container.since.empty()) request.since = container.since;
+  if (!is_alive(details.state) && !container.alive) container.exit_code = details.exit_code;
+  return hub_->follow_log(id, details.tty, request);
+}
+
+void ContainerWatch::handle(LogLine line) {
+  const auto found = containers_.find(line.container);
+  if (found == containers_.end()) return;
+  print([&] { printer_.line(found->second.display, line.kind, line.text); });
+}
+
+void ContainerWatch::handle(LogEnded ended) {
+  const auto found = containers_.find(ended.container);
+  if (found == containers_.end()) return;
+  Container& container = found->second;
+  container.following = false;
+  if (!ended.problem.empty() && container.alive) {
+    print(
+        [&] { session_.warn("Can't retrieve logs for " + gantry::quoted(container.display) + ": " + ended.problem); });
+  }
+  tell_exit(ended.container, container);
+}
+
+void ContainerWatch::handle(EngineEvent event) {
+  const auto name = event.attributes.find("name");
+  if (event.type != "container" || name == event.attributes.end()) return;
+  Container& container = known(event.id, name->second, event.attributes);
+  if (event.action == "start") {
+    container.alive = true;
+    container.exit_code.reset();
+    container.told = false;
+    keep_error(follow(event.id, container, ""));
+  } else if (event.action == "die") {
+    container.alive = false;
+    const auto code = event.attributes.find("exitCode");
+    const auto number = code != event.attributes.end() ? parse_unsigned(code->second) : std::nullopt;
+    container.exit_code = static_cast<int>(number.value_or(0));
+    container.since = api_time(WallTime(std::chrono::nanoseconds(event.time_nano)));
+    tell_exit(event.id, container);
+  } else if (event.action == "destroy") {
+    container.alive = false;
+  }
+}
+
+void ContainerWatch::tell_exit(const std::string& id, Container& container) {
+  if (!container.watched || container.following || container.alive || container.told || !container.exit_code) return;
+  container.told = true;
+  const int exit_code = *container.exit_code;
+  client::ApiClient* api = *session_.api();
+  const auto answer = api->request("GET", container_path(id, "json"));
+  bool restarting = false;
+  if (answer.ok() && answer->status == 200) {
+    const auto details = parse_container(answer->body);
+    restarting = details.ok() && is_alive(details->state);
+  }
+  container.alive = restarting;
+  std::string text = container.display + " exited with code " + std::to_string(exit_code);
+  if (restarting) text += " (restarting)";
+  print([&] { printer_.status(text); });
+  abort_for(exit_code);
+}
+
+void ContainerWatch::abort_for(int exit_code) {
+  const bool aborts = options_.abort_on_exit || (options_.abort_on_failure && exit_code != 0);
+  if (!aborts || phase_ != Phase::watching) return;
+  exit_status_ = exit_code;
+  print([&] { session_.err.write("Aborting on container exit...\n"); });
+  keep_error(stop());
+}
+
+void ContainerWatch::handle(EventsEnded ended) {
+  if (phase_ == Phase::stopped) return;
+  keep_error(Error(Code::unavailable, "the connection to the daemon is lost" +
+                                          (ended.problem.empty() ? "" : ": " + ended.problem) +
+                                          "; the containers go on running"));
+}
+
+void ContainerWatch::handle(compose::Progress progress) {
+  if (view_) {
+    view_->show(progress);
+  } else if (progress.status == compose::Progress::Status::warning) {
+    print([&] { session_.warn(progress.name + ": " + progress.text + " " + progress.details); });
+  }
+}
+
+void ContainerWatch::handle(OperationEnded ended) {
+  if (operation_ != ended.number) return;  // cancelled in favour of another
+  operation_.reset();
+  if (!ended.outcome.ok) session_.fail(ended.outcome.message);
+  if (phase_ == Phase::stopping || phase_ == Phase::killing) {
+    phase_ = Phase::stopped;
+    return keep_error(take_in_stopped());
+  }
+  if (ended.outcome.ok) return keep_error(list_containers());
+  exit_status_ = ended.outcome.exit_code != 0 ? ended.outcome.exit_code : kExitError;
+  phase_ = Phase::over;  // what runs goes on
+}
+
+// What started so quickly, or long ago, that its events are still on their way.
+Result<> ContainerWatch::list_containers() {
+  for (const ContainerRow& row : TRY(session_.containers(options_.project, true))) {
+    Container& container = known(row.id, row.name, row.labels);
+    const bool alive = is_alive(row.state);
+    if (!container.watched || row.state == "created") continue;
+    if (alive) container.alive = true;
+    TRY(follow(row.id, container, ""));
+  }
+  return {};
+}
+
+Result<> ContainerWatch::take_in_stopped() {
+  for (const ContainerRow& row : TRY(session_.containers(options_.project, true))) {
+    Container& container = known(row.id, row.name, row.labels);
+    container.alive = is_alive(row.state);
+    if (!container.alive && !container.exit_code) container.exit_code = row.exit_code();
+    tell_exit(row.id, container);
+  }
+  return {};
+}
+
+void ContainerWatch::handle(SignalArrived) {
+  if (!options_.graceful_stop) {
+    exit_status_ = kExitInterrupted;
+    phase_ = Phase::over;
+  } else if (phase_ == Phase::watching) {
+    exit_status_ = kExitInterrupted;
+    print([&] { session_.err.write("Gracefully Stopping... press Ctrl+C again to force\n"); });
+    keep_error(stop());
+  } else if (phase_ == Phase::stopping) {
+    keep_error(kill());
+  }
+}
+
+Result<> ContainerWatch::stop() {
+  phase_ = Phase::stopping;
+  if (operation_) hub_->cancel(*operation_);  // operations on a project wait for one another
+  const auto style = TRY(session_.progress_style("stop"));
+  view_ = ProgressView::make(style, session_.err, session_.clock());
+  const auto options = options_.graceful_stop.value_or(compose::ServiceOptions());
+  operation_ = TRY(hub_->run_operation("POST", project_path(options_.project, "stop"),
+                                       operation_body("", compose::to_json(options))));
+  return {};
+}
+
+bool ContainerWatch::in_stop_scope(const Container& container) const {
+  if (!options_.graceful_stop || options_.graceful_stop->services.empty()) return true;
+  const auto& services = options_.graceful_stop->services;
+  return std::find(services.begin(), services.end(), container.service) != services.end();
+}
+
+// Past the project's operations, which wait for one another: the stop that is under way then ends by itself.
+Result<> ContainerWatch::kill() {
+  phase_ = Phase::killing;
+  client::ApiClient* api = TRY(session_.api());
+  for (const auto& [id, container] : containers_) {
+    if (!container.alive || !in_stop_scope(container)) continue;
+    const auto answer = TRY(api->request("POST", container_path(id, "kill")));
+    const bool gone = answer.status == 404 || answer.status == 409;  // just ended
+    if (!gone) TRY(client::Response(answer).ok_body());
+  }
+  return {};
+}
+
+void ContainerWatch::print(const std::function<void()>& what) {
+  if (view_) {
+    view_->print_above(what);
+  } else {
+    what();
+  }
+}
+
+void ContainerWatch::keep_error(Result<> result) {
+  if (!result.ok() && !error_) error_ = std::move(result).error();
+}
+
+}  // namespace gantry::cli

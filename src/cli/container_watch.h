@@ -1,0 +1,103 @@
+// Follows the logs of a project's containers while they come and go: what `up` shows while it is attached, and
+// `logs -f`. Decides from messages alone (stream_hub.h), on the calling thread:
+//
+//   event start → follow the log · event die → remember the code · log ended → "web-1 exited with code 0"
+//
+// A run of a container is told by its StartedAt, so that what the list says and what the events say agree.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cli/log_printer.h"
+#include "cli/operation.h"
+#include "cli/session.h"
+#include "cli/stream_hub.h"
+#include "compose/controller.h"
+
+namespace gantry::cli {
+
+struct WatchOptions {
+  std::string project;
+  std::set<std::string> services;  // whose logs are shown and that keep the command alive; empty: all
+  bool timestamps = false;
+  LogRequest existing;            // what is shown of containers that run already
+  bool show_stopped = false;      // logs of stopped ones, too (logs -f)
+  bool stderr_to_stdout = false;  // `logs` prints both to standard output
+  LogStyle style;
+  // Attached `up`:
+  std::optional<compose::ServiceOptions> graceful_stop;  // SIGINT stops these; nothing: it ends the command
+  bool abort_on_exit = false;
+  bool abort_on_failure = false;
+  std::string exit_code_from;  // a service
+};
+
+class ContainerWatch {
+ public:
+  ContainerWatch(Session& session, WatchOptions options);
+  ~ContainerWatch();
+
+  // Subscribes to what happens from now on and takes in what is there. Prints "Attaching to …" when `announce`.
+  Result<> attach(bool announce);
+  // Starts an operation whose end is awaited; its failure ends the watch.
+  Result<> start_operation(const std::string& method, const std::string& path, const std::string& body);
+  // Until nothing that is watched runs any more. → exit status
+  Result<int> run();
+
+ private:
+  struct Container {
+    std::string name;
+    std::string service;
+    std::string display;
+    bool watched = false;
+    bool alive = false;  // runs, or will by its restart policy
+    bool following = false;
+    std::string run;               // StartedAt of the run whose log is or was followed
+    std::string since;             // where the log of the next run begins
+    std::optional<int> exit_code;  // of the last run; told when its log has ended
+    bool told = true;
+  };
+  enum class Phase { watching, stopping, killing, stopped, over };
+
+  void handle(LogLine line);
+  void handle(LogEnded ended);
+  void handle(EngineEvent event);
+  void handle(EventsEnded ended);
+  void handle(compose::Progress progress);
+  void handle(OperationEnded ended);
+  void handle(SignalArrived signal);
+
+  Container& known(const std::string& id, const std::string& name, const StringMap& labels);
+  void take_in(const ContainerRow& row);
+  Result<> list_containers();
+  // The log of what runs or ran just now, unless that run is followed already.
+  Result<> follow(const std::string& id, Container& container, const std::string& tail);
+  void tell_exit(const std::string& id, Container& container);
+  void abort_for(int exit_code);
+  Result<> stop();
+  Result<> kill();
+  Result<> take_in_stopped();
+  bool in_stop_scope(const Container& container) const;
+  bool finished() const;
+  int final_status() const;
+  void print(const std::function<void()>& what);
+  void keep_error(Result<> result);
+
+  Session& session_;
+  WatchOptions options_;
+  LogPrinter printer_;
+  std::map<std::string, Container> containers_;  // by id
+  Phase phase_ = Phase::watching;
+  std::optional<StreamHub::OperationNumber> operation_;  // under way
+  std::optional<int> exit_status_;
+  std::optional<Error> error_;
+  std::unique_ptr<ProgressView> view_;  // while stopping
+  std::unique_ptr<SignalThread> signals_;
+  std::unique_ptr<StreamHub> hub_;  // last: its threads end first
+};
+
+}  // namespace gantry::cli

@@ -1,0 +1,236 @@
+#include "cli/image_build.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "base/strings.h"
+#include "compose/labels.h"
+
+namespace gantry::cli {
+
+namespace fs = std::filesystem;
+using compose::BuildConfig;
+using compose::Progress;
+
+namespace {
+
+// Builds at once where --parallel sets no limit: each is a few processes on the daemon's machine.
+constexpr size_t kParallelBuilds = 8;
+
+// What the file may say and the builder cannot do.
+std::string_view unsupported_part(const BuildConfig& build) {
+  if (!build.additional_contexts.empty()) return "additional_contexts";
+  if (!build.secrets.empty()) return "secrets";
+  if (!build.ssh.empty()) return "ssh";
+  if (!build.entitlements.empty()) return "entitlements";
+  if (!build.cache_to.empty()) return "cache_to";
+  if (!build.no_cache_filter.empty()) return "no_cache_filter";
+  if (!build.isolation.empty()) return "isolation";
+  if (!build.provenance.empty()) return "provenance";
+  if (!build.sbom.empty()) return "sbom";
+  if (!build.ulimits.empty()) return "ulimits";
+  if (build.platforms.size() > 1) return "platforms";
+  if (build.privileged) return "privileged";
+  return "";
+}
+
+bool is_url(std::string_view context) {
+  return context.find("://") != std::string_view::npos || context.starts_with("git@");
+}
+
+Error at_service(const compose::Project& project, const std::string& service, const std::string& key,
+                 const std::string& message) {
+  const compose::Mark mark = project.mark_of("services." + service + ".build." + key);
+  const std::string place = mark.line > 0 ? mark.to_string() + ": " : "";
+  return unsupported(place + "services." + service + ".build." + key + ": " + message);
+}
+
+// The Dockerfile as the archive holds it: in the context under its own name, else as an extra file.
+Result<std::string> place_dockerfile(const BuildConfig& build, ContextOptions& context) {
+  constexpr const char* kOutside = ".gantry.Dockerfile";
+  if (build.dockerfile_inline) {
+    context.extra[kOutside] = *build.dockerfile_inline;
+    return std::string(kOutside);
+  }
+  const std::string name = build.dockerfile.empty() ? "Dockerfile" : build.dockerfile;
+  const fs::path path = (context.directory / name).lexically_normal();  // an absolute name stays as it is
+  const std::string relative = path.lexically_relative(context.directory.lexically_normal()).string();
+  context.dockerfile = path;
+  if (!relative.empty() && !relative.starts_with("..")) return relative;
+  context.extra[kOutside] = TRY(read_file(path, size_t{16} << 20));
+  return std::string(kOutside);
+}
+
+void add(std::string& query, std::string_view key, std::string_view value) {
+  query += "&" + std::string(key) + "=" + client::url_encode(value);
+}
+
+std::string build_query(const compose::Project& project, const compose::Service& service, const std::string& dockerfile,
+                        const BuildOptions& options) {
+  const BuildConfig& build = *service.build;
+  std::string query = "version=1&rm=1";
+  add(query, "dockerfile", dockerfile);
+  if (!build.target.empty()) add(query, "target", build.target);
+  std::map<std::string, std::string> arguments = build.args;
+  for (const auto& [name, value] : options.arguments) arguments[name] = value;
+  if (!arguments.empty()) add(query, "buildargs", json_map(arguments));
+  StringMap labels = build.labels;
+  labels[compose::label::kProject] = project.name;
+  add(query, "labels", json_map(labels));
+  if (build.no_cache || options.no_cache) add(query, "nocache", "1");
+  if (build.pull || options.pull) add(query, "pull", "1");
+  if (!build.network.empty()) add(query, "networkmode", build.network);
+  if (build.shm_size) add(query, "shmsize", std::to_string(*build.shm_size));
+  for (const std::string& host : build.extra_hosts) {
+    std::string entry = host;
+    if (const size_t equals = entry.find('='); equals != std::string::npos) entry[equals] = ':';
+    add(query, "extrahosts", entry);
+  }
+  if (!build.cache_from.empty()) add(query, "cachefrom", json_list(build.cache_from));
+  const std::string platform = build.platforms.empty() ? service.platform : build.platforms.front();
+  if (!platform.empty()) add(query, "platform", platform);
+  return query;
+}
+
+Result<ImageBuild> plan_build(const compose::Project& project, const compose::Service& service,
+                              const BuildOptions& options) {
+  const BuildConfig& build = *service.build;
+  if (const auto part = unsupported_part(build); !part.empty()) {
+    return at_service(project, service.name, std::string(part), "not supported by the builder");
+  }
+  if (is_url(build.context)) {
+    return at_service(project, service.name, "context", "a URL is not supported, only a directory");
+  }
+  ImageBuild image{.name = image_name(project, service), .services = {service.name}};
+  image.context.directory = build.context;
+  const std::string dockerfile = TRY(place_dockerfile(build, image.context).within("service " + service.name));
+  image.query = build_query(project, service, dockerfile, options);
+  image.tags = {image.name};
+  image.tags.insert(image.tags.end(), build.tags.begin(), build.tags.end());
+  return image;
+}
+
+bool same_instructions(const ImageBuild& a, const ImageBuild& b) {
+  return a.query == b.query && a.context.directory == b.context.directory &&
+         a.context.dockerfile == b.context.dockerfile && a.context.extra == b.context.extra;
+}
+
+// Runs one build on a connection of its own.
+class BuildRun {
+ public:
+  BuildRun(const ImageBuild& build, ProgressView& view, Output output, bool print_lines)
+      : build_(build), view_(view), output_(output), print_lines_(print_lines) {}
+
+  Result<> run(client::ApiClient& api) {
+    tell(Progress::Status::working, "Building", "");
+    auto result = upload(api);
+    if (result.ok()) {
+      tell(Progress::Status::done, "Built", "");
+    } else {
+      tell(Progress::Status::error, "Error", "");
+    }
+    return result;
+  }
+
+ private:
+  Result<> upload(client::ApiClient& api) {
+    BuildContext context = TRY(BuildContext::open(build_.context).within("building " + build_.name));
+    std::string path = "/build?" + build_.query;
+    for (const std::string& tag : build_.tags) path += "&t=" + client::url_encode(tag);
+    bool failed = false;
+    TRY(api.upload(
+               "POST", path, "application/x-tar", [&context] { return context.next(); },
+               [&](std::string_view line) {
+                 failed = !stream_.line(line) || failed;
+                 show_news();
+                 return true;
+               })
+            .within("building " + build_.name));
+    if (failed) return internal_error("building " + build_.name + " failed:\n" + stream_.failure());
+    return {};
+  }
+
+  void show_news() {
+    for (const std::string& line : stream_.take_lines()) {
+      if (print_lines_) output_.write(build_.name + " | " + line + "\n");
+    }
+    if (stream_.step() == shown_step_) return;
+    shown_step_ = stream_.step();
+    if (!print_lines_) tell(Progress::Status::working, "Building", shown_step_);
+  }
+
+  void tell(Progress::Status status, const std::string& text, const std::string& details) {
+    view_.show({.resource = Progress::Resource::image,
+                .name = build_.name,
+                .status = status,
+                .text = text,
+                .details = details});
+  }
+
+  const ImageBuild& build_;
+  ProgressView& view_;
+  Output output_;
+  bool print_lines_;
+  BuildStream stream_;
+  std::string shown_step_;
+};
+
+}  // namespace
+
+std::string image_name(const compose::Project& project, const compose::Service& service) {
+  return service.image.empty() ? project.name + "-" + service.name : service.image;
+}
+
+Result<std::vector<ImageBuild>> plan_builds(const compose::Project& project, const std::vector<std::string>& names,
+                                            const BuildOptions& options) {
+  std::vector<ImageBuild> builds;
+  for (const auto& [name, service] : project.services) {
+    const bool wanted = names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+    if (!wanted || !service.build) continue;
+    ImageBuild build = TRY(plan_build(project, service, options));
+    const auto twin = std::find_if(builds.begin(), builds.end(),
+                                   [&](const ImageBuild& other) { return same_instructions(build, other); });
+    if (twin == builds.end()) {
+      builds.push_back(std::move(build));
+      continue;
+    }
+    twin->services.push_back(name);
+    for (const std::string& tag : build.tags) {
+      if (std::find(twin->tags.begin(), twin->tags.end(), tag) == twin->tags.end()) twin->tags.push_back(tag);
+    }
+  }
+  return builds;
+}
+
+Result<> run_builds(Session& session, const std::vector<ImageBuild>& builds, ProgressView& view, ProgressMode mode,
+                    const BuildOptions& options) {
+  client::ApiClient* api = TRY(session.api());
+  const int limit = session.globals().parallel;
+  const size_t workers = std::min(builds.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelBuilds);
+  std::vector<std::unique_ptr<client::ApiClient>> connections;
+  for (size_t i = 0; i < workers; ++i) connections.push_back(TRY(api->another()));
+
+  const bool print_lines = mode == ProgressMode::plain && !options.quiet;
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  std::optional<Error> first_error;
+  std::vector<std::thread> threads;
+  for (const auto& connection : connections) {
+    threads.emplace_back([&, daemon = connection.get()] {
+      for (size_t i; (i = next++) < builds.size();) {
+        auto result = BuildRun(builds[i], view, session.err, print_lines).run(*daemon);
+        if (result.ok()) continue;
+        std::lock_guard lock(mutex);
+        if (!first_error) first_error = std::move(result).error();
+        next = builds.size();  // no further one is begun
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  if (first_error) return *std::move(first_error);
+  return {};
+}
+
+}  // namespace gantry::cli

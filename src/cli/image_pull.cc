@@ -1,0 +1,92 @@
+#include "cli/image_pull.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "cli/api_types.h"
+#include "cli/commands/commands.h"
+
+namespace gantry::cli {
+
+namespace {
+
+using compose::Progress;
+
+// Pulls at once where --parallel sets no limit; the daemon fetches several layers of each at a time.
+constexpr size_t kParallelPulls = 8;
+
+bool ends_a_layer(std::string_view status) {
+  return status == "Pull complete" || status == "Already exists" || status == "Download complete";
+}
+
+Progress layer_progress(const std::string& image, const StreamMessage& message) {
+  return {.resource = Progress::Resource::image,
+          .name = image,
+          .status = ends_a_layer(message.status) ? Progress::Status::done : Progress::Status::working,
+          .text = message.status,
+          .details = message.total == 0 ? "" : human_size(message.current),
+          .current = message.current,
+          .total = message.total,
+          .layer = message.id};
+}
+
+}  // namespace
+
+Result<> pull_image(client::ApiClient& api, const std::string& image, const std::string& platform, ProgressView& view) {
+  const auto tell = [&](Progress::Status status, const char* text, const std::string& details = {}) {
+    view.show(
+        {.resource = Progress::Resource::image, .name = image, .status = status, .text = text, .details = details});
+  };
+  tell(Progress::Status::working, "Pulling");
+  std::string path = "/images/create?fromImage=" + client::url_encode(image);
+  const bool has_tag = image.find('@') != std::string::npos || split_reference(image).tag != "<none>";
+  if (!has_tag) path += "&tag=latest";
+  if (!platform.empty()) path += "&platform=" + client::url_encode(platform);
+  std::string error;
+  auto result = api.stream_lines("POST", path, "", [&](std::string_view line) {
+    const auto message = parse_stream_message(line);
+    if (!message.ok()) return true;
+    if (!message->error.empty()) error = message->error;
+    const bool is_header = message->status.starts_with("Pulling from");
+    if (!message->id.empty() && !is_header) view.show(layer_progress(image, *message));
+    return true;
+  });
+  if (result.ok() && !error.empty()) result = internal_error(error);
+  if (result.ok()) {
+    tell(Progress::Status::done, "Pulled");
+    return {};
+  }
+  tell(Progress::Status::error, "Error", result.error().message());
+  return std::move(result).within("pulling " + image);
+}
+
+Result<std::map<std::string, Error>> pull_images(Session& session, const std::map<std::string, std::string>& images,
+                                                 ProgressView& view) {
+  client::ApiClient* api = TRY(session.api());
+  const std::vector<std::pair<std::string, std::string>> list(images.begin(), images.end());
+  const int limit = session.globals().parallel;
+  const size_t workers = std::min(list.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelPulls);
+  std::vector<std::unique_ptr<client::ApiClient>> connections;
+  for (size_t i = 0; i < workers; ++i) connections.push_back(TRY(api->another()));
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  std::map<std::string, Error> failures;
+  std::vector<std::thread> threads;
+  for (const auto& connection : connections) {
+    threads.emplace_back([&, daemon = connection.get()] {
+      for (size_t i; (i = next++) < list.size();) {
+        auto result = pull_image(*daemon, list[i].first, list[i].second, view);
+        if (result.ok()) continue;
+        std::lock_guard lock(mutex);
+        failures.emplace(list[i].first, std::move(result).error());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return failures;
+}
+
+}  // namespace gantry::cli

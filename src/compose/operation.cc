@@ -1,0 +1,265 @@
+#include "compose/operation.h"
+
+#include <algorithm>
+
+#include "base/scope_exit.h"
+#include "compose/labels.h"
+#include "compose/observed_project.h"
+
+namespace gantry::compose {
+namespace {
+
+using Status = Progress::Status;
+
+std::string service_of_subject(const std::string& subject) {
+  constexpr std::string_view kServices = "services.";
+  if (!subject.starts_with(kServices)) return "";
+  return subject.substr(kServices.size(), subject.find('.', kServices.size()) - kServices.size());
+}
+
+// The pulls of a plan, as a plan.
+Plan pulls_of(const Plan& plan) {
+  Plan pulls;
+  for (const Step& step : plan.steps) {
+    if (!std::holds_alternative<PullImage>(step.action)) continue;
+    Step pull = step;
+    pull.after.clear();
+    pulls.add(std::move(pull));
+  }
+  return pulls;
+}
+
+}  // namespace
+
+std::string go_duration(std::chrono::seconds duration) {
+  auto count = duration.count();
+  std::string text = std::to_string(count % 60) + "s";
+  if (count >= 60) text = std::to_string(count / 60 % 60) + "m" + text;
+  if (count >= 3600) text = std::to_string(count / 3600) + "h" + text;
+  return text;
+}
+
+Operation::Operation(engine::Engine& engine, Scheduler& scheduler, OperationRequest request)
+    : engine_(engine), scheduler_(scheduler), request_(std::move(request)) {}
+
+void Operation::start(Function<void(OperationReport)> done) {
+  done_ = std::move(done);
+  scheduler_.post([self = shared_from_this()] {
+    if (self->cancelled_) return self->finish(self->cancelled_);
+    if (self->request_.project != nullptr) {
+      if (auto result = self->desire_what_is_wanted(); !result.ok()) return self->finish(std::move(result).error());
+    }
+    self->observe();
+  });
+}
+
+Result<> Operation::desire_what_is_wanted() {
+  desired_ = TRY(desire(*request_.project, request_.scale));
+  for (const std::string& warning : desired_->warnings) {
+    bool is_new = std::holds_alternative<UpIntent>(request_.intent);
+    if (is_new) tell({.name = request_.project_name, .status = Status::warning, .text = warning});
+  }
+  return {};
+}
+
+// ---- looking
+
+void Operation::observe() {
+  engine::ObserveRequest wanted{.project = request_.project_name};
+  if (desired_) wanted = observe_request(*desired_);
+  wanted.images.insert(wanted.images.end(), extra_images_.begin(), extra_images_.end());
+  engine_.observe(std::move(wanted), [self = shared_from_this()](Result<engine::Snapshot> snapshot) {
+    self->observed(std::move(snapshot));
+  });
+}
+
+void Operation::observed(Result<engine::Snapshot> snapshot) {
+  if (cancelled_) return finish(cancelled_);
+  if (!snapshot.ok()) return finish(std::move(snapshot).error());
+  snapshot_ = std::move(snapshot).value();
+  if (request_.project == nullptr) desired_ = desired_from_labels(request_.project_name, snapshot_);
+  if (ask_for_images()) return observe();
+  make_plan();
+}
+
+// Without the files, which images there are to ask for is only known from the containers.
+bool Operation::ask_for_images() {
+  const auto* down = std::get_if<DownIntent>(&request_.intent);
+  if (down == nullptr || down->remove_images.empty() || request_.project != nullptr) return false;
+  if (!extra_images_.empty()) return false;
+  extra_images_ = observe_request(*desired_).images;
+  return !extra_images_.empty();
+}
+
+// ---- deciding
+
+void Operation::make_plan() {
+  Result<Plan> plan = reconcile(*desired_, snapshot_, request_.intent);
+  if (!plan.ok()) return finish(std::move(plan).error());
+  note_services(*plan);
+  if (request_.dry_run) {
+    show(*plan);
+    show_dry(*plan);
+    return finish(std::nullopt);
+  }
+  Plan pulls = pulls_of(*plan);
+  if (!pulls.empty()) return pull(std::move(pulls));
+  show(*plan);
+  execute(std::move(plan).value());
+}
+
+// New images may change what is to be recreated, so everything else waits for them, and is planned after them.
+void Operation::pull(Plan pulls) {
+  std::vector<std::string> references;
+  for (const Step& step : pulls.steps) references.push_back(std::get<PullImage>(step.action).reference);
+  run(std::move(pulls), [self = shared_from_this(), references](RunReport report) {
+    if (report.error) return self->finish(std::move(report.error));
+    if (auto* up = std::get_if<UpIntent>(&self->request_.intent)) {
+      up->pulled.insert(references.begin(), references.end());
+    }
+    self->observe();
+  });
+}
+
+void Operation::execute(Plan plan) {
+  if (request_.commit) {
+    if (auto saved = request_.commit(plan.empty()); !saved.ok()) return finish(std::move(saved).error());
+  }
+  report_.ran = true;
+  if (plan.empty()) {
+    bool says = !request_.nothing_to_do.text.empty() && plan.facts.empty();
+    if (says) tell(request_.nothing_to_do);
+    return finish(std::nullopt);
+  }
+  arm_wait_timeout();
+  run(std::move(plan), [self = shared_from_this()](RunReport report) { self->ended(std::move(report)); });
+}
+
+void Operation::note_services(const Plan& plan) {
+  report_.touched_services.clear();
+  std::set<ContainerId> removed;
+  std::set<std::string> created;
+  for (const Step& step : plan.steps) {
+    std::string service = service_of_subject(step.subject);
+    if (!service.empty()) report_.touched_services.insert(service);
+    if (const auto* remove = std::get_if<RemoveContainer>(&step.action)) removed.insert(remove->container.id);
+    if (std::holds_alternative<CreateContainer>(step.action)) created.insert(service);
+  }
+  report_.emptied_services.clear();
+  ObservedProject observed(snapshot_);
+  for (const auto& [service, containers] : observed.services) {
+    bool all = std::all_of(containers.begin(), containers.end(),
+                           [&removed](const auto* container) { return removed.contains(container->id); });
+    if (all && !created.contains(service)) report_.emptied_services.insert(service);
+  }
+}
+
+// ---- doing
+
+void Operation::run(Plan plan, Function<void(RunReport)> then) {
+  runner_ = std::make_shared<PlanRunner>(
+      PlanRunner::Surroundings{.engine = engine_,
+                               .scheduler = scheduler_,
+                               .project_name = request_.project_name,
+                               .project = request_.project,
+                               .on_progress = [sink = request_.sink](const Progress& progress) {
+                                 if (sink != nullptr) sink->progress(progress);
+                               }},
+      std::move(plan), snapshot_);
+  // The runner may still be on the stack when `then` replaces it: its own replies keep it alive.
+  runner_->start(std::move(then));
+}
+
+void Operation::arm_wait_timeout() {
+  if (!request_.wait_timeout || request_.wait_timeout->count() <= 0) return;
+  wait_timer_ = scheduler_.after(*request_.wait_timeout, [weak = weak_from_this()] {
+    auto self = weak.lock();
+    if (self == nullptr || self->runner_ == nullptr) return;
+    self->wait_timer_ = 0;
+    self->runner_->cancel(
+        Error(Code::unavailable, "application not healthy after " + go_duration(*self->request_.wait_timeout)));
+  });
+}
+
+void Operation::ended(RunReport report) {
+  report_.unfinished_services = report.unfinished_services;
+  if (!report.error) announce_one_off(report);
+  finish(std::move(report.error));
+}
+
+void Operation::announce_one_off(const RunReport& report) {
+  const auto* up = std::get_if<UpIntent>(&request_.intent);
+  if (up == nullptr || !up->one_off) return;
+  const std::string& name = up->one_off->spec.name;
+  auto made = report.created.find(name);
+  if (made == report.created.end()) return;
+  tell({.resource = Progress::Resource::container,
+        .name = name,
+        .service = up->one_off->service,
+        .status = Status::done,
+        .text = "Created",
+        .details = made->second.str()});
+}
+
+void Operation::cancel(Error reason) {
+  if (cancelled_) return;
+  cancelled_ = reason;
+  if (runner_ != nullptr) runner_->cancel(std::move(reason));
+}
+
+void Operation::abandon() {
+  done_ = nullptr;
+  request_.commit = nullptr;
+  scheduler_.cancel(std::exchange(wait_timer_, 0));
+  cancel(Error(Code::cancelled, "abandoned"));
+}
+
+void Operation::on_event(const engine::Event& event) {
+  if (auto runner = runner_; runner != nullptr) runner->on_event(event);
+}
+
+bool Operation::expects_end_of(const ContainerId& container) const {
+  return runner_ != nullptr && runner_->expects_end_of(container);
+}
+
+void Operation::finish(std::optional<Error> error) {
+  scheduler_.cancel(std::exchange(wait_timer_, 0));
+  if (!done_) return;
+  if (error) {
+    bool cancelled = error->code() == Code::cancelled;
+    report_.outcome = {.ok = false, .message = error->message(), .exit_code = cancelled ? 130 : 1};
+  }
+  report_.error = std::move(error);
+  Function<void(OperationReport)> done = std::move(done_);
+  done(std::move(report_));
+}
+
+// ---- telling
+
+void Operation::show(const Plan& plan) {
+  for (const std::string& warning : plan.warnings) {
+    tell({.name = request_.project_name, .status = Status::warning, .text = warning});
+  }
+  for (const Progress& fact : plan.facts) tell(fact);
+}
+
+void Operation::show_dry(const Plan& plan) {
+  for (const Step& step : plan.steps) {
+    if (step.row.name.empty()) continue;
+    Progress progress{.resource = step.row.resource,
+                      .name = step.row.name,
+                      .service = step.row.service,
+                      .text = step.row.working,
+                      .cause = step.cause};
+    if (!step.row.working.empty()) tell(progress);
+    progress.status = Status::done;
+    progress.text = step.row.done;
+    if (!step.row.done.empty()) tell(progress);
+  }
+}
+
+void Operation::tell(const Progress& progress) {
+  if (request_.sink != nullptr) request_.sink->progress(progress);
+}
+
+}  // namespace gantry::compose

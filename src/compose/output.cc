@@ -1,0 +1,452 @@
+#include "compose/output.h"
+
+#include <cstdio>
+
+#include "compose/scalar.h"
+
+namespace gantry::compose {
+namespace {
+
+bool digit(char c) { return c >= '0' && c <= '9'; }
+bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80; }
+
+bool is_zero(const Node& node, const Shape& shape) {
+  switch (node.kind) {
+    case Node::Kind::null: return true;
+    case Node::Kind::boolean: return node.text == "false";
+    case Node::Kind::integer:
+    case Node::Kind::number: return node.text == "0";
+    case Node::Kind::string: return node.text.empty() || (shape.format == Format::bytes && node.text == "0");
+    case Node::Kind::sequence: return node.items.empty();
+    case Node::Kind::mapping: return node.entries.empty();
+  }
+  return false;
+}
+
+bool is_left_out(const Node& node, const Shape& shape) {
+  if (node.is_null()) return true;
+  return !shape.printed_when_zero && is_zero(node, shape);
+}
+
+struct Printed {
+  const std::string* key;
+  const Node* value;
+  const Shape* shape;  // nullptr: free form
+};
+
+enum class Order { bytes, natural };
+
+// The entries of a mapping that are printed, in their order.
+std::vector<Printed> printed(const Node& map, const Shape* shape, Order order, bool extensions) {
+  std::vector<Printed> out;
+  out.reserve(map.entries.size());
+  auto by_key = [order](const Printed& a, const Printed& b) {
+    return order == Order::natural ? natural_less(*a.key, *b.key) : *a.key < *b.key;
+  };
+  if (shape == nullptr || shape->fields.empty()) {
+    for (const Entry& entry : map.entries) {
+      out.push_back({&entry.key, &entry.value, shape == nullptr ? nullptr : shape->values});
+    }
+    std::sort(out.begin(), out.end(), by_key);
+    return out;
+  }
+  std::vector<std::pair<size_t, const Entry*>> known;
+  std::vector<Printed> others;
+  for (const Entry& entry : map.entries) {
+    const Field* field = find_field(*shape, entry.key);
+    if (field == nullptr) {
+      if (extensions) others.push_back({&entry.key, &entry.value, nullptr});
+    } else if (!is_left_out(entry.value, *field->shape)) {
+      known.emplace_back(static_cast<size_t>(field - shape->fields.data()), &entry);
+    }
+  }
+  std::sort(known.begin(), known.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto [at, entry] : known) out.push_back({&entry->key, &entry->value, shape->fields[at].shape});
+  std::sort(others.begin(), others.end(), by_key);
+  out.insert(out.end(), others.begin(), others.end());
+  return out;
+}
+
+// ---- JSON
+
+class JsonWriter {
+ public:
+  JsonWriter(bool pretty, bool double_dollars, bool extensions)
+      : pretty_(pretty), double_dollars_(double_dollars), extensions_(extensions) {}
+
+  std::string take() { return std::move(out_); }
+
+  void value(const Node& node, const Shape* shape, int depth) {
+    switch (node.kind) {
+      case Node::Kind::null: out_ += "null"; break;
+      case Node::Kind::boolean:
+      case Node::Kind::integer: out_ += node.text; break;
+      case Node::Kind::number: number(node); break;
+      case Node::Kind::string: string(node.text); break;
+      case Node::Kind::sequence: list(node, shape, depth); break;
+      case Node::Kind::mapping: mapping(node, shape, depth); break;
+    }
+  }
+
+  void mapping(const Node& node, const Shape* shape, int depth) {
+    std::vector<Printed> entries = printed(node, shape, Order::bytes, extensions_);
+    add_always_present(entries, shape);
+    if (shape == &project_shape()) {
+      std::sort(entries.begin(), entries.end(), [](const Printed& a, const Printed& b) { return *a.key < *b.key; });
+    }
+    if (entries.empty()) {
+      out_ += "{}";
+      return;
+    }
+    out_ += '{';
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (i > 0) out_ += ',';
+      line(depth + 1);
+      string(*entries[i].key);
+      out_ += pretty_ ? ": " : ":";
+      value(*entries[i].value, entries[i].shape, depth + 1);
+    }
+    line(depth);
+    out_ += '}';
+  }
+
+ private:
+  // The format's JSON has these even when they are unset; hashes depend on them.
+  static void add_always_present(std::vector<Printed>& entries, const Shape* shape) {
+    static const Node kNull = Node::null();
+    static const Node kEmpty = Node::mapping();
+    static const std::string kCommand = "command", kEntrypoint = "entrypoint", kIpam = "ipam",
+                             kResources = "resources", kPlacement = "placement";
+    static const Shape* const kDeploy = find_field(service_shape(), "deploy")->shape;
+    auto ensure = [&](const std::string& name, const Node& node) {
+      size_t order = static_cast<size_t>(find_field(*shape, name) - shape->fields.data());
+      auto at = entries.begin();
+      for (; at != entries.end(); ++at) {
+        const Field* field = find_field(*shape, *at->key);
+        if (field == nullptr) break;
+        size_t other = static_cast<size_t>(field - shape->fields.data());
+        if (other == order) return;
+        if (other > order) break;
+      }
+      entries.insert(at, {&name, &node, nullptr});
+    };
+    if (shape == &service_shape()) {
+      ensure(kCommand, kNull);
+      ensure(kEntrypoint, kNull);
+    } else if (shape == &network_shape()) {
+      ensure(kIpam, kEmpty);
+    } else if (shape == kDeploy) {
+      ensure(kResources, kEmpty);
+      ensure(kPlacement, kEmpty);
+    }
+  }
+
+  void list(const Node& node, const Shape* shape, int depth) {
+    if (node.items.empty()) {
+      out_ += "[]";
+      return;
+    }
+    out_ += '[';
+    for (size_t i = 0; i < node.items.size(); ++i) {
+      if (i > 0) out_ += ',';
+      line(depth + 1);
+      value(node.items[i], shape == nullptr ? nullptr : shape->items, depth + 1);
+    }
+    line(depth);
+    out_ += ']';
+  }
+
+  void line(int depth) {
+    if (!pretty_) return;
+    out_ += '\n';
+    out_.append(static_cast<size_t>(depth) * 2, ' ');
+  }
+
+  void number(const Node& node) {
+    if (node.text.ends_with("Inf") || node.text == "NaN") string(node.text);  // JSON has no such numbers
+    else out_ += node.text;
+  }
+
+  void string(std::string_view text) {
+    constexpr char kHex[] = "0123456789abcdef";
+    out_ += '"';
+    for (size_t i = 0; i < text.size(); ++i) {
+      char c = text[i];
+      unsigned char byte = static_cast<unsigned char>(c);
+      if (c == '"' || c == '\\') out_ += '\\', out_ += c;
+      else if (c == '\n') out_ += "\\n";
+      else if (c == '\r') out_ += "\\r";
+      else if (c == '\t') out_ += "\\t";
+      else if (c == '$' && double_dollars_) out_ += "$$";
+      else if (byte < 0x20 || c == '<' || c == '>' || c == '&') {
+        out_ += "\\u00";
+        out_ += kHex[byte >> 4];
+        out_ += kHex[byte & 15];
+      } else if (byte == 0xE2 && i + 2 < text.size() && text[i + 1] == '\x80' &&
+                 (text[i + 2] == '\xA8' || text[i + 2] == '\xA9')) {
+        out_ += text[i + 2] == '\xA8' ? "\\u2028" : "\\u2029";
+        i += 2;
+      } else {
+        out_ += c;
+      }
+    }
+    out_ += '"';
+  }
+
+  std::string out_;
+  bool pretty_;
+  bool double_dollars_;
+  bool extensions_;
+};
+
+// ---- YAML
+
+bool is_old_boolean(std::string_view t) {
+  for (const char* word : {"y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off",
+                           "OFF"}) {
+    if (t == word) return true;
+  }
+  return false;
+}
+
+// ^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$
+bool is_sexagesimal(std::string_view t) {
+  size_t i = 0;
+  if (i < t.size() && (t[i] == '-' || t[i] == '+')) ++i;
+  if (i >= t.size() || !digit(t[i])) return false;
+  while (i < t.size() && (digit(t[i]) || t[i] == '_')) ++i;
+  size_t groups = 0;
+  while (i < t.size() && t[i] == ':') {
+    size_t digits = 0;
+    while (i + 1 + digits < t.size() && digit(t[i + 1 + digits])) ++digits;
+    if (digits == 0 || digits > 2 || (digits == 2 && t[i + 1] > '5')) return false;
+    i += 1 + digits;
+    ++groups;
+  }
+  if (groups == 0) return false;
+  if (i < t.size() && t[i] == '.') {
+    ++i;
+    while (i < t.size() && (digit(t[i]) || t[i] == '_')) ++i;
+  }
+  return i == t.size();
+}
+
+enum class Quoting { plain, single_, double_, literal };
+
+bool has_control(std::string_view text, bool newlines_too) {
+  for (char c : text) {
+    unsigned char byte = static_cast<unsigned char>(c);
+    if (c == '\n' ? newlines_too : (byte < 0x20 || byte == 0x7f)) return true;
+  }
+  return false;
+}
+
+bool unsafe_plain(std::string_view t) {
+  constexpr std::string_view kIndicators = "[]{},&*!|>'\"%@`#";
+  if (kIndicators.find(t[0]) != std::string_view::npos) return true;
+  if (t[0] == '-' || t[0] == '?' || t[0] == ':') {
+    if (t.size() == 1 || t[1] == ' ') return true;
+  }
+  if (t.starts_with("---") || t.starts_with("...")) return true;
+  if (t.front() == ' ' || t.back() == ' ' || t.back() == ':') return true;
+  return t.find(": ") != std::string_view::npos || t.find(" #") != std::string_view::npos;
+}
+
+Quoting quoting_of(std::string_view t, bool key) {
+  if (t.empty() || has_control(t, key)) return Quoting::double_;
+  if (t.find('\n') != std::string_view::npos) return Quoting::literal;
+  if (resolves_to_other_than_string(t) || is_old_boolean(t) || is_sexagesimal(t) || t == "<<") return Quoting::double_;
+  return unsafe_plain(t) ? Quoting::single_ : Quoting::plain;
+}
+
+class YamlWriter {
+ public:
+  explicit YamlWriter(const OutputStyle& style) : style_(style) {}
+
+  std::string take() { return std::move(out_); }
+
+  void mapping(const Node& node, const Shape* shape, int depth) {
+    entries(printed(node, shape, Order::natural, true), depth, false);
+  }
+
+ private:
+  void entries(const std::vector<Printed>& entries, int depth, bool first_inline) {
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (i > 0 || !first_inline) indent(depth);
+      scalar_text(*entries[i].key, depth, true);
+      out_ += ':';
+      child(*entries[i].value, entries[i].shape, depth);
+    }
+  }
+
+  void child(const Node& node, const Shape* shape, int depth) {
+    std::vector<Printed> inside;
+    if (node.is_map()) inside = printed(node, shape, Order::natural, true);
+    if (!inside.empty()) {
+      out_ += '\n';
+      entries(inside, depth + 1, false);
+    } else if (node.is_list() && !node.items.empty()) {
+      out_ += '\n';
+      list(node, shape, depth + 1);
+    } else {
+      out_ += ' ';
+      leaf(node, depth);
+    }
+  }
+
+  void list(const Node& node, const Shape* shape, int depth) {
+    const Shape* item_shape = shape == nullptr ? nullptr : shape->items;
+    for (const Node& item : node.items) {
+      indent(depth);
+      out_ += "- ";
+      std::vector<Printed> inside;
+      if (item.is_map()) inside = printed(item, item_shape, Order::natural, true);
+      if (!inside.empty()) {
+        entries(inside, depth + 1, true);
+      } else if (item.is_list() && !item.items.empty()) {
+        out_.pop_back();
+        out_ += '\n';
+        list(item, item_shape, depth + 1);
+      } else {
+        leaf(item, depth);
+      }
+    }
+  }
+
+  void leaf(const Node& node, int depth) {
+    switch (node.kind) {
+      case Node::Kind::null: out_ += "null\n"; break;
+      case Node::Kind::boolean:
+      case Node::Kind::integer: out_ += node.text + "\n"; break;
+      case Node::Kind::number: number(node.text); break;
+      case Node::Kind::string: scalar_text(node.text, depth, false), out_ += '\n'; break;
+      case Node::Kind::sequence: out_ += "[]\n"; break;
+      case Node::Kind::mapping: out_ += "{}\n"; break;
+    }
+  }
+
+  void number(const std::string& text) {
+    if (text == "NaN") out_ += ".nan";
+    else if (text == "+Inf") out_ += ".inf";
+    else if (text == "-Inf") out_ += "-.inf";
+    else out_ += format_number(parse_number(text).value_or(0), 6);
+    out_ += '\n';
+  }
+
+  void indent(int depth) { out_.append(static_cast<size_t>(depth) * 2, ' '); }
+
+  void character(char c) {
+    if (c == '$' && style_.double_dollars) out_ += '$';
+    out_ += c;
+  }
+
+  void scalar_text(std::string_view text, int depth, bool key) {
+    switch (quoting_of(text, key)) {
+      case Quoting::plain:
+        for (char c : text) character(c);
+        break;
+      case Quoting::single_:
+        out_ += '\'';
+        for (char c : text) {
+          if (c == '\'') out_ += '\'';
+          character(c);
+        }
+        out_ += '\'';
+        break;
+      case Quoting::double_: double_quoted(text); break;
+      case Quoting::literal: literal(text, depth); break;
+    }
+  }
+
+  void double_quoted(std::string_view text) {
+    out_ += '"';
+    for (char c : text) {
+      unsigned char byte = static_cast<unsigned char>(c);
+      if (c == '"' || c == '\\') out_ += '\\', out_ += c;
+      else if (c == '\n') out_ += "\\n";
+      else if (c == '\t') out_ += "\\t";
+      else if (c == '\r') out_ += "\\r";
+      else if (byte < 0x20 || byte == 0x7f) {
+        char escape[8];
+        std::snprintf(escape, sizeof escape, "\\x%02X", byte);
+        out_ += escape;
+      } else {
+        character(c);
+      }
+    }
+    out_ += '"';
+  }
+
+  // The caller adds the last line's end.
+  void literal(std::string_view text, int depth) {
+    out_ += '|';
+    if (text.front() == ' ' || text.front() == '\n') out_ += '2';
+    size_t trailing = text.size() - (text.find_last_not_of('\n') + 1);
+    if (text.find_first_not_of('\n') == std::string_view::npos) trailing = text.size();
+    if (trailing == 0) out_ += '-';
+    if (trailing > 1) out_ += '+';
+    std::string_view body = text;
+    if (trailing > 0) body.remove_suffix(1);
+    for (size_t at = 0; at <= body.size();) {
+      size_t end = std::min(body.find('\n', at), body.size());
+      out_ += '\n';
+      if (end > at) indent(depth + 1);
+      for (char c : body.substr(at, end - at)) character(c);
+      at = end + 1;
+    }
+  }
+
+  std::string out_;
+  const OutputStyle& style_;
+};
+
+}  // namespace
+
+bool natural_less(std::string_view a, std::string_view b) {
+  size_t i = 0, j = 0;
+  bool after_digits = false;
+  while (i < a.size() && j < b.size()) {
+    if (digit(a[i]) && digit(b[j])) {
+      size_t ai = i, bj = j;
+      while (ai < a.size() && a[ai] == '0') ++ai;
+      while (bj < b.size() && b[bj] == '0') ++bj;
+      size_t ae = ai, be = bj;
+      while (ae < a.size() && digit(a[ae])) ++ae;
+      while (be < b.size() && digit(b[be])) ++be;
+      if (ae - ai != be - bj) return ae - ai < be - bj;
+      if (int order = a.substr(ai, ae - ai).compare(b.substr(bj, be - bj)); order != 0) return order < 0;
+      if (ae - i != be - j) return ae - i < be - j;
+      i = ae, j = be;
+      after_digits = true;
+      continue;
+    }
+    if (a[i] != b[j]) {
+      bool la = letter(a[i]), lb = letter(b[j]);
+      if (la != lb) return after_digits ? la : lb;
+      return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[j]);
+    }
+    after_digits = false;
+    ++i, ++j;
+  }
+  return a.size() - i < b.size() - j;
+}
+
+std::string to_yaml(const Node& project, const OutputStyle& style) {
+  YamlWriter writer(style);
+  writer.mapping(project, style.canonical ? &project_shape() : nullptr, 0);
+  return writer.take();
+}
+
+std::string to_json(const Node& project, const OutputStyle& style) {
+  JsonWriter writer(true, style.double_dollars, true);
+  writer.mapping(project, style.canonical ? &project_shape() : nullptr, 0);
+  return writer.take() + "\n";
+}
+
+std::string to_hashed_json(const Node& node, const Shape& shape) {
+  JsonWriter writer(false, false, false);
+  writer.mapping(node, &shape, 0);
+  return writer.take();
+}
+
+}  // namespace gantry::compose

@@ -1,0 +1,79 @@
+// Collects what is wrong with the files while they are loaded. One for one load; one thread.
+//
+// Places are small (a file number, a line, a column) because every node of a tree carries two of them; they become
+// Marks, with the file's name, only in a Diagnostic or in the finished Project.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compose/source.h"
+
+namespace gantry::compose {
+
+struct Place {
+  int file = -1;  // as numbered by Report::add_file; -1: not from a file
+  int line = 0;   // from 1; 0 = unknown
+  int column = 0;
+};
+
+// Where in the tree we are: a chain on the stack, made into text only when there is something to say.
+struct Path {
+  const Path* parent = nullptr;
+  std::string_view key;  // a mapping's key, or
+  int index = -1;        // a list's position
+
+  static const Path& root() {
+    static const Path kRoot;
+    return kRoot;
+  }
+  // A child points at its parent, so the parent must have a name of its own that outlives it.
+  Path operator/(std::string_view child) const& { return {this, child, -1}; }
+  Path operator[](int at) const& { return {this, {}, at}; }
+  Path operator/(std::string_view) const&& = delete;
+  Path operator[](int) const&& = delete;
+  std::string str() const;  // "services.web.ports[0]"
+};
+
+class Report {
+ public:
+  Report() = default;
+  // One that only counts: for trying.
+  static Report silent() {
+    Report report;
+    report.silent_ = true;
+    return report;
+  }
+
+  int add_file(std::string name, std::string text);
+  const std::string& file_name(int file) const { return names_[static_cast<size_t>(file)]; }
+
+  void error(const Place& place, const Path& path, std::string message, std::string hint = {});
+  void error_at(const Place& place, std::string path, std::string message, std::string hint = {}, int length = 0);
+  void warning(const Place& place, const Path& path, std::string message, std::string hint = {});
+
+  bool failed() const { return errors_ > 0; }
+  size_t errors() const { return errors_; }
+  Mark mark(const Place& place) const;
+
+  // In file order (the order of the files, then lines), without repetitions. Leaves the report empty.
+  std::vector<Diagnostic> take();
+  std::map<std::string, std::string> texts() const;
+
+ private:
+  struct Entry {
+    Place place;
+    Diagnostic diagnostic;
+  };
+  void add(Severity severity, const Place& place, std::string path, std::string message, std::string hint, int length);
+
+  std::vector<std::string> names_;
+  std::vector<std::string> texts_;
+  std::vector<Entry> entries_;
+  size_t errors_ = 0;
+  bool silent_ = false;
+};
+
+}  // namespace gantry::compose

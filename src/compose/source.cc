@@ -1,0 +1,81 @@
+#include "compose/source.h"
+
+#include <algorithm>
+
+namespace gantry::compose {
+namespace {
+
+std::string_view line_of(std::string_view text, int number) {
+  for (int line = 1; line < number; ++line) {
+    size_t end = text.find('\n');
+    if (end == std::string_view::npos) return {};
+    text.remove_prefix(end + 1);
+  }
+  std::string_view line = text.substr(0, text.find('\n'));
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+// Bytes before the character number `column` (from 1): UTF-8 continuation bytes do not count.
+size_t offset_of(std::string_view line, int column) {
+  size_t at = 0;
+  for (int seen = 1; at < line.size() && seen < column; ++seen) {
+    do ++at;
+    while (at < line.size() && (static_cast<unsigned char>(line[at]) & 0xC0) == 0x80);
+  }
+  return at;
+}
+
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+// The word that starts at the mark: a quoted text to its closing quote, else up to a space or punctuation of YAML.
+size_t word_length(std::string_view rest) {
+  if (rest.empty()) return 1;
+  if (rest[0] == '"' || rest[0] == '\'') {
+    size_t end = rest.find(rest[0], 1);
+    return end == std::string_view::npos ? 1 : characters(rest.substr(0, end + 1));
+  }
+  size_t end = 0;
+  while (end < rest.size() && std::string_view(" \t,]}#").find(rest[end]) == std::string_view::npos) ++end;
+  if (end > 1 && rest[end - 1] == ':') --end;
+  return std::max<size_t>(1, characters(rest.substr(0, end)));
+}
+
+}  // namespace
+
+std::string Mark::to_string() const {
+  if (line == 0) return file;
+  std::string out = file + ":" + std::to_string(line);
+  return column == 0 ? out : out + ":" + std::to_string(column);
+}
+
+std::string render(const Diagnostic& diagnostic, const std::map<std::string, std::string>& texts) {
+  std::string out = diagnostic.mark.to_string();
+  if (!out.empty()) out += ": ";
+  if (diagnostic.severity == Severity::warning) out += "warning: ";
+  if (!diagnostic.path.empty()) out += diagnostic.path + ": ";
+  out += diagnostic.message;
+
+  auto file = texts.find(diagnostic.mark.file);
+  if (file == texts.end() || diagnostic.mark.line == 0) {
+    return diagnostic.hint.empty() ? out : out + "; " + diagnostic.hint;
+  }
+  std::string_view line = line_of(file->second, diagnostic.mark.line);
+  std::string number = std::to_string(diagnostic.mark.line);
+  std::string text(line);
+  std::replace(text.begin(), text.end(), '\t', ' ');  // one column each, so that the caret stands under its place
+  out += "\n  " + number + " | " + text;
+  if (diagnostic.mark.column == 0) return diagnostic.hint.empty() ? out : out + "\n    " + diagnostic.hint;
+
+  std::string_view rest = line.substr(offset_of(line, diagnostic.mark.column));
+  size_t length = diagnostic.length > 0 ? static_cast<size_t>(diagnostic.length) : word_length(rest);
+  out += "\n  " + std::string(number.size(), ' ') + " | ";
+  out += std::string(static_cast<size_t>(diagnostic.mark.column - 1), ' ') + '^' + std::string(length - 1, '~');
+  if (!diagnostic.hint.empty()) out += " " + diagnostic.hint;
+  return out;
+}
+
+}  // namespace gantry::compose

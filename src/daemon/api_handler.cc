@@ -1,0 +1,65 @@
+#include "daemon/api_handler.h"
+
+#include <memory>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "daemon/docker/answers.h"
+#include "daemon/docker/routes.h"
+#include "daemon/gantry/routes.h"
+#include "daemon/router.h"
+
+namespace gantry::daemon {
+namespace {
+
+// Go clients read the operating system out of Server, and most read Api-Version.
+http::Headers docker_headers() {
+  return {{"Server", std::string("Docker/") + kVersion + " (linux)"},
+          {"Api-Version", kMaxApiVersion.to_string()},
+          {"Ostype", "linux"},
+          {"Docker-Experimental", "false"}};
+}
+
+std::unique_ptr<Router> make_router(World& world) {
+  auto router = std::make_unique<Router>();
+  api::add_project_routes(*router, world);
+  api::add_metrics_routes(*router, world);
+  docker::add_system_routes(*router, world);
+  docker::add_event_routes(*router, world);
+  docker::add_container_routes(*router, world);
+  docker::add_container_stream_routes(*router, world);
+  docker::add_exec_routes(*router, world);
+  docker::add_image_transfer_routes(*router, world);
+  docker::add_image_routes(*router, world);
+  docker::add_build_routes(*router, world);
+  docker::add_network_routes(*router, world);
+  docker::add_volume_routes(*router, world);
+  return router;
+}
+
+void serve(const Router& router, Exchange& exchange) {
+  const http::RequestHead& request = exchange.request();
+  log_debug(request.method + " " + request.target);
+  if (request.method == "OPTIONS") {
+    (void)exchange.send(200, "", "").ok();
+    return;
+  }
+  Result<Router::Match> match = router.find(request.method, request.target);
+  if (!match.ok()) return docker::answer_error(exchange, match.error());
+  const Result<> served = (*match->handler)(exchange, match->call);
+  if (served.ok()) return;
+  if (exchange.answered()) {
+    log_debug(request.method + " " + request.target + " ended early: " + served.error().message());
+  } else {
+    docker::answer_error(exchange, served.error());
+  }
+}
+
+}  // namespace
+
+HttpServer::Handler make_api_handler(World& world) {
+  set_common_headers(docker_headers());
+  return [router = std::shared_ptr<Router>(make_router(world))](Exchange& exchange) { serve(*router, exchange); };
+}
+
+}  // namespace gantry::daemon

@@ -1,0 +1,134 @@
+#include "daemon/daemon_command.h"
+
+#include <fcntl.h>
+
+#include <iostream>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "daemon/daemon.h"
+
+namespace gantry::daemon {
+namespace {
+
+constexpr const char* kUsage =
+    "Usage: gantry daemon [OPTIONS]\n"
+    "\n"
+    "Runs the daemon that owns the containers, networks, volumes, images and projects of one data root.\n"
+    "Commands start it by themselves when it is needed.\n"
+    "\n"
+    "Options:\n"
+    "  --data-root DIR              where everything is kept (default /var/lib/gantry)\n"
+    "  --run-root DIR               sockets and other things that a reboot may take (default /run/gantry)\n"
+    "  --host unix://PATH           where the API listens (default unix://RUN_ROOT/gantry.sock)\n"
+    "  --log-file FILE              where the daemon's own log goes (default: standard error)\n"
+    "  --log-level LEVEL            debug, info, warning or error (default info)\n"
+    "  --address-pool BASE/PREFIX:SIZE\n"
+    "                               where networks take their subnets from, e.g. 10.210.0.0/16:24; repeatable\n"
+    "  --ready-fd N                 write \"ready\" to this descriptor when the API accepts connections\n"
+    "  -h, --help                   this text\n";
+
+struct Flags {
+  std::string data_root;
+  std::string run_root;
+  std::string host;
+  std::string log_file;
+  std::string log_level = "info";
+  std::vector<std::string> address_pools;
+  std::string ready_fd;
+  bool help = false;
+};
+
+Result<Flags> parse(std::span<const std::string> args) {
+  Flags flags;
+  const std::vector<std::pair<std::string, std::string*>> known = {
+      {"--data-root", &flags.data_root}, {"--run-root", &flags.run_root},   {"--host", &flags.host},
+      {"--log-file", &flags.log_file},   {"--log-level", &flags.log_level}, {"--ready-fd", &flags.ready_fd}};
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == "-h" || args[i] == "--help") {
+      flags.help = true;
+      continue;
+    }
+    const size_t equals = args[i].find('=');
+    const std::string name = args[i].substr(0, equals);
+    std::string* target = nullptr;
+    for (const auto& [flag, value] : known) {
+      if (flag == name) target = value;
+    }
+    if (target == nullptr && name != "--address-pool") return invalid("unknown option " + gantry::quoted(args[i]));
+    std::string value;
+    if (equals != std::string::npos) {
+      value = args[i].substr(equals + 1);
+    } else if (i + 1 < args.size()) {
+      value = args[++i];
+    } else {
+      return invalid("option " + name + " needs a value");
+    }
+    if (name == "--address-pool") {
+      flags.address_pools.push_back(value);
+    } else if (name == "--host" && !flags.host.empty()) {
+      return unsupported("--host may be given once only");
+    } else {
+      *target = value;
+    }
+  }
+  return flags;
+}
+
+Result<LogLevel> parse_level(const std::string& text) {
+  if (text == "debug") return LogLevel::debug;
+  if (text == "info") return LogLevel::info;
+  if (text == "warning" || text == "warn") return LogLevel::warning;
+  if (text == "error") return LogLevel::error;
+  return invalid("--log-level " + gantry::quoted(text) + ": expected debug, info, warning or error");
+}
+
+Result<DaemonOptions> daemon_options(const Flags& flags) {
+  DaemonOptions options{
+      .roots = resolve_roots(flags.data_root, flags.run_root), .socket_path = {}, .address_pools = flags.address_pools};
+  if (flags.host.empty()) {
+    options.socket_path = options.roots.socket();
+  } else if (flags.host.starts_with("unix:///")) {
+    options.socket_path = flags.host.substr(7);
+  } else {
+    return unsupported("--host " + gantry::quoted(flags.host) + ": only unix:///PATH is supported");
+  }
+  if (!flags.ready_fd.empty()) {
+    const std::optional<uint64_t> fd = parse_unsigned(flags.ready_fd);
+    if (!fd || *fd > 1024 || ::fcntl(static_cast<int>(*fd), F_SETFD, FD_CLOEXEC) != 0) {
+      return invalid("--ready-fd " + gantry::quoted(flags.ready_fd) + " is no open descriptor");
+    }
+    options.ready_fd = static_cast<int>(*fd);
+  }
+  return options;
+}
+
+int complain(const Error& error, int status) {
+  std::cerr << "gantry daemon: " << error.message() << '\n';
+  return status;
+}
+
+}  // namespace
+
+int daemon_main(std::span<const std::string> args) {
+  const Result<Flags> flags = parse(args);
+  if (!flags.ok()) return complain(flags.error(), 2);
+  if (flags->help) {
+    std::cout << kUsage;
+    return 0;
+  }
+  const Result<LogLevel> level = parse_level(flags->log_level);
+  if (!level.ok()) return complain(level.error(), 2);
+  const Result<DaemonOptions> options = daemon_options(*flags);
+  if (!options.ok()) return complain(options.error(), 2);
+  set_log_level(*level);
+  if (!flags->log_file.empty() && !log_to_file(flags->log_file)) {
+    return complain(invalid("cannot open the log file " + gantry::quoted(flags->log_file)), 1);
+  }
+  const Result<> ended = run_daemon(*options);
+  if (ended.ok()) return 0;
+  if (!flags->log_file.empty()) log_error(ended.error().message());
+  return complain(ended.error(), 1);
+}
+
+}  // namespace gantry::daemon

@@ -1,0 +1,83 @@
+#include "daemon/docker/image_json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace gantry::daemon::docker {
+namespace {
+
+using nlohmann::json;
+
+int64_t seconds_of(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+// What the image itself says, a member of its config document.
+json document_part(const engine::Image& image, const char* name) {
+  const json document = json::parse(image.config_json, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object()) return nullptr;
+  const auto at = document.find(name);
+  return at == document.end() ? json() : *at;
+}
+
+}  // namespace
+
+json image_summary(const engine::Image& image) {
+  return {{"Id", image.id.str()},
+          {"ParentId", image.parent},
+          {"RepoTags", image.tags},
+          {"RepoDigests", image.digests},
+          {"Created", seconds_of(image.created_at)},
+          {"Size", image.size},
+          {"SharedSize", -1},
+          {"Labels", image.config.labels},
+          {"Containers", -1}};
+}
+
+json image_inspect(const engine::Image& image) {
+  json config = document_part(image, "config");
+  if (!config.is_object()) config = json::object();
+  json value = {{"Id", image.id.str()},
+                {"RepoTags", image.tags},
+                {"RepoDigests", image.digests},
+                {"Parent", image.parent},
+                {"Comment", image.comment},
+                {"Created", format_rfc3339(image.created_at)},
+                {"DockerVersion", ""},
+                {"Author", image.author},
+                {"Config", std::move(config)},
+                {"Architecture", image.architecture},
+                {"Os", image.os},
+                {"Size", image.size},
+                {"GraphDriver", {{"Name", "overlay2"}, {"Data", nullptr}}},
+                {"RootFS", {{"Type", "layers"}, {"Layers", image.diff_ids}}},
+                {"Metadata", {{"LastTagTime", format_rfc3339(image.last_tagged_at)}}}};
+  if (!image.variant.empty()) value["Variant"] = image.variant;
+  return value;
+}
+
+json image_history(const engine::Image& image) {
+  json lines = json::array();
+  const json history = document_part(image, "history");
+  if (!history.is_array()) return lines;
+  for (auto at = history.rbegin(); at != history.rend(); ++at) {
+    if (!at->is_object()) continue;
+    const auto text = [&at](const char* name) {
+      const auto member = at->find(name);
+      return member != at->end() && member->is_string() ? member->get<std::string>() : std::string();
+    };
+    WallTime created{};
+    parse_rfc3339(text("created"), created);
+    const bool is_top = lines.empty();
+    lines.push_back({{"Id", is_top ? image.id.str() : "<missing>"},
+                     {"Created", seconds_of(created)},
+                     {"CreatedBy", text("created_by")},
+                     {"Tags", is_top && !image.tags.empty() ? json(image.tags) : json()},
+                     {"Size", 0},
+                     {"Comment", text("comment")}});
+  }
+  // The size is known of the whole only.
+  if (!lines.empty()) lines.back()["Size"] = image.size;
+  return lines;
+}
+
+}  // namespace gantry::daemon::docker

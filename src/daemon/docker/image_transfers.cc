@@ -1,0 +1,133 @@
+// POST /images/create (pull and import) and /images/load.
+#include <atomic>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.h"
+#include "daemon/body_pipe.h"
+#include "daemon/docker/answers.h"
+#include "daemon/docker/image_events.h"
+#include "daemon/docker/progress_stream.h"
+#include "daemon/docker/routes.h"
+#include "daemon/hang_up.h"
+#include "engine/image/reference.h"
+
+namespace gantry::daemon::docker {
+namespace {
+
+using nlohmann::json;
+
+// `tag` may be a digest; without one, and none in the name, the latest is meant.
+std::string full_reference(const std::string& name, const std::string& tag) {
+  if (tag.empty()) return name;
+  return name + (tag.find(':') == std::string::npos ? ":" : "@") + tag;
+}
+
+json transfer_line(const engine::TransferProgress& progress) {
+  json line = {{"status", progress.status}};
+  if (!progress.id.empty()) line["id"] = progress.id;
+  if (progress.total > 0 || progress.current > 0) {
+    line["progressDetail"] = {{"current", progress.current}, {"total", progress.total}};
+    line["progress"] = progress_bar(progress.current, progress.total);
+  } else if (!progress.id.empty()) {
+    line["progressDetail"] = json::object();
+  }
+  return line;
+}
+
+std::string digest_of(const engine::Image& image, const engine::Reference& reference) {
+  for (const std::string& digest : image.digests) {
+    if (digest.starts_with(reference.familiar_name() + "@")) return digest.substr(digest.find('@') + 1);
+  }
+  return "";
+}
+
+Result<> pull(Exchange& exchange, const Call& call, World& world) {
+  const std::string name = full_reference(call.query.get("fromImage"), call.query.get("tag"));
+  const engine::Reference reference = TRY(engine::Reference::parse(name));
+  const engine::PullOptions options{.platform = call.query.get("platform"),
+                                    .auth = exchange.request().headers.get("x-registry-auth")};
+  const Result<engine::Image> before = world.images.find(name);
+  std::atomic<bool> gone{false};
+  const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&gone] { gone = true; });
+  ProgressStream stream(exchange);
+  std::once_flag headline;
+  const auto announce = [&] {
+    const std::string tag = reference.tag.empty() ? reference.digest : reference.tag;
+    stream.send({{"status", "Pulling from " + reference.path}, {"id", tag}});
+  };
+  const Result<ImageId> pulled = world.images.pull(
+      name, options,
+      [&](const engine::TransferProgress& progress) {
+        if (progress.status.starts_with("Pulling from ")) return;  // announced here, once
+        std::call_once(headline, announce);
+        stream.send(transfer_line(progress));
+      },
+      [&] { return gone.load() || stream.broken(); });
+  if (!pulled.ok()) return stream.finish(pulled.error());
+  std::call_once(headline, announce);
+  const engine::Image image = TRY(world.images.find(pulled->str()));
+  if (const std::string digest = digest_of(image, reference); !digest.empty())
+    stream.send({{"status", "Digest: " + digest}});
+  const bool same = before.ok() && before->id == *pulled;
+  stream.send({{"status", (same ? "Status: Image is up to date for " : "Status: Downloaded newer image for ") +
+                              reference.familiar()}});
+  emit_image_event(world, "pull", reference.familiar(), reference.familiar_name());
+  return stream.finish({});
+}
+
+Result<> import(Exchange& exchange, const Call& call, World& world) {
+  if (call.query.get("fromSrc") != "-") return unsupported("importing from a URL is not supported: send the archive");
+  engine::ImportOptions options{
+      .reference = {}, .message = call.query.get("message"), .changes = call.query.all("changes")};
+  const std::string repository = call.query.get("repo");
+  if (!repository.empty()) {
+    options.reference = full_reference(repository, call.query.get("tag"));
+    TRY(engine::Reference::parse(options.reference));
+  }
+  std::string id;
+  TRY(with_body(exchange, [&](int archive) -> Result<> {
+    const ImageId imported = TRY(world.images.import(archive, options));
+    id = imported.str();
+    return {};
+  }));
+  emit_image_event(world, "import", id, options.reference.empty() ? id : options.reference);
+  ProgressStream stream(exchange);
+  stream.send({{"status", id}});
+  return stream.finish({});
+}
+
+Result<> create(Exchange& exchange, const Call& call, World& world) {
+  if (call.query.has("fromSrc")) return import(exchange, call, world);
+  if (!call.query.has("fromImage")) return invalid("one of fromImage and fromSrc is needed");
+  TRY(exchange.read_body(kMaxJsonBody));
+  return pull(exchange, call, world);
+}
+
+// A failure comes in the stream, with status 200: clients look there.
+Result<> load(Exchange& exchange, const Call&, World& world) {
+  std::vector<std::string> loaded;
+  const Result<> done = with_body(exchange, [&](int archive) -> Result<> {
+    loaded = TRY(world.images.load(archive));
+    return {};
+  });
+  ProgressStream stream(exchange);
+  for (const std::string& name : loaded) {
+    const bool is_id = name.starts_with("sha256:");
+    stream.send({{"stream", (is_id ? "Loaded image ID: " : "Loaded image: ") + name + "\n"}});
+    const Result<engine::Image> image = world.images.find(name);
+    emit_image_event(world, "load", image.ok() ? image->id.str() : name, name);
+  }
+  if (!done.ok()) stream.send(json::parse(error_line(done.error())));
+  return stream.finish({});
+}
+
+}  // namespace
+
+void add_image_transfer_routes(Router& router, World& world) {
+  router.add("POST", "/images/create",
+             [&world](Exchange& exchange, const Call& call) { return create(exchange, call, world); });
+  router.add("POST", "/images/load",
+             [&world](Exchange& exchange, const Call& call) { return load(exchange, call, world); });
+}
+
+}  // namespace gantry::daemon::docker

@@ -1,0 +1,20 @@
+// The routes of Docker's API, a file each. They are added once, at start.
+#pragma once
+
+#include "daemon/router.h"
+#include "daemon/world.h"
+
+namespace gantry::daemon::docker {
+
+void add_system_routes(Router& router, World& world);
+void add_event_routes(Router& router, World& world);
+void add_container_routes(Router& router, World& world);
+void add_container_stream_routes(Router& router, World& world);  // logs, attach, wait
+void add_exec_routes(Router& router, World& world);
+void add_image_routes(Router& router, World& world);
+void add_image_transfer_routes(Router& router, World& world);  // pull, import, load
+void add_build_routes(Router& router, World& world);
+void add_network_routes(Router& router, World& world);
+void add_volume_routes(Router& router, World& world);
+
+}  // namespace gantry::daemon::docker

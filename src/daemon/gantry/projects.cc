@@ -1,0 +1,171 @@
+// /gantry/v1/projects: operations on whole applications. The answer is a stream of compose/progress.h's lines; a
+// client that hangs up cancels its operation.
+#include <nlohmann/json.hpp>
+
+#include "compose/options_json.h"
+#include "compose/progress.h"
+#include "compose/project_json.h"
+#include "daemon/docker/answers.h"
+#include "daemon/gantry/routes.h"
+#include "daemon/waiting.h"
+
+namespace gantry::daemon::api {
+namespace {
+
+using compose::Controller;
+using nlohmann::json;
+
+constexpr size_t kMaxProject = 64 << 20;
+constexpr size_t kMaxQueued = 8 << 20;  // of a client that does not read; then counters are left out
+
+// Hands lines from the loop to the connection's thread.
+class QueueSink final : public compose::ProgressSink {
+ public:
+  explicit QueueSink(std::shared_ptr<LineQueue> queue) : queue_(std::move(queue)) {}
+  void progress(const compose::Progress& progress) override {
+    // Only running counters may be lost: each later one says more.
+    const bool droppable = progress.status == compose::Progress::Status::working && progress.total > 0;
+    queue_->push(compose::to_json_line(progress), droppable);
+  }
+  void finished(const compose::Outcome& outcome) override {
+    queue_->push(compose::to_json_line(outcome), false);
+    queue_->close();
+  }
+
+ private:
+  std::shared_ptr<LineQueue> queue_;
+};
+
+// `start` runs on the loop and returns the operation.
+template <class Start>
+Result<> run_operation(Exchange& exchange, World& world, Start start) {
+  auto queue = std::make_shared<LineQueue>(kMaxQueued);
+  const compose::OperationId operation = world.loop.ask([&] { return start(std::make_shared<QueueSink>(queue)); });
+  const Result<> begun = exchange.begin(200, "application/x-ndjson");
+  if (begun.ok() && pump(exchange, *queue)) return exchange.end();
+  world.loop.ask([&] { world.controller.cancel(operation); });
+  return {};
+}
+
+// {"project": …, "options": …}, both optional here.
+struct Body {
+  std::string project;  // JSON text; "" if absent
+  std::string options;
+};
+
+Result<Body> read_body(Exchange& exchange) {
+  const std::string text = TRY(exchange.read_body(kMaxProject));
+  Body body;
+  if (text.empty()) return body;
+  const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!value.is_object()) return invalid("invalid JSON: expected an object with \"project\" and \"options\"");
+  for (const auto& [key, part] : value.items()) {
+    if (key == "project") {
+      body.project = part.dump();
+    } else if (key == "options") {
+      body.options = part.is_null() ? "" : part.dump();
+    } else {
+      return invalid("unknown field \"" + key + "\": expected \"project\" and \"options\"");
+    }
+  }
+  return body;
+}
+
+Result<compose::Project> parse_project(const Body& body, const std::string& name) {
+  if (body.project.empty()) return invalid("the request has no \"project\"");
+  compose::Project project = TRY(compose::project_from_json(body.project));
+  if (project.name != name) {
+    return invalid("the project's name " + gantry::quoted(project.name) + " is not that of the path, " +
+                   gantry::quoted(name));
+  }
+  return project;
+}
+
+Result<> up(Exchange& exchange, const Call& call, World& world) {
+  const Body body = TRY(read_body(exchange));
+  compose::Project project = TRY(parse_project(body, call["name"]));
+  compose::UpOptions options = TRY(compose::up_options_from_json(body.options));
+  return run_operation(exchange, world, [&](auto sink) {
+    return world.controller.up(std::move(project), std::move(options), std::move(sink));
+  });
+}
+
+Result<> down(Exchange& exchange, const Call& call, World& world) {
+  const Body body = TRY(read_body(exchange));
+  compose::DownOptions options = TRY(compose::down_options_from_json(body.options));
+  if (!body.project.empty()) options.project = TRY(parse_project(body, call["name"]));
+  return run_operation(exchange, world, [&](auto sink) {
+    return world.controller.down(call["name"], std::move(options), std::move(sink));
+  });
+}
+
+using ServiceOperation = compose::OperationId (Controller::*)(std::string, compose::ServiceOptions,
+                                                              std::shared_ptr<compose::ProgressSink>);
+
+Result<> on_services(Exchange& exchange, const Call& call, World& world, ServiceOperation operation) {
+  const Body body = TRY(read_body(exchange));
+  compose::ServiceOptions options = TRY(compose::service_options_from_json(body.options));
+  if (!body.project.empty()) options.project = TRY(parse_project(body, call["name"]));
+  return run_operation(exchange, world, [&](auto sink) {
+    return (world.controller.*operation)(call["name"], std::move(options), std::move(sink));
+  });
+}
+
+Result<> run(Exchange& exchange, const Call& call, World& world) {
+  const Body body = TRY(read_body(exchange));
+  compose::Project project = TRY(parse_project(body, call["name"]));
+  compose::RunOptions options = TRY(compose::run_options_from_json(body.options));
+  return run_operation(exchange, world, [&](auto sink) {
+    return world.controller.run(std::move(project), std::move(options), std::move(sink));
+  });
+}
+
+Result<> plan(Exchange& exchange, const Call& call, World& world) {
+  const Body body = TRY(read_body(exchange));
+  compose::Project project = TRY(parse_project(body, call["name"]));
+  compose::UpOptions options = TRY(compose::up_options_from_json(body.options));
+  const std::string text = TRY(await<std::string>(
+      exchange, world.loop, [&world, project = std::move(project), options = std::move(options)](auto reply) mutable {
+        world.controller.plan(std::move(project), std::move(options), std::move(reply));
+      }));
+  return exchange.send(200, text, "text/plain; charset=utf-8");
+}
+
+Result<> list(Exchange& exchange, const Call&, World& world) {
+  const json answer = world.loop.ask([&world] {
+    json projects = json::array();
+    for (const std::string& name : world.controller.names()) {
+      const compose::Project* project = world.controller.find(name);
+      projects.push_back(
+          {{"name", name}, {"config_files", project ? project->config_files : std::vector<std::string>()}});
+    }
+    return projects;
+  });
+  return docker::send_json(exchange, 200, answer);
+}
+
+}  // namespace
+
+void add_project_routes(Router& router, World& world) {
+  const auto add = [&](const char* method, const char* path, Result<> (*handler)(Exchange&, const Call&, World&)) {
+    router.add(method, path,
+               [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
+  };
+  const auto add_services = [&](const char* path, ServiceOperation operation) {
+    router.add("POST", path, [operation, &world](Exchange& exchange, const Call& call) {
+      return on_services(exchange, call, world, operation);
+    });
+  };
+  add("GET", "/gantry/v1/projects", list);
+  add("PUT", "/gantry/v1/projects/{name}", up);
+  add("DELETE", "/gantry/v1/projects/{name}", down);
+  add("POST", "/gantry/v1/projects/{name}/run", run);
+  add("POST", "/gantry/v1/projects/{name}/plan", plan);
+  add_services("/gantry/v1/projects/{name}/stop", &Controller::stop);
+  add_services("/gantry/v1/projects/{name}/start", &Controller::start);
+  add_services("/gantry/v1/projects/{name}/restart", &Controller::restart);
+  add_services("/gantry/v1/projects/{name}/kill", &Controller::kill);
+  add_services("/gantry/v1/projects/{name}/remove", &Controller::remove);
+}
+
+}  // namespace gantry::daemon::api

@@ -1,0 +1,12 @@
+// The routes of /gantry/v1 (schemas/gantry-api.yaml).
+#pragma once
+
+#include "daemon/router.h"
+#include "daemon/world.h"
+
+namespace gantry::daemon::api {
+
+void add_project_routes(Router& router, World& world);
+void add_metrics_routes(Router& router, World& world);  // health, metrics
+
+}  // namespace gantry::daemon::api

@@ -1,0 +1,197 @@
+#include "engine/image/layer_view.h"
+
+#include <dirent.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <set>
+
+#include "base/scope_exit.h"
+#include "base/strings.h"
+
+namespace gantry::engine {
+namespace {
+
+constexpr int kMostLinks = 40;
+constexpr const char* kOpaque = "trusted.overlay.opaque";
+constexpr std::string_view kOverlayPrefix = "trusted.overlay.";
+
+std::string joined(const std::string& directory, const std::string& name) {
+  return directory == "/" ? "/" + name : directory + "/" + name;
+}
+
+std::deque<std::string> components(std::string_view path) {
+  std::deque<std::string> parts;
+  for (std::string& part : split(path, '/')) {
+    if (!part.empty() && part != ".") parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+Result<std::vector<std::string>> list(int directory) {
+  Fd readable = TRY(open_at(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* stream = fdopendir(readable.get());
+  if (stream == nullptr) return Error::from_errno(errno, "fdopendir");
+  (void)readable.release();  // closedir() closes it
+  ScopeExit close([&] { closedir(stream); });
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) return Error::from_errno(errno, "readdir");
+  return names;
+}
+
+}  // namespace
+
+std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+bool is_whiteout(const struct stat& status) { return S_ISCHR(status.st_mode) && status.st_rdev == makedev(0, 0); }
+
+bool is_opaque(int directory_fd) {
+  char value = 0;
+  return getxattr(fd_path(directory_fd).c_str(), kOpaque, &value, 1) == 1 && value == 'y';
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> read_xattrs(int fd, const struct stat& status) {
+  std::vector<std::pair<std::string, std::string>> found;
+  if (S_ISLNK(status.st_mode)) return found;
+  const std::string path = fd_path(fd);  // flistxattr(2) refuses O_PATH descriptors
+  char names[64 * 1024];                 // XATTR_LIST_MAX
+  const ssize_t size = listxattr(path.c_str(), names, sizeof names);
+  if (size < 0) {
+    if (errno == ENOTSUP || errno == EPERM) return found;
+    return Error::from_errno(errno, "listxattr", path);
+  }
+  std::vector<char> value(64 * 1024);  // XATTR_SIZE_MAX
+  for (const char* name = names; name < names + size; name += strlen(name) + 1) {
+    if (std::string_view(name).starts_with(kOverlayPrefix)) continue;
+    const ssize_t length = getxattr(path.c_str(), name, value.data(), value.size());
+    if (length >= 0) found.emplace_back(name, std::string(value.data(), static_cast<size_t>(length)));
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<LayerView> LayerView::open(const std::vector<std::filesystem::path>& directories) {
+  LayerView view;
+  CHECK(!directories.empty());
+  for (const std::filesystem::path& directory : directories) {
+    view.root_.fds_.push_back(
+        std::make_shared<Fd>(TRY(gantry::open_file(directory, O_PATH | O_DIRECTORY | O_CLOEXEC))));
+    if (is_opaque(view.root_.fds_.back()->get())) break;
+  }
+  if (fstat(view.root_.fd(), &view.root_.status_) != 0)
+    return Error::from_errno(errno, "fstat", directories.front().native());
+  view.root_.path_ = "/";
+  return view;
+}
+
+Result<std::optional<LayerView::Node>> LayerView::child(const Node& directory, const std::string& name) const {
+  Node node;
+  for (const std::shared_ptr<Fd>& layer : directory.fds_) {
+    const int fd = openat(layer->get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+      if (errno == ENOENT || errno == ENAMETOOLONG) continue;
+      return Error::from_errno(errno, "openat", joined(directory.path_, name));
+    }
+    auto owned = std::make_shared<Fd>(fd);
+    struct stat status {};
+    if (fstat(fd, &status) != 0) return Error::from_errno(errno, "fstat", joined(directory.path_, name));
+    const bool first = node.fds_.empty();
+    if (is_whiteout(status) || (!first && !S_ISDIR(status.st_mode))) break;
+    if (first) node.status_ = status;
+    node.fds_.push_back(std::move(owned));
+    if (!S_ISDIR(status.st_mode) || is_opaque(fd)) break;
+  }
+  if (node.fds_.empty()) return std::optional<Node>();
+  node.path_ = joined(directory.path_, name);
+  return {std::move(node)};
+}
+
+Result<std::vector<std::string>> LayerView::names(const Node& directory) const {
+  std::set<std::string> seen;
+  for (const std::shared_ptr<Fd>& layer : directory.fds_) {
+    for (std::string& name : TRY(list(layer->get()).within(directory.path_))) seen.insert(std::move(name));
+  }
+  std::vector<std::string> names;
+  for (const std::string& name : seen) {
+    if (TRY(child(directory, name)).has_value()) names.push_back(name);
+  }
+  return names;
+}
+
+Result<std::vector<std::string>> LayerView::raw_names(const Node& directory) {
+  std::vector<std::string> names = TRY(list(directory.fd()).within(directory.path_));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<LayerView::Node> LayerView::raw_child(const Node& directory, const std::string& name) {
+  Node node;
+  node.path_ = joined(directory.path_, name);
+  node.fds_.push_back(
+      std::make_shared<Fd>(TRY(open_at(directory.fd(), name, O_PATH | O_NOFOLLOW).within(directory.path_))));
+  if (fstat(node.fd(), &node.status_) != 0) return Error::from_errno(errno, "fstat", node.path_);
+  return node;
+}
+
+Result<std::optional<LayerView::Node>> LayerView::find(const std::string& path, LastLink last) const {
+  std::deque<std::string> rest = components(path);
+  std::vector<Node> way = {root_};  // for ".."
+  int links = 0;
+  while (!rest.empty()) {
+    const std::string name = std::move(rest.front());
+    rest.pop_front();
+    if (!way.back().is_directory()) return std::optional<Node>();
+    if (name == "..") {
+      if (way.size() > 1) way.pop_back();
+      continue;
+    }
+    std::optional<Node> next = TRY(child(way.back(), name));
+    if (!next.has_value()) return std::optional<Node>();
+    if (next->is_symlink() && (!rest.empty() || last == LastLink::follow)) {
+      if (++links > kMostLinks) return Error::from_errno(ELOOP, "resolving", path);
+      const std::string target = TRY(read_link(*next));
+      if (target.starts_with('/')) way.resize(1);
+      const std::deque<std::string> more = components(target);
+      rest.insert(rest.begin(), more.begin(), more.end());
+      continue;
+    }
+    way.push_back(std::move(*next));
+  }
+  return {std::move(way.back())};
+}
+
+Result<Fd> LayerView::open_file(const Node& file) {
+  const int fd = ::open(fd_path(file.fd()).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return Error::from_errno(errno, "open", file.path());
+  return Fd(fd);
+}
+
+Result<std::string> LayerView::read_link(const Node& link) {
+  std::string target(4096, '\0');
+  const ssize_t size = readlinkat(link.fd(), "", target.data(), target.size());
+  if (size < 0) return Error::from_errno(errno, "readlinkat", link.path());
+  target.resize(static_cast<size_t>(size));
+  return target;
+}
+
+Result<std::string> LayerView::read_text(const std::string& path, size_t limit) const {
+  const std::optional<Node> node = TRY(find(path));
+  if (!node.has_value() || !node->is_file()) return std::string();
+  const Fd file = TRY(open_file(*node));
+  return read_all(file.get(), limit).within(path);
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> LayerView::xattrs(const Node& node) {
+  return read_xattrs(node.fd(), node.status());
+}
+
+}  // namespace gantry::engine

@@ -1,0 +1,81 @@
+// Several unpacked layers seen as one file tree, as overlayfs would show them, without mounting: whiteouts hide,
+// opaque directories stop, directories of the same name merge. One directory alone is a view, too.
+//
+// Read only. The layers' content is not trusted: names are looked up one by one below directory descriptors, and
+// symlinks are resolved within the tree. Any thread, one at a time.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace gantry::engine {
+
+class LayerView {
+ public:
+  // Something in the tree.
+  class Node {
+   public:
+    const struct stat& status() const { return status_; }
+    bool is_directory() const { return S_ISDIR(status_.st_mode); }
+    bool is_file() const { return S_ISREG(status_.st_mode); }
+    bool is_symlink() const { return S_ISLNK(status_.st_mode); }
+    // The path with all symlinks resolved: "/usr/lib", "/" for the root.
+    const std::string& path() const { return path_; }
+    // O_PATH descriptor of the topmost layer's file or directory.
+    int fd() const { return fds_.front()->get(); }
+
+   private:
+    friend class LayerView;
+    struct stat status_ {};
+    std::string path_;
+    std::vector<std::shared_ptr<Fd>> fds_;  // a directory: of every layer that takes part, topmost first
+  };
+
+  // Topmost first, as overlayfs's lowerdir.
+  static Result<LayerView> open(const std::vector<std::filesystem::path>& directories);
+
+  const Node& root() const { return root_; }
+  // The entry of that name (no slash), nothing if there is none.
+  Result<std::optional<Node>> child(const Node& directory, const std::string& name) const;
+  // Names in a directory, sorted, without whiteouts.
+  Result<std::vector<std::string>> names(const Node& directory) const;
+
+  enum class LastLink { follow, keep };
+  // Resolves a path ("/" or relative to the root means the same) with all symlinks taken within the tree.
+  // Nothing if it does not exist or a non-directory is in its way. Errors: ELOOP after 40 links.
+  Result<std::optional<Node>> find(const std::string& path, LastLink last = LastLink::follow) const;
+
+  // The topmost layer's own entries, whiteouts as they are: for making a tar of one layer.
+  static Result<std::vector<std::string>> raw_names(const Node& directory);
+  static Result<Node> raw_child(const Node& directory, const std::string& name);
+
+  static Result<Fd> open_file(const Node& file);  // for reading
+  static Result<std::string> read_link(const Node& link);
+  // Small text files, as /etc/passwd; "" if missing.
+  Result<std::string> read_text(const std::string& path, size_t limit = 1 << 20) const;
+  // All extended attributes but overlayfs's own, sorted by name.
+  static Result<std::vector<std::pair<std::string, std::string>>> xattrs(const Node& node);
+
+ private:
+  Node root_;
+};
+
+// "/proc/self/fd/N": names an O_PATH descriptor's file for calls that want a path.
+std::string fd_path(int fd);
+// Whether the directory has overlayfs's mark that hides all below.
+bool is_opaque(int directory_fd);
+bool is_whiteout(const struct stat& status);
+
+// Name → value of a file's extended attributes except trusted.overlay.*, sorted. Symlinks (which can only have
+// security.* and trusted.*) count as having none.
+Result<std::vector<std::pair<std::string, std::string>>> read_xattrs(int fd, const struct stat& status);
+
+}  // namespace gantry::engine

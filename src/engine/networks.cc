@@ -1,0 +1,517 @@
+#include "engine/networks.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "engine/container/container_name.h"
+#include "engine/container/record_json.h"
+
+namespace gantry::engine {
+namespace {
+
+constexpr const char* kOptionBridgeName = "com.docker.network.bridge.name";
+constexpr const char* kOptionIcc = "com.docker.network.bridge.enable_icc";
+constexpr const char* kOptionMasquerade = "com.docker.network.bridge.enable_ip_masquerade";
+constexpr const char* kOptionBindingIp = "com.docker.network.bridge.host_binding_ipv4";
+constexpr const char* kOptionDefaultBridge = "com.docker.network.bridge.default_bridge";
+constexpr const char* kOptionMtu = "com.docker.network.driver.mtu";
+constexpr const char* kProjectLabel = "com.docker.compose.project";
+constexpr size_t kLongestInterfaceName = 15;  // IFNAMSIZ - 1
+
+bool is_true(const std::map<std::string, std::string>& options, const char* key, bool fallback) {
+  auto at = options.find(key);
+  if (at == options.end()) return fallback;
+  const std::string value = to_lower(at->second);
+  return value == "true" || value == "1" || value == "t";
+}
+
+std::optional<unsigned> mtu_of(const NetworkSpec& spec) {
+  auto at = spec.options.find(kOptionMtu);
+  if (at == spec.options.end()) return std::nullopt;
+  const auto mtu = parse_unsigned(at->second);
+  return mtu ? std::optional(static_cast<unsigned>(*mtu)) : std::nullopt;
+}
+
+std::vector<net::Ipam::Pool> with_ula_pool(std::vector<net::Ipam::Pool> pools, const std::string& host_id) {
+  if (pools.empty()) pools = net::Ipam::default_pools();
+  pools.push_back(net::Ipam::ula_pool(host_id));
+  return pools;
+}
+
+Error invalid_config(const std::string& text) { return invalid("invalid network config:\n" + text); }
+
+Result<> check_options(const NetworkSpec& spec) {
+  for (const auto& [key, value] : spec.options) {
+    if (key == kOptionMtu) {
+      const auto mtu = parse_unsigned(value);
+      if (!mtu || *mtu < 68 || *mtu > 65535) return invalid("invalid MTU: " + value);
+    } else if (key == kOptionBridgeName) {
+      if (value.empty() || value.size() > kLongestInterfaceName || value.find('/') != std::string::npos) {
+        return invalid("invalid bridge name " + gantry::quoted(value) + ": 1 to 15 characters, no slash");
+      }
+    } else if (key == kOptionBindingIp) {
+      if (!value.empty() && !net::IpAddress::parse(value).ok()) return invalid("invalid host binding IP: " + value);
+    } else if (key != kOptionIcc && key != kOptionMasquerade && key != kOptionDefaultBridge) {
+      return unsupported("network option " + gantry::quoted(key) + " is not supported");
+    }
+  }
+  return {};
+}
+
+Result<> check_pools(const NetworkSpec& spec) {
+  int of_v4 = 0;
+  int of_v6 = 0;
+  for (const IpamPool& pool : spec.pools) {
+    if (pool.subnet.empty()) {
+      if (!pool.ip_range.empty() || !pool.gateway.empty()) {
+        return invalid_config("a gateway or address range needs a subnet");
+      }
+      continue;
+    }
+    auto subnet = net::Subnet::parse(pool.subnet);
+    if (!subnet.ok()) return invalid_config("invalid subnet " + pool.subnet + ": invalid CIDR block notation");
+    (subnet->address().is_v4() ? of_v4 : of_v6) += 1;
+    if (!pool.ip_range.empty()) {
+      auto range = net::Subnet::parse(pool.ip_range);
+      if (!range.ok()) return invalid_config("invalid ip-range " + pool.ip_range + ": invalid CIDR block notation");
+      if (!subnet->contains(range->address()) || range->prefix() < subnet->prefix()) {
+        return invalid_config("invalid ip-range " + pool.ip_range + ": it is not within subnet " + pool.subnet);
+      }
+    }
+    if (!pool.gateway.empty()) {
+      auto gateway = net::IpAddress::parse(pool.gateway);
+      if (!gateway.ok()) return invalid_config("invalid gateway " + pool.gateway + ": invalid address");
+      if (!subnet->contains(*gateway)) {
+        return invalid_config("invalid gateway " + pool.gateway + ": parent subnet is " + pool.subnet);
+      }
+    }
+    for (const auto& [name, address] : pool.aux_addresses) {
+      if (!net::IpAddress::parse(address).ok()) {
+        return invalid_config("invalid auxiliary address " + name + "=" + address);
+      }
+    }
+  }
+  if (of_v4 > 1 || of_v6 > 1) return unsupported("more than one subnet of one address family is not supported");
+  return {};
+}
+
+}  // namespace
+
+Networks::Networks(Context& context, std::vector<net::Ipam::Pool> pools)
+    : context_(context), ipam_(with_ula_pool(std::move(pools), context.paths.data_root.string())) {
+  // Ids that stay the same from start to start, and differ between daemons.
+  const std::string root = context.paths.data_root.string();
+  const auto predefined = [&](const char* name, const char* driver) {
+    NetworkRecord record;
+    record.id = NetworkId(sha256_hex(root + "\n" + name));
+    record.spec.name = name;
+    record.spec.driver = driver;
+    by_name_[name] = record.id;
+    const NetworkId id = record.id;
+    networks_[id].record = std::move(record);
+    return id;
+  };
+  default_id_ = predefined(kDefaultNetwork, "bridge");
+  host_id_ = predefined("host", "host");
+  none_id_ = predefined("none", "null");
+}
+
+Result<> Networks::load() {
+  for (const NamedRow& row : TRY(context_.database.load_networks())) {
+    NetworkRecord record = TRY(network_record_from_json(row.json).within("network " + row.key));
+    if (auto added = add_to_ipam(record); !added.ok()) {
+      log_warning("network " + record.spec.name + ": " + added.error().message());
+    }
+    const NetworkId id = record.id;
+    by_name_[record.spec.name] = id;
+    if (auto project = record.spec.labels.find(kProjectLabel); project != record.spec.labels.end()) {
+      by_project_[project->second].insert(id);
+    }
+    networks_[id] = Network{.record = std::move(record), .ready = true, .members = {}, .removing = false};
+  }
+  return {};
+}
+
+std::vector<net::BridgeConfig> Networks::bridges() const {
+  std::vector<net::BridgeConfig> configs;
+  for (const auto& [id, network] : networks_) {
+    if (network.ready) configs.push_back(bridge_config(network.record));
+  }
+  return configs;
+}
+
+Result<> Networks::check(const NetworkSpec& spec) const {
+  if (spec.name.empty()) return invalid("invalid name: name is empty");
+  if (spec.name == kDefaultNetwork || spec.name == "host" || spec.name == "none" || spec.name == "default") {
+    return Error(Code::forbidden, "operation is not permitted on predefined " + spec.name + " network ");
+  }
+  if (!is_valid_name(spec.name) && spec.name.size() != 1) {
+    return invalid("invalid network name " + gantry::quoted(spec.name) +
+                   ": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+  }
+  if (spec.driver != "" && spec.driver != "bridge" && spec.driver != "default") {
+    if (spec.driver == "host" || spec.driver == "null") {
+      return Error(Code::forbidden, "only one instance of \"" + spec.driver + "\" network is allowed");
+    }
+    return not_found("plugin \"" + spec.driver + "\" not found");
+  }
+  if (!spec.ipam_driver.empty() && spec.ipam_driver != "default") {
+    return unsupported("IPAM driver " + gantry::quoted(spec.ipam_driver) + " is not supported: use \"default\"");
+  }
+  if (!spec.enable_ipv4 && !spec.enable_ipv6) return invalid_config("IPv4 or IPv6 must be enabled");
+  TRY(check_options(spec));
+  TRY(check_pools(spec));
+  if (by_name_.contains(spec.name) || names_being_made_.contains(spec.name)) {
+    return conflict("network with name " + spec.name + " already exists");
+  }
+  return {};
+}
+
+Result<IpamPool> Networks::allocate_pool(const NetworkId& id, const NetworkSpec& spec, const IpamPool& wanted) {
+  net::Ipam::Network network;
+  network.id = id.str();
+  network.name = spec.name;
+  network.subnet = TRY(net::Subnet::parse(wanted.subnet));
+  if (!wanted.ip_range.empty()) network.range = TRY(net::Subnet::parse(wanted.ip_range));
+  if (!wanted.gateway.empty()) network.gateway = TRY(net::IpAddress::parse(wanted.gateway));
+  for (const auto& [name, address] : wanted.aux_addresses) {
+    network.reserved.push_back(TRY(net::IpAddress::parse(address)));
+  }
+  auto gateway = ipam_.add_network(std::move(network));
+  if (!gateway.ok()) {
+    return Error(Code::forbidden, "invalid pool request: " + gateway.error().message());
+  }
+  IpamPool pool = wanted;
+  pool.gateway = gateway->to_string();
+  return pool;
+}
+
+Result<> Networks::add_to_ipam(const NetworkRecord& record) {
+  for (const IpamPool& pool : record.pools) TRY(allocate_pool(record.id, record.spec, pool));
+  return {};
+}
+
+Result<std::vector<IpamPool>> Networks::allocate_pools(const NetworkId& id, const NetworkSpec& spec,
+                                                       const std::vector<net::Subnet>& in_use) {
+  std::vector<IpamPool> wanted;
+  bool has_v4 = false;
+  bool has_v6 = false;
+  for (const IpamPool& pool : spec.pools) {
+    if (pool.subnet.empty()) continue;
+    wanted.push_back(pool);
+    (TRY(net::Subnet::parse(pool.subnet)).address().is_v4() ? has_v4 : has_v6) = true;
+  }
+  if (spec.enable_ipv4 && !has_v4) {
+    wanted.push_back({.subnet = TRY(ipam_.choose_subnet(in_use)).to_string(), .ip_range = "", .gateway = "",
+                      .aux_addresses = {}});
+  }
+  if (spec.enable_ipv6 && !has_v6) {
+    wanted.push_back({.subnet = TRY(ipam_.choose_subnet(in_use, true)).to_string(), .ip_range = "", .gateway = "",
+                      .aux_addresses = {}});
+  }
+  std::vector<IpamPool> pools;
+  for (const IpamPool& pool : wanted) {
+    auto allocated = allocate_pool(id, spec, pool);
+    if (!allocated.ok()) {
+      ipam_.remove_network(id.str());
+      return std::move(allocated).error();
+    }
+    pools.push_back(*std::move(allocated));
+  }
+  return pools;
+}
+
+net::BridgeConfig Networks::bridge_config(const NetworkRecord& network) const {
+  net::BridgeConfig config;
+  config.network_id = network.id.str();
+  config.bridge_name = network.bridge_name;
+  for (const IpamPool& pool : network.pools) {
+    auto subnet = net::Subnet::parse(pool.subnet);
+    auto gateway = net::IpAddress::parse(pool.gateway);
+    if (!subnet.ok() || !gateway.ok()) continue;
+    if (subnet->address().is_v4()) {
+      config.subnet4 = *subnet;
+      config.gateway4 = *gateway;
+    } else {
+      config.subnet6 = *subnet;
+      config.gateway6 = *gateway;
+    }
+  }
+  config.internal = network.spec.internal;
+  config.masquerade = is_true(network.spec.options, kOptionMasquerade, true);
+  config.icc = is_true(network.spec.options, kOptionIcc, true);
+  config.mtu = mtu_of(network.spec);
+  if (auto at = network.spec.options.find(kOptionBindingIp); at != network.spec.options.end()) {
+    config.host_binding_ip = at->second;
+  }
+  return config;
+}
+
+void Networks::make(NetworkRecord record, Function<void(Result<>)> then) {
+  ++under_way_;
+  names_being_made_.insert(record.spec.name);
+  context_.tasks.run(
+      [&stack = context_.stack] { return stack.routes_in_use(); },
+      [this, record = std::move(record), then = std::move(then)](Result<std::vector<net::Subnet>> routes) mutable {
+        // Without the host's routes a subnet may collide with one: better than no network at all.
+        if (!routes.ok()) log_warning("the host's routes cannot be read: " + routes.error().message());
+        const std::vector<net::Subnet> in_use = routes.ok() ? *std::move(routes) : std::vector<net::Subnet>();
+        auto pools = allocate_pools(record.id, record.spec, in_use);
+        if (!pools.ok()) return made(std::move(record), std::move(pools).error(), std::move(then));
+        record.pools = *std::move(pools);
+        auto config = bridge_config(record);
+        context_.tasks.run([&stack = context_.stack, config = std::move(config)] { return stack.create_bridge(config); },
+                           [this, record = std::move(record), then = std::move(then)](Result<> bridge) mutable {
+                             made(std::move(record), std::move(bridge), std::move(then));
+                           });
+      });
+}
+
+void Networks::made(NetworkRecord record, Result<> bridge, Function<void(Result<>)> then) {
+  --under_way_;
+  if (context_.went_idle) context_.went_idle();
+  names_being_made_.erase(record.spec.name);
+  Result<> result = std::move(bridge);
+  if (result.ok()) result = context_.database.save_network(record.id, to_json(record));
+  if (!result.ok()) {
+    ipam_.remove_network(record.id.str());
+    return then(std::move(result));
+  }
+  const NetworkId id = record.id;
+  by_name_[record.spec.name] = id;
+  if (auto project = record.spec.labels.find(kProjectLabel); project != record.spec.labels.end()) {
+    by_project_[project->second].insert(id);
+  }
+  networks_[id] = Network{.record = record, .ready = true, .members = {}, .removing = false};
+  emit(record, "create");
+  then({});
+}
+
+void Networks::create(NetworkSpec spec, Reply<NetworkId> reply) {
+  if (auto checked = check(spec); !checked.ok()) {
+    return context_.answer(std::move(reply), std::move(checked).error());
+  }
+  NetworkRecord record;
+  record.id = NetworkId::random(context_.random);
+  spec.driver = "bridge";
+  auto bridge_name = spec.options.find(kOptionBridgeName);
+  record.bridge_name = bridge_name != spec.options.end() ? bridge_name->second : "br-" + record.id.short_form();
+  record.spec = std::move(spec);
+  record.created_at = context_.loop.clock().wall();
+  const NetworkId id = record.id;
+  make(std::move(record), [id, reply = std::move(reply)](Result<> made) mutable {
+    if (!made.ok()) return reply(std::move(made).error());
+    reply(id);
+  });
+}
+
+void Networks::ensure_default(Function<void(Result<>)> then) {
+  Network& network = networks_.at(default_id_);
+  if (network.ready) return then({});
+  waiting_for_default_.push_back(std::move(then));
+  if (default_being_made_) return;
+  default_being_made_ = true;
+  NetworkRecord record = network.record;
+  record.bridge_name = "br-" + record.id.short_form();
+  record.created_at = context_.loop.clock().wall();
+  record.spec.options[kOptionDefaultBridge] = "true";
+  make(std::move(record), [this](Result<> made) {
+    default_being_made_ = false;
+    auto waiting = std::exchange(waiting_for_default_, {});
+    for (auto& next : waiting) {
+      next(made.ok() ? Result<>() : Result<>(Error(made.error()).within("default network \"bridge\"")));
+    }
+  });
+}
+
+void Networks::remove(NetworkId id, Reply<> reply) {
+  auto at = networks_.find(id);
+  if (at == networks_.end() || at->second.removing) {
+    return context_.answer(std::move(reply), not_found("network " + id.str() + " not found"));
+  }
+  Network& network = at->second;
+  const std::string name = network.record.spec.name;
+  if (is_predefined(id)) {
+    return context_.answer(std::move(reply),
+                             Error(Code::forbidden, name + " is a pre-defined network and cannot be removed"));
+  }
+  if (!network.members.empty()) {
+    std::vector<std::string> users;
+    for (const auto& [container, member] : network.members) {
+      users.push_back("name:\"" + member.container_name + "\" id:\"" + container.short_form() + "\"");
+    }
+    return context_.answer(std::move(reply), conflict("error while removing network: network " + name +
+                                                        " has active endpoints (" + join(users, ", ") + ")"));
+  }
+  network.removing = true;
+  ++under_way_;
+  context_.tasks.run(
+      [&stack = context_.stack, config = bridge_config(network.record)] { return stack.remove_bridge(config); },
+      [this, id, reply = std::move(reply)](Result<> removed) mutable {
+        --under_way_;
+        if (context_.went_idle) context_.went_idle();
+        if (removed.ok()) removed = context_.database.remove_network(id);
+        if (!removed.ok()) {
+          networks_.at(id).removing = false;
+          return reply(std::move(removed).within("network " + networks_.at(id).record.spec.name));
+        }
+        const NetworkRecord record = networks_.at(id).record;
+        ipam_.remove_network(id.str());
+        by_name_.erase(record.spec.name);
+        if (auto project = record.spec.labels.find(kProjectLabel); project != record.spec.labels.end()) {
+          by_project_[project->second].erase(id);
+          if (by_project_[project->second].empty()) by_project_.erase(project->second);
+        }
+        networks_.erase(id);
+        emit(record, "destroy");
+        reply({});
+      });
+}
+
+Result<NetworkId> Networks::find(const std::string& reference) const {
+  if (auto at = networks_.find(NetworkId(reference)); at != networks_.end()) return at->first;
+  if (auto at = by_name_.find(reference); at != by_name_.end()) return at->second;
+  std::optional<NetworkId> found;
+  if (!reference.empty()) {
+    for (auto at = networks_.lower_bound(NetworkId(reference));
+         at != networks_.end() && at->first.str().starts_with(reference); ++at) {
+      if (found) return invalid("network " + reference + " is ambiguous (2 matches found based on ID prefix)");
+      found = at->first;
+    }
+  }
+  if (!found) return not_found("network " + reference + " not found");
+  return *found;
+}
+
+const NetworkRecord* Networks::get(const NetworkId& id) const {
+  auto at = networks_.find(id);
+  return at == networks_.end() ? nullptr : &at->second.record;
+}
+
+std::vector<const NetworkRecord*> Networks::list() const {
+  std::vector<const NetworkRecord*> records;
+  for (const auto& [name, id] : by_name_) records.push_back(&networks_.at(id).record);
+  return records;
+}
+
+std::vector<const NetworkRecord*> Networks::of_project(const std::string& project) const {
+  std::vector<const NetworkRecord*> records;
+  auto at = by_project_.find(project);
+  if (at == by_project_.end()) return records;
+  for (const NetworkId& id : at->second) records.push_back(&networks_.at(id).record);
+  std::sort(records.begin(), records.end(), [](const auto* a, const auto* b) { return a->spec.name < b->spec.name; });
+  return records;
+}
+
+const std::map<ContainerId, Networks::Member>& Networks::members(const NetworkId& id) const {
+  static const std::map<ContainerId, Member> kNone;
+  auto at = networks_.find(id);
+  return at == networks_.end() ? kNone : at->second.members;
+}
+
+void Networks::add_member(const ContainerId& container, std::string name, const EndpointState& endpoint) {
+  auto at = networks_.find(endpoint.network);
+  if (at == networks_.end()) return;
+  at->second.members[container] = {.container_name = std::move(name), .endpoint = endpoint};
+}
+
+void Networks::remove_member(const NetworkId& id, const ContainerId& container) {
+  if (auto at = networks_.find(id); at != networks_.end()) at->second.members.erase(container);
+}
+
+void Networks::rename_member(const ContainerId& container, const std::string& name) {
+  for (auto& [id, network] : networks_) {
+    if (auto at = network.members.find(container); at != network.members.end()) at->second.container_name = name;
+  }
+}
+
+Result<EndpointState> Networks::allocate(const NetworkRecord& network, const EndpointSpec& spec) {
+  if (networks_.at(network.id).removing) return not_found("network " + network.spec.name + " not found");
+  EndpointState endpoint;
+  endpoint.network = network.id;
+  endpoint.endpoint_id = random_hex(context_.random, 32);
+  endpoint.host_interface = "veth" + endpoint.endpoint_id.substr(0, 7);
+  endpoint.container_interface = spec.interface_name;
+  const net::MacAddress mac = spec.mac_address.empty() ? net::MacAddress::random_local(context_.random)
+                                                       : TRY(net::MacAddress::parse(spec.mac_address));
+  endpoint.mac = mac.to_string();
+  const bool own_subnet = std::any_of(network.spec.pools.begin(), network.spec.pools.end(),
+                                      [](const IpamPool& pool) { return !pool.subnet.empty(); });
+  if ((!spec.ipv4_address.empty() || !spec.ipv6_address.empty()) && !own_subnet) {
+    return invalid(is_default(network.id)
+                       ? "user specified IP address is supported on user defined networks only"
+                       : "user specified IP address is supported only when connecting to networks with user "
+                         "configured subnets");
+  }
+  const net::BridgeConfig config = bridge_config(network);
+  const auto take = [&](bool v6, const std::string& wanted) -> Result<std::string> {
+    std::optional<net::IpAddress> address;
+    if (!wanted.empty()) address = TRY(net::IpAddress::parse(wanted));
+    return TRY(ipam_.allocate(network.id.str(), v6, address)).to_string();
+  };
+  if (config.subnet4) endpoint.address4 = TRY(take(false, spec.ipv4_address));
+  if (config.subnet6) {
+    auto address = take(true, spec.ipv6_address);
+    if (!address.ok()) {
+      release(endpoint);
+      return std::move(address).error();
+    }
+    endpoint.address6 = *std::move(address);
+  }
+  return endpoint;
+}
+
+Result<> Networks::reclaim(const EndpointState& endpoint) {
+  for (const std::string& text : {endpoint.address4, endpoint.address6}) {
+    if (text.empty()) continue;
+    const net::IpAddress address = TRY(net::IpAddress::parse(text));
+    TRY(ipam_.allocate(endpoint.network.str(), address.is_v6(), address));
+  }
+  return {};
+}
+
+void Networks::release(const EndpointState& endpoint) {
+  for (const std::string& text : {endpoint.address4, endpoint.address6}) {
+    if (auto address = net::IpAddress::parse(text); !text.empty() && address.ok()) {
+      ipam_.release(endpoint.network.str(), *address);
+    }
+  }
+}
+
+net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint) const {
+  net::EndpointConfig config;
+  config.network_id = endpoint.network.str();
+  config.host_interface = endpoint.host_interface;
+  config.container_interface = endpoint.container_interface;
+  if (auto mac = net::MacAddress::parse(endpoint.mac); mac.ok()) config.mac = *mac;
+  if (auto address = net::IpAddress::parse(endpoint.address4); address.ok() && !endpoint.address4.empty()) {
+    config.address4 = *address;
+  }
+  if (auto address = net::IpAddress::parse(endpoint.address6); address.ok() && !endpoint.address6.empty()) {
+    config.address6 = *address;
+  }
+  const NetworkRecord* network = get(endpoint.network);
+  if (network == nullptr) return config;
+  const net::BridgeConfig bridge = bridge_config(*network);
+  config.bridge_name = bridge.bridge_name;
+  config.subnet4 = bridge.subnet4;
+  config.subnet6 = bridge.subnet6;
+  config.mtu = bridge.mtu;
+  if (endpoint.gateway4) config.gateway4 = bridge.gateway4;
+  if (endpoint.gateway6) config.gateway6 = bridge.gateway6;
+  return config;
+}
+
+void Networks::emit(const NetworkRecord& network, const char* action) {
+  Event event;
+  event.type = Event::Type::network;
+  event.action = action;
+  event.actor_id = network.id.str();
+  event.attributes = network.spec.labels;
+  event.attributes["name"] = network.spec.name;
+  event.attributes["type"] = network.spec.driver;
+  context_.events.emit(std::move(event));
+}
+
+}  // namespace gantry::engine

@@ -1,0 +1,68 @@
+// The real network stack: a bridge a network, a veth pair an endpoint, an nftables table a daemon.
+// How the pieces fit: links.h makes interfaces, firewall.h lets traffic through and translates it, ports.h holds
+// published ports, dns_redirect.h leads to the name service.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/firewall.h"
+#include "net/foreign_firewall.h"
+#include "net/link_remover.h"
+#include "net/links.h"
+#include "net/network.h"
+#include "net/ports.h"
+#include "net/socket_pool.h"
+
+namespace gantry::net {
+
+// Any thread. Belongs to the network namespace of the threads that call it, which must not change.
+class BridgeNetwork final : public NetworkStack {
+ public:
+  explicit BridgeNetwork(Options options);
+
+  Result<> set_up() override;
+  Result<> tear_down() override;
+  Result<> create_bridge(const BridgeConfig& bridge) override;
+  Result<> remove_bridge(const BridgeConfig& bridge) override;
+  Result<std::unique_ptr<PortReservation>> reserve_ports(const std::vector<PortRequest>& ports) override;
+  Result<> attach(const EndpointConfig& endpoint, const NetnsAccess& netns) override;
+  Result<> redirect_dns(const NetnsAccess& netns, uint16_t udp_port, uint16_t tcp_port) override;
+  Result<> loopback_up(const NetnsAccess& netns) override;
+  Result<> detach(const EndpointConfig& endpoint) override;
+  Result<> detach_ended(const EndpointConfig& endpoint) override;
+  Result<std::vector<Subnet>> routes_in_use() override;
+  Result<> remove_all_but(const std::vector<BridgeConfig>& bridges,
+                          const std::vector<EndpointConfig>& endpoints) override;
+
+ private:
+  // A bridge's address with the MAC of whoever had it last.
+  using UsedAddress = std::pair<std::string, IpAddress>;
+
+  Result<> allow_forwarding(bool ipv6);
+  Result<> stop_forwarding(bool ipv6);
+  Result<> make_interfaces(int route, const EndpointConfig& endpoint, const NetnsAccess& netns, int bridge);
+  Result<> set_up_host_end(int route, const EndpointConfig& endpoint, int bridge);
+  void announce_if_reused(int route, const EndpointConfig& endpoint, int bridge);
+  void remember_addresses(const EndpointConfig& endpoint);
+  bool isolates_ports(const std::string& bridge_name);
+  std::string alias(const BridgeConfig& bridge) const;
+
+  const Options options_;
+  const uint32_t group_;
+  SocketPool route_;
+  Firewall firewall_;
+  ForeignFirewall foreign_;
+  LinkRemover remover_;
+  PortTable ports_;
+
+  std::mutex mutex_;
+  std::set<std::string> isolated_;  // bridges whose containers may not talk to each other; guarded by mutex_
+  std::set<UsedAddress> used_;      // guarded by mutex_
+};
+
+}  // namespace gantry::net

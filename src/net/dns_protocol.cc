@@ -1,0 +1,156 @@
+#include "net/dns_protocol.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+
+namespace gantry::net {
+namespace {
+
+// Numbers in the machine's order: both ends are on one machine. Texts and lists with a count in front.
+class Writer {
+ public:
+  std::string out;
+
+  void number(uint32_t value) { out.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  void text(const std::string& value) {
+    number(static_cast<uint32_t>(value.size()));
+    out += value;
+  }
+  void texts(const std::vector<std::string>& values) {
+    number(static_cast<uint32_t>(values.size()));
+    for (const std::string& value : values) text(value);
+  }
+  void addresses(const std::vector<IpAddress>& values) {
+    number(static_cast<uint32_t>(values.size()));
+    for (const IpAddress& value : values) text({reinterpret_cast<const char*>(value.bytes()), value.size()});
+  }
+};
+
+class Reader {
+ public:
+  explicit Reader(std::string_view rest) : rest_(rest) {}
+  bool complete() const { return good_ && rest_.empty(); }
+
+  uint32_t number() {
+    uint32_t value = 0;
+    if (rest_.size() < sizeof value) return fail();
+    std::memcpy(&value, rest_.data(), sizeof value);
+    rest_.remove_prefix(sizeof value);
+    return value;
+  }
+  std::string text() {
+    size_t size = number();
+    if (size > rest_.size()) size = fail();
+    std::string value(rest_.substr(0, size));
+    rest_.remove_prefix(size);
+    return value;
+  }
+  std::vector<std::string> texts() {
+    std::vector<std::string> values;
+    for (uint32_t count = number(); count > 0 && good_; --count) values.push_back(text());
+    return values;
+  }
+  std::vector<IpAddress> addresses() {
+    std::vector<IpAddress> values;
+    for (uint32_t count = number(); count > 0 && good_; --count) {
+      std::string bytes = text();
+      std::array<uint8_t, 16> all{};
+      if (bytes.size() != 4 && bytes.size() != 16) fail();
+      std::memcpy(all.data(), bytes.data(), std::min(bytes.size(), all.size()));
+      auto v4 = uint32_t{all[0]} << 24 | uint32_t{all[1]} << 16 | uint32_t{all[2]} << 8 | all[3];
+      values.push_back(bytes.size() == 16 ? IpAddress::v6(all) : IpAddress::v4(v4));
+    }
+    return values;
+  }
+
+ private:
+  uint32_t fail() {
+    good_ = false;
+    rest_ = {};
+    return 0;
+  }
+  std::string_view rest_;
+  bool good_ = true;
+};
+
+}  // namespace
+
+std::string encode_dns_request(const DnsRequest& request) {
+  Writer writer;
+  writer.out += static_cast<char>(request.command);
+  switch (request.command) {
+    case DnsCommand::hello:
+    case DnsCommand::quit:
+    case DnsCommand::synchronised:
+      break;
+    case DnsCommand::add_client:
+    case DnsCommand::update_client:
+      writer.text(request.client.id);
+      writer.texts(request.client.networks);
+      writer.addresses(request.client.upstreams);
+      writer.number(request.client.internal_only ? 1 : 0);
+      break;
+    case DnsCommand::remove_client:
+      writer.text(request.client.id);
+      break;
+    case DnsCommand::publish:
+      writer.text(request.key);
+      writer.text(request.record.network_id);
+      writer.text(request.record.network_name);
+      writer.texts(request.record.names);
+      writer.addresses(request.record.addresses);
+      break;
+    case DnsCommand::withdraw:
+      writer.text(request.key);
+      break;
+  }
+  return writer.out;
+}
+
+Result<DnsRequest> decode_dns_request(std::string_view message) {
+  if (message.empty()) return invalid("empty message to the name service");
+  DnsRequest request{.command = static_cast<DnsCommand>(message[0])};
+  Reader reader(message.substr(1));
+  switch (request.command) {
+    case DnsCommand::hello:
+    case DnsCommand::quit:
+    case DnsCommand::synchronised:
+      break;
+    case DnsCommand::add_client:
+    case DnsCommand::update_client:
+      request.client.id = reader.text();
+      request.client.networks = reader.texts();
+      request.client.upstreams = reader.addresses();
+      request.client.internal_only = reader.number() != 0;
+      break;
+    case DnsCommand::remove_client:
+      request.client.id = reader.text();
+      break;
+    case DnsCommand::publish:
+      request.key = reader.text();
+      request.record.network_id = reader.text();
+      request.record.network_name = reader.text();
+      request.record.names = reader.texts();
+      request.record.addresses = reader.addresses();
+      break;
+    case DnsCommand::withdraw:
+      request.key = reader.text();
+      break;
+    default:
+      return invalid("unknown command " + std::to_string(message[0]) + " to the name service");
+  }
+  if (!reader.complete()) return invalid("broken message to the name service");
+  return request;
+}
+
+sockaddr_un dns_socket_address(int run_directory) {
+  sockaddr_un address{.sun_family = AF_UNIX};
+  std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", run_directory, kDnsSocketName);
+  return address;
+}
+
+}  // namespace gantry::net

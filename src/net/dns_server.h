@@ -1,0 +1,59 @@
+// The name service of one daemon's containers: answers on sockets that live in the containers' network namespaces.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/function.h"
+#include "base/loop.h"
+#include "base/random.h"
+#include "net/dns_forward.h"
+#include "net/dns_zone.h"
+#include "net/network.h"
+
+namespace gantry::net {
+
+// Loop thread only.
+class DnsServer {
+ public:
+  // `before_answer` runs before a batch of queries is looked at: changes that were sent before the queries must be in.
+  DnsServer(EventLoop& loop, Random& random, DnsForwarder::Options forwarding, Function<void()> before_answer);
+  ~DnsServer();
+
+  DnsZone& zone() { return zone_; }
+  // A client of that id is replaced, connections and all. `udp` is bound, `tcp` listens; both are made non-blocking.
+  void add_client(NameService::Client client, Fd udp, Fd tcp);
+  void update_client(NameService::Client client);  // an unknown one is no error
+  void remove_client(const std::string& id);
+  std::set<std::string> clients() const;
+
+ private:
+  struct Connection;
+  struct Asker;
+  using Reply = Function<void(std::vector<uint8_t>)>;
+
+  void read_datagrams(const std::string& id);
+  void accept_connections(const std::string& id);
+  void serve_connection(const std::string& id, uint64_t number, int events);
+  // Answers at once, or later when an upstream has.
+  void answer(Asker& asker, std::vector<uint8_t> packet, DnsTransport transport, Reply reply);
+  void send_reply(const std::string& id, uint64_t connection, const std::vector<uint8_t>& packet);
+  bool flush(Connection& connection);
+  void close_connection(const std::string& id, uint64_t number);
+  void restart_idle_timer(const std::string& id, Connection& connection);
+
+  EventLoop& loop_;
+  Random& random_;
+  Function<void()> before_answer_;
+  DnsZone zone_;
+  DnsForwarder forwarder_;
+  uint64_t next_connection_ = 1;
+  uint64_t next_asker_ = 1;
+  std::map<std::string, std::unique_ptr<Asker>> askers_;
+};
+
+}  // namespace gantry::net

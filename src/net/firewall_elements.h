@@ -1,0 +1,20 @@
+// What a network, and an endpoint's published ports, put into the firewall's sets and maps. Pure.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "net/network.h"
+#include "net/nft_batch.h"
+
+namespace gantry::net {
+
+struct SetElement {
+  const NftSet* set;  // of firewall_sets()
+  NftElement element;
+};
+std::vector<SetElement> elements_of(const BridgeConfig& bridge);
+// Fails if a port cannot be served: a host address that does not parse or whose family the endpoint lacks.
+Result<std::vector<SetElement>> elements_of(const EndpointConfig& endpoint);
+
+}  // namespace gantry::net

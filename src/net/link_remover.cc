@@ -1,0 +1,98 @@
+#include "net/link_remover.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+
+#include "base/log.h"
+#include "net/links.h"
+
+namespace gantry::net {
+namespace {
+
+// The kernel clears dead namespaces away in its own time, many at once. While more interfaces come it waits on.
+constexpr std::chrono::milliseconds kGrace{500};
+
+}  // namespace
+
+LinkRemover::~LinkRemover() {
+  {
+    std::lock_guard lock(later_mutex_);
+    stopping_ = true;
+  }
+  later_changed_.notify_all();
+  if (worker_.joinable()) worker_.join();
+}
+
+void LinkRemover::remove_later(std::string name) {
+  std::lock_guard lock(later_mutex_);
+  later_.push_back(std::move(name));
+  if (!worker_.joinable()) worker_ = std::thread([this] { work_off(); });
+  later_changed_.notify_all();
+}
+
+void LinkRemover::keep(const std::string& name) {
+  std::unique_lock lock(later_mutex_);
+  std::erase(later_, name);
+  later_changed_.wait(lock, [&] { return std::find(now_.begin(), now_.end(), name) == now_.end(); });
+}
+
+void LinkRemover::work_off() {
+  std::unique_lock lock(later_mutex_);
+  for (;;) {
+    later_changed_.wait(lock, [&] { return stopping_ || !later_.empty(); });
+    if (later_.empty()) return;
+    later_changed_.wait_for(lock, kGrace, [&] { return stopping_; });
+    now_ = std::exchange(later_, {});
+    auto names = now_;
+    lock.unlock();
+    auto removed = remove(names);
+    if (!removed.ok()) log_warning(removed.error().message());
+    lock.lock();
+    now_.clear();
+    later_changed_.notify_all();
+  }
+}
+
+Result<> LinkRemover::remove(const std::string& name) { return remove(std::vector{name}); }
+
+Result<> LinkRemover::remove(const std::vector<std::string>& names) {
+  std::unique_lock lock(mutex_);
+  if (!next_) next_ = std::make_shared<Round>();
+  auto round = next_;
+  round->names.insert(round->names.end(), names.begin(), names.end());
+  // Whoever finds nobody at work does the round that gathered meanwhile; the others wait for theirs.
+  changed_.wait(lock, [&] { return round->done || !busy_; });
+  if (!round->done) {
+    busy_ = true;
+    next_ = nullptr;
+    lock.unlock();
+    Result<> result = remove_together(round->names);
+    lock.lock();
+    round->result = std::move(result);
+    round->done = true;
+    busy_ = false;
+    changed_.notify_all();
+  }
+  if (round->result.ok()) return {};
+  return round->result.error();
+}
+
+Result<> LinkRemover::remove_together(const std::vector<std::string>& names) {
+  auto socket = TRY(sockets_.take());
+  std::vector<std::string> left;
+  for (const std::string& name : names) {
+    NetlinkBatch batch;
+    add_group_change(batch, name, group_);
+    auto marked = exchange(socket.get(), batch);
+    if (marked.ok()) left.push_back(name);
+    else if (marked.error().errno_value() != ENODEV) return marked;
+  }
+  if (left.empty()) return {};
+  // A group is removed by walking over all interfaces of the host, a single one is found by its name.
+  if (left.size() == 1) return delete_link(socket.get(), left[0]);
+  return delete_group(socket.get(), group_);
+}
+
+}  // namespace gantry::net

@@ -1,0 +1,103 @@
+// Interfaces, addresses and routes through an rtnetlink socket (rtnetlink(7), linux/if_link.h). The socket decides
+// which network namespace is meant: that of whoever opened it, so the same functions serve the host and, through
+// the socket that a container's init opened, the inside of a container.
+//
+// Blocking, any thread; one socket serves one call at a time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "net/address.h"
+#include "net/netlink.h"
+
+namespace gantry::net {
+
+struct Link {
+  int index = 0;
+  std::string name;
+  std::string kind;       // "bridge", "veth", "" for hardware
+  int master = 0;
+  uint32_t group = 0;
+  bool up = false;
+  bool operational = false;  // RFC 2863 operstate up or unknown
+  unsigned mtu = 0;
+};
+
+Result<std::vector<Link>> list_links(int route);
+// Nothing if there is none of that name.
+Result<std::optional<Link>> find_link(int route, const std::string& name);
+
+struct BridgeLink {
+  std::string name;
+  uint32_t group = 0;      // marks it as ours
+  std::string alias;       // for people: what `ip link` shows
+  std::optional<unsigned> mtu;
+  bool ipv6 = false;       // without, it gets no link-local address either
+};
+// Makes the bridge, or brings one that exists into this shape. Down until set_up_bridge.
+// STP stays off (the kernel's default), so ports forward at once. A random MAC is set explicitly: a bridge without
+// one takes its lowest port's, and so changes it as containers come and go. Returns its index.
+Result<int> ensure_bridge(int route, const BridgeLink& bridge, const MacAddress& mac);
+// Brings it up; with `route_localnet` packets from 127.0.0.0/8 may leave and re-enter through it.
+Result<> set_up_bridge(int route, int index, const std::string& name, bool ipv6);
+
+struct AddressOnLink {
+  IpAddress address;
+  unsigned prefix = 0;
+};
+// Makes these the interface's only addresses (of global scope).
+Result<> set_addresses(int route, int index, const std::string& name, const std::vector<AddressOnLink>& wanted);
+
+struct VethPair {
+  std::string host_name;
+  std::string peer_name;
+  int peer_netns = -1;
+  MacAddress peer_mac;
+  int bridge = 0;          // index
+  uint32_t group = 0;
+  std::optional<unsigned> mtu;
+};
+// Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the peer
+// in its namespace with its name and MAC, down.
+void add_veth(NetlinkBatch& batch, const VethPair& pair);
+// What the bridge does with the port: isolated ports reach the bridge and ports that are not isolated, hairpin ports
+// get back what they sent.
+void add_port_flags(NetlinkBatch& batch, int port, const std::string& name, bool isolated, bool hairpin);
+
+// Inside a container.
+void add_loopback_up(NetlinkBatch& batch);
+struct PeerSetUp {
+  int index = 0;
+  std::string name;
+  std::vector<AddressOnLink> addresses;
+  std::optional<IpAddress> gateway4;
+  std::optional<IpAddress> gateway6;
+};
+void add_peer_set_up(NetlinkBatch& batch, const PeerSetUp& peer);
+
+// Deletes the interface; one that is gone already is no error.
+Result<> delete_link(int route, const std::string& name);
+// Deletes all interfaces of the group in one go: the kernel's waiting (for readers of the old state) is then paid once.
+// None there is no error.
+Result<> delete_group(int route, uint32_t group);
+void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t group);
+
+// Returns when the interface's operational state is up, at the latest after a second (then with an error). The kernel
+// works such changes off in its own time, and a bridge drops what comes before it has noticed.
+Result<> wait_operational(int route, const std::string& name);
+
+// Tells the host itself that the address now has this MAC.
+void add_neighbour(NetlinkBatch& batch, int index, const IpAddress& address, const MacAddress& mac);
+
+// Destinations that are directly reachable through an interface (no gateway), both families, unicast only.
+struct OnLinkRoute {
+  Subnet destination;
+  int interface = 0;
+};
+Result<std::vector<OnLinkRoute>> on_link_routes(int route);
+
+}  // namespace gantry::net

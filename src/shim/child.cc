@@ -1,0 +1,163 @@
+#include "shim/child.h"
+
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shim/mount_api.h"
+#include "shim/netns.h"
+#include "shim/program.h"
+#include "shim/rootfs.h"
+
+namespace gantry::shim {
+namespace {
+
+// As fork: returns 0 in the child, -1 with errno set on failure.
+pid_t clone_process(uint64_t flags, int cgroup, Fd& pidfd) {
+  int made = -1;
+  clone_args arguments{};
+  arguments.flags = flags | CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<uint64_t>(&made);
+  arguments.exit_signal = SIGCHLD;
+  if (cgroup >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(cgroup);
+  }
+  auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (pid > 0) pidfd.reset(made);
+  return pid;
+}
+
+bool open_channel(Fd& ours, Fd& theirs) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return false;
+  ours.reset(ends[0]);
+  theirs.reset(ends[1]);
+  return true;
+}
+
+void begin_child(int channel) {
+  set_child_channel(channel);
+  check(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "prctl PR_SET_PDEATHSIG");
+  ::prctl(PR_SET_NAME, "gantry-child", 0, 0, 0);
+  ::setsid();
+}
+
+void join_namespace(const Namespace& choice, const char* name, int type) {
+  if (choice.kind != NamespaceKind::of_process) return;
+  std::string path = "/proc/" + text_of(choice.pid) + "/ns/" + name;
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  check(static_cast<bool>(fd), "open", path);
+  check(::setns(fd.get(), type) == 0, "join namespace", path);
+}
+
+uint64_t new_namespaces(const Launch& launch) {
+  uint64_t flags = CLONE_NEWNS;
+  if (launch.network.kind == NamespaceKind::own) flags |= CLONE_NEWNET;
+  if (launch.pid.kind == NamespaceKind::own) flags |= CLONE_NEWPID;
+  if (launch.ipc.kind == NamespaceKind::own) flags |= CLONE_NEWIPC;
+  if (launch.uts.kind == NamespaceKind::own) flags |= CLONE_NEWUTS;
+  return flags;
+}
+
+void set_names(const Launch& launch) {
+  if (launch.uts.kind != NamespaceKind::own) return;
+  if (!launch.hostname.empty()) {
+    check(::sethostname(launch.hostname.data(), launch.hostname.size()) == 0, "sethostname", launch.hostname);
+  }
+  // An empty one is set, too: the namespace begins with a copy of the host's.
+  check(::setdomainname(launch.domainname.data(), launch.domainname.size()) == 0, "setdomainname", launch.domainname);
+}
+
+[[noreturn]] void run_container(const Launch& launch, ChildStreams streams) {
+  join_namespace(launch.network, "net", CLONE_NEWNET);
+  join_namespace(launch.ipc, "ipc", CLONE_NEWIPC);
+  join_namespace(launch.uts, "uts", CLONE_NEWUTS);
+  // First, so that the daemon sets up the network while we mount.
+  if (launch.network.kind == NamespaceKind::own) open_network_sockets();
+  set_names(launch);
+  // We were born in the container's cgroup, which becomes this namespace's root.
+  if (launch.cgroup.private_namespace != 0) check(::unshare(CLONE_NEWCGROUP) == 0, "unshare cgroup namespace");
+  Rootfs rootfs(launch);
+  rootfs.build();
+  Fd terminal;
+  if (launch.program.tty != 0) terminal = rootfs.open_terminal();
+  rootfs.enter();
+  if (terminal) {
+    adopt_terminal(static_cast<Fd&&>(terminal));
+  } else {
+    adopt_pipes(static_cast<ChildStreams&&>(streams));
+  }
+  become(launch.program, launch.privileges, launch.reaper != 0);
+}
+
+Fd open_exec_terminal(const Program& program) {
+  Fd master(::open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW));
+  check(master && is_on_filesystem(master.get(), DEVPTS_SUPER_MAGIC), "open /dev/pts/ptmx");
+  int unlock = 0;
+  check(::ioctl(master.get(), TIOCSPTLCK, &unlock) == 0, "unlock the terminal");
+  Fd slave(::ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  check(static_cast<bool>(slave), "open the terminal");
+  if (program.rows != 0 || program.columns != 0) {
+    winsize size{program.rows, program.columns, 0, 0};
+    ::ioctl(master.get(), TIOCSWINSZ, &size);
+  }
+  int fd = master.get();
+  Writer writer;
+  writer(ChildMessage::terminal);
+  check(send_packet(child_channel(), writer.take(), &fd, 1), "hand over the terminal");
+  return slave;
+}
+
+[[noreturn]] void run_exec(const Exec& exec, const Privileges& privileges, int namespaces, int init,
+                           ChildStreams streams) {
+  check(::setns(init, namespaces) == 0, "join the container's namespaces");
+  ::umask(022);
+  if (exec.program.tty != 0) {
+    adopt_terminal(open_exec_terminal(exec.program));
+  } else {
+    adopt_pipes(static_cast<ChildStreams&&>(streams));
+  }
+  if (exec.privileged_capabilities == 0) become(exec.program, privileges, false);
+  Privileges more = privileges;
+  more.capabilities = exec.privileged_capabilities;
+  become(exec.program, more, false);
+}
+
+}  // namespace
+
+Child start_container(const Launch& launch, ChildStreams streams, int cgroup) {
+  Child child;
+  Fd theirs;
+  if (!open_channel(child.channel, theirs)) return child;
+  child.pid = clone_process(new_namespaces(launch), cgroup, child.pidfd);
+  if (child.pid != 0) return child;
+  begin_child(theirs.get());
+  child.channel.reset();  // or its end would never be seen
+  run_container(launch, static_cast<ChildStreams&&>(streams));
+}
+
+Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgroup_namespace, int init,
+                 ChildStreams streams, int cgroup) {
+  Child child;
+  Fd theirs;
+  if (!open_channel(child.channel, theirs)) return child;
+  child.pid = clone_process(0, cgroup, child.pidfd);
+  if (child.pid != 0) return child;
+  begin_child(theirs.get());
+  child.channel.reset();
+  int namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  if (join_cgroup_namespace) namespaces |= CLONE_NEWCGROUP;
+  run_exec(exec, privileges, namespaces, init, static_cast<ChildStreams&&>(streams));
+}
+
+}  // namespace gantry::shim

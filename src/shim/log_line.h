@@ -1,0 +1,177 @@
+// Turns a program's output into json-file entries: {"log":"text\n","stream":"stdout","time":"…Z"}. Pure.
+// Docker's rules: a message ends at "\n" or at 16 KiB; pieces of a longer line carry no "\n" (but the last) and all
+// the time of the first; a line without its end is held until there is one or the stream ends. The escapes are
+// those that Docker's readers were written against.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <string>
+#include <string_view>
+
+namespace gantry::shim {
+
+inline constexpr size_t kLogPiece = 16384;
+
+// The length of the valid UTF-8 sequence at the start of `text`, 0 if there is none.
+inline size_t utf8_length(std::string_view text) {
+  auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  auto follows = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  unsigned first = byte(0);
+  if (first < 0x80) return text.empty() ? 0 : 1;
+  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    if (first == 0xe0 && byte(1) < 0xa0) return 0;  // overlong
+    if (first == 0xed && byte(1) > 0x9f) return 0;  // surrogate
+    return follows(1) && follows(2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    if (first == 0xf0 && byte(1) < 0x90) return 0;
+    if (first == 0xf4 && byte(1) > 0x8f) return 0;
+    return follows(1) && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+inline void append_json_escape(std::string& out, unsigned char c) {
+  char code[8];
+  switch (c) {
+    case '\n': out += "\\n"; return;
+    case '\r': out += "\\r"; return;
+    case '"': out += "\\\""; return;
+    case '\\': out += "\\\\"; return;
+    default:
+      snprintf(code, sizeof code, "\\u%04x", c);
+      out += code;
+  }
+}
+
+inline void append_json_text(std::string& out, std::string_view text) {
+  auto plain = [](unsigned char c) {
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+  };
+  while (!text.empty()) {
+    size_t run = 0;
+    while (run < text.size() && plain(static_cast<unsigned char>(text[run]))) ++run;
+    out.append(text.data(), run);
+    text.remove_prefix(run);
+    if (text.empty()) return;
+    auto c = static_cast<unsigned char>(text[0]);
+    if (c < 0x80) {
+      append_json_escape(out, c);
+      text.remove_prefix(1);
+      continue;
+    }
+    size_t length = utf8_length(text);
+    std::string_view sequence = text.substr(0, length);
+    if (length == 0) {
+      out += "\\ufffd";
+      length = 1;
+    } else if (sequence == "\xe2\x80\xa8") {
+      out += "\\u2028";
+    } else if (sequence == "\xe2\x80\xa9") {
+      out += "\\u2029";
+    } else {
+      out.append(sequence);
+    }
+    text.remove_prefix(length);
+  }
+}
+
+// RFC 3339 with nanoseconds, trailing zeros dropped, as Go's RFC3339Nano.
+class LogTime {
+ public:
+  void set(int64_t ns) {
+    time_t seconds = static_cast<time_t>(ns / 1'000'000'000);
+    if (seconds != seconds_ || length_ == 0) {
+      tm parts{};
+      gmtime_r(&seconds, &parts);
+      prefix_ = strftime(text_, sizeof text_, "%Y-%m-%dT%H:%M:%S", &parts);
+      seconds_ = seconds;
+    }
+    length_ = prefix_;
+    int64_t fraction = ns % 1'000'000'000;
+    if (fraction != 0) {
+      length_ += static_cast<size_t>(snprintf(text_ + prefix_, sizeof text_ - prefix_, ".%09lld",
+                                              static_cast<long long>(fraction)));
+      while (text_[length_ - 1] == '0') --length_;
+    }
+    text_[length_++] = 'Z';
+  }
+  std::string_view text() const { return {text_, length_}; }
+
+ private:
+  char text_[48] = {};
+  size_t prefix_ = 0;
+  size_t length_ = 0;
+  time_t seconds_ = -1;
+};
+
+inline void append_log_line(std::string& out, std::string_view text, bool newline, std::string_view stream,
+                            std::string_view time) {
+  out += "{\"log\":\"";
+  append_json_text(out, text);
+  if (newline) out += "\\n";
+  out += "\",\"stream\":\"";
+  out += stream;
+  out += "\",\"time\":\"";
+  out += time;
+  out += "\"}\n";
+}
+
+// Cuts one stream into messages; holds at most one unfinished piece.
+class LineCutter {
+ public:
+  explicit LineCutter(const char* stream) : stream_(stream) {}
+
+  // Calls `emit(text, newline, time)` for every message that `data`, read at `now`, completes.
+  template <class Emit>
+  void feed(std::string_view data, int64_t now, Emit emit) {
+    while (!data.empty()) {
+      size_t room = kLogPiece - held_.size();
+      std::string_view window = data.substr(0, room);
+      size_t end = window.find('\n');
+      if (!in_line_) time_ = now;
+      if (end != std::string_view::npos) {
+        send(window.substr(0, end), true, emit);
+        data.remove_prefix(end + 1);
+        in_line_ = false;
+      } else if (window.size() == room) {
+        send(window, false, emit);
+        data.remove_prefix(room);
+        in_line_ = true;  // the next piece keeps this one's time
+      } else {
+        held_.append(window);
+        data.remove_prefix(window.size());
+        in_line_ = in_line_ || !held_.empty();
+      }
+    }
+  }
+  template <class Emit>
+  void finish(Emit emit) {
+    if (!held_.empty()) send({}, false, emit);
+    in_line_ = false;
+  }
+  const char* stream() const { return stream_; }
+
+ private:
+  template <class Emit>
+  void send(std::string_view tail, bool newline, Emit emit) {
+    if (held_.empty()) {
+      emit(tail, newline, time_);
+      return;
+    }
+    held_.append(tail);
+    emit(std::string_view(held_), newline, time_);
+    held_.clear();
+  }
+
+  const char* stream_;
+  std::string held_;
+  bool in_line_ = false;
+  int64_t time_ = 0;
+};
+
+}  // namespace gantry::shim

@@ -1,0 +1,104 @@
+// One container's supervisor: starts it, holds its streams, tells the daemon about it, cleans up after it.
+//
+//   starting ──go──► running ──PID 1 ends──► draining ──output read──► ended ──release──► gone
+//      └── failure, or the daemon leaves before its go: everything is undone ─────────────► gone
+//
+// Daemons come and go meanwhile: each new one connects to the socket in the run directory and is greeted with
+// `hello`. The last one that came is talked to. One thread, one poll() loop.
+#pragma once
+
+#include <poll.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shim/cgroup.h"
+#include "shim/child.h"
+#include "shim/protocol.h"
+#include "shim/streams.h"
+#include "shim/system.h"
+
+namespace gantry::shim {
+
+class Supervisor {
+ public:
+  explicit Supervisor(Fd daemon) : daemon_(static_cast<Fd&&>(daemon)) {}
+  // From the launch message to the end; the process's exit status.
+  int run();
+
+ private:
+  enum class Phase { starting, running, draining, ended, gone };
+  struct ExecProcess {
+    std::string id;
+    Child child;
+    std::vector<Fd> daemon_ends;  // for exec_started
+    bool started = false;
+    bool failed = false;
+  };
+  struct Outgoing {
+    std::string bytes;
+    std::vector<Fd> fds;
+  };
+
+  // launching
+  bool receive_launch(Launch& launch, Fd& device_program);
+  bool launch(Launch launch, Fd device_program);
+  bool open_listener(const std::string& run_dir);
+  bool enter_pid_namespace(const Namespace& choice);
+  void fail_start(int exit_code, const std::string& message);
+
+  // the loop
+  void turn();
+  int timeout_ms() const;
+  void accept_daemon();
+  void read_daemon();
+  void handle(MessageType type, std::string_view body, std::vector<Fd>& fds);
+  void lose_daemon();
+  void send(MessageType type, const std::string& bytes, std::vector<Fd> fds = {});
+  void flush_outgoing();
+
+  // the container
+  void read_child();
+  void maybe_go();
+  void note_started();
+  void send_sockets(MessageType type, int64_t pid);
+  void reap();
+  void on_end(int status);
+  void finish_end();
+  void signal_container(int number);
+  void answer(bool ok, const char* what);
+
+  // execs
+  void begin_exec(std::string_view body, std::vector<Fd>& fds);
+  void read_exec(ExecProcess& exec);
+  void end_exec(ExecProcess& exec, int status);
+  void drop_ended_execs();
+
+  Phase phase_ = Phase::starting;
+  Fd daemon_;
+  Fd listener_;
+  Fd signals_;
+  std::vector<Outgoing> outgoing_;
+
+  std::string run_dir_;
+  bool tty_ = false;
+  bool own_network_ = false;
+  bool private_cgroup_namespace_ = false;
+  bool children_in_pid_namespace_ = false;
+  Privileges privileges_;
+  Cgroup cgroup_;
+  Streams streams_;
+  Child init_;
+  std::vector<Fd> sockets_;
+  std::vector<std::string> warnings_;
+  bool go_ = false;
+  bool prepared_ = false;
+  bool released_ = false;
+  int64_t started_ns_ = 0;
+  int64_t drain_until_ms_ = 0;
+  Exit exit_;
+  std::vector<std::unique_ptr<ExecProcess>> execs_;
+};
+
+}  // namespace gantry::shim

@@ -1,0 +1,77 @@
+#include "compose/interpolate.h"
+
+#include <gtest/gtest.h>
+
+namespace gantry::compose {
+namespace {
+
+const Environment kVariables = {{"V", "value"}, {"EMPTY", ""}, {"DOLLAR", "${V}"}, {"_x9", "u"}};
+
+std::string run(std::string_view text) {
+  auto result = substitute(text, lookup_in(kVariables));
+  return result.ok() ? result->text : "! " + result.error().message();
+}
+
+struct Row {
+  const char* text;
+  const char* expected;
+};
+
+TEST(Interpolate, EveryFormOfTheGrammar) {
+  const Row rows[] = {
+      {"plain", "plain"},
+      {"$V", "value"},
+      {"a${V}b", "avalueb"},
+      {"$_x9-", "u-"},
+      {"$UNSET|${UNSET}", "|"},
+      {"$$V", "$V"},
+      {"$$$V", "$value"},
+      {"$1 $} $- 5$", "$1 $} $- 5$"},
+      {"${DOLLAR}", "${V}"},
+      {"${EMPTY:-w}", "w"},
+      {"${EMPTY-w}", ""},
+      {"${UNSET-w}", "w"},
+      {"${V:-w}", "value"},
+      {"${V:+w}", "w"},
+      {"${EMPTY:+w}", ""},
+      {"${EMPTY+w}", "w"},
+      {"${UNSET+w}", ""},
+      {"${V:?w}", "value"},
+      {"${UNSET:-$V}", "value"},
+      {"${UNSET:-${OTHER:-c}}", "c"},
+      {"${UNSET:-{\"j\":1}}", "{\"j\":1}"},
+      {"${UNSET:-a}b}", "ab}"},
+      {"${UNSET:-$$x}", "$x"},
+      {"${UNSET:-a:?b}", "a:?b"},
+  };
+  for (const Row& row : rows) EXPECT_EQ(run(row.text), row.expected) << row.text;
+}
+
+TEST(Interpolate, RequiredVariablesNameThemselvesAndTheReason) {
+  EXPECT_EQ(run("${UNSET?}"), "! required variable UNSET is missing a value");
+  EXPECT_EQ(run("${UNSET:?set it to $V}"), "! required variable UNSET is missing a value: set it to value");
+  EXPECT_EQ(run("${EMPTY?no}"), "");
+  EXPECT_EQ(run("${EMPTY:?no}"), "! required variable EMPTY is missing a value: no");
+}
+
+TEST(Interpolate, MalformedTemplatesAreErrors) {
+  for (const char* text : {"${", "${}", "${1}", "${V/x/y}", "${V:0:1}", "${V=x}", "${!V}", "${ V}", "${V:-a\nb}"}) {
+    EXPECT_TRUE(run(text).starts_with("! invalid interpolation format: ")) << text << " gave " << run(text);
+  }
+}
+
+TEST(Interpolate, UnsetVariablesAreToldOncePerUseAndNotInUnusedWords) {
+  auto result = substitute("$A ${A} ${V:-$B} ${C:-x}", lookup_in(kVariables));
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->unset, (std::vector<std::string>{"A", "A"}));
+}
+
+TEST(Interpolate, DeeplyNestedWordsEndInAnErrorNotInACrash) {
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += "${U:-";
+  text += std::string(100'000, '}');
+  EXPECT_TRUE(run(text).starts_with("! invalid interpolation format"));
+}
+
+}  // namespace
+}  // namespace gantry::compose

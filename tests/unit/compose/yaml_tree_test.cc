@@ -1,0 +1,85 @@
+#include "compose/yaml_tree.h"
+
+#include <gtest/gtest.h>
+
+#include "compose/output.h"
+
+namespace gantry::compose {
+namespace {
+
+// The documents as free-form YAML, or what is wrong with them.
+std::string read(const std::string& text) {
+  Report report;
+  int file = report.add_file("f.yaml", text);
+  std::string out;
+  for (const Node& document : parse_yaml(text, file, report)) {
+    out += out.empty() ? "" : "---\n";
+    out += to_yaml(document, {.double_dollars = false, .canonical = false});
+  }
+  for (const Diagnostic& diagnostic : report.take()) out += render(diagnostic, {}) + "\n";
+  return out;
+}
+
+TEST(YamlTree, AnchorsAreCopiedAndMergeKeysGiveWayToWhatIsWritten) {
+  EXPECT_EQ(read("x: &x {a: 1, b: 2}\ny: {b: 3, <<: *x, c: 4}\nz: {<<: [{a: 5}, *x]}\n"),
+            "x:\n  a: 1\n  b: 2\n\"y\":\n  a: 1\n  b: 3\n  c: 4\nz:\n  a: 5\n  b: 2\n");
+}
+
+TEST(YamlTree, AQuotedMergeKeyIsAnOrdinaryKey) { EXPECT_EQ(read("\"<<\": {a: 1}\n"), "\"<<\":\n  a: 1\n"); }
+
+TEST(YamlTree, StandardTagsDecideTheType) {
+  EXPECT_EQ(read("a: !!str 123\nb: !!binary aGk=\nc: !!bool \"true\"\nd: !other x\n"),
+            "a: \"123\"\nb: hi\nc: true\nd: x\n");
+  EXPECT_EQ(read("a: !!int foo\n"), "f.yaml:1:4: cannot construct \"foo\" as a !!int\n");
+}
+
+TEST(YamlTree, WhatIsWrongIsToldWithItsPlace) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"a: 1\nb:\n  c: 1\n  c: 2\n", "f.yaml:4:3: b: mapping key \"c\" already defined at line 3\n"},
+      {"a: *nope\n", "f.yaml:1:4: yaml: unknown anchor 'nope' referenced\n"},
+      {"a: {<<: foo}\n", "f.yaml:1:9: a: map merge requires map or sequence of maps as the value\n"},
+      {"a: &x\n  b: *x\n", "f.yaml:2:6: cycle detected: the alias is inside of what its anchor names\n"},
+      {"a:\n  1: x\n", "f.yaml:2:3: non-string key: 1; put it in quotes\n"},
+      {"a:\n\tb: 1\n",
+       "f.yaml:2:3: yaml: found a tab character that cannot start any token: indent with spaces\n"},
+      {"a: \"open\nb: 1\n", "f.yaml:1:4: yaml: line 1: found unexpected end of stream: the quote is never closed\n"},
+      {"a: b\x01\n", "f.yaml:1:5: yaml: control characters are not allowed\n"},
+      {"a: \xff\n", "f.yaml:1:4: yaml: invalid leading UTF-8 octet\n"},
+      {"é: &a\n  ö: ü\nä: {ö: *b}\n", "f.yaml:3:8: yaml: unknown anchor 'b' referenced\n"},
+  };
+  for (auto [text, expected] : rows) EXPECT_EQ(read(text), expected) << text;
+}
+
+TEST(YamlTree, ColumnsCountCharacters) {
+  Report report;
+  std::string text = "ö: {ü: 1, z: 2}\n";
+  auto documents = parse_yaml(text, report.add_file("f", text), report);
+  ASSERT_EQ(documents.size(), 1u);
+  EXPECT_EQ(documents[0].find("ö")->find_entry("z")->place.column, 11);
+}
+
+TEST(YamlTree, HostileInputIsBounded) {
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 10; ++i) {
+    std::string before = "*a" + std::to_string(i - 1);
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before;
+    for (int k = 0; k < 9; ++k) bomb += ", " + before;
+    bomb += "]\n";
+  }
+  EXPECT_NE(read(bomb).find("maximum node visit limit (100000)"), std::string::npos);
+  EXPECT_NE(read("a: " + std::string(50'000, '[')).find("f.yaml"), std::string::npos);
+}
+
+TEST(YamlTree, DocumentsAreSeparate) {
+  EXPECT_EQ(read("a: 1\n---\nb: 2\n"), "a: 1\n---\nb: 2\n");
+  EXPECT_EQ(read("# nothing\n"), "");
+  EXPECT_EQ(read(""), "");
+}
+
+TEST(YamlTree, TextsThatLookLikeOtherTypesAreQuotedInTheOutput) {
+  EXPECT_EQ(read("a: 'yes'\nb: '1'\nc: 'x: y'\nd: '60:60'\ne: \"t\\tb\"\nf: '22:22'\ng: '- x'\nh: ''\ni: |\n  x\n  y\n"),
+            "a: \"yes\"\nb: \"1\"\nc: 'x: y'\nd: 60:60\ne: \"t\\tb\"\nf: \"22:22\"\ng: '- x'\nh: \"\"\ni: |\n  x\n  y\n");
+}
+
+}  // namespace
+}  // namespace gantry::compose
