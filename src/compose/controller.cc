@@ -59,6 +59,7 @@ struct Controller::State {
     std::string saved;              // what the store has
     std::deque<Job> jobs;           // the first one is under way
     std::set<std::string> dirty;    // services to look after
+    std::set<std::string> must_run; // stopped by a repair that did not come to its end
     RepairBackoff backoff;
     Scheduler::TimerId timer = 0;
     MonoTime timer_due{};
@@ -145,6 +146,7 @@ struct Controller::State {
     ProjectState& project = projects[name];
     project.kept.reset();
     project.dirty.clear();
+    project.must_run.clear();
     project.backoff.clear();
     scheduler.cancel(std::exchange(project.timer, 0));
     if (project.saved.empty()) return {};
@@ -160,6 +162,7 @@ struct Controller::State {
     KeptProject kept = *project.kept;
     change(kept.services);
     std::erase_if(kept.services, [&](const std::string& s) { return !kept.project->services.contains(s); });
+    std::erase_if(project.must_run, [&](const std::string& s) { return !kept.services.contains(s); });
     if (auto saved = save(name, std::move(kept)); !saved.ok()) log_error(saved.error().message());
   }
 
@@ -271,6 +274,14 @@ struct Controller::State {
     schedule_repair(name);
   }
 
+  void look_after_all(const std::string& name, const std::set<std::string>& services) {
+    ProjectState& project = projects[name];
+    if (!project.kept) return;
+    for (const std::string& service : services) {
+      if (project.kept->services.contains(service)) project.dirty.insert(service);
+    }
+  }
+
   void schedule_repair(const std::string& name) {
     auto found = projects.find(name);
     if (found == projects.end() || shutting_down) return;
@@ -295,8 +306,12 @@ struct Controller::State {
     ProjectState& project = projects[name];
     if (shutting_down || !project.kept || !project.jobs.empty()) return;
     MonoTime now = scheduler.clock().mono();
-    KeepIntent intent{.services = project.kept->services};
-    std::erase_if(intent.services, [&](const std::string& s) { return project.backoff.not_before(s) > now; });
+    KeepIntent intent{.services = project.kept->services, .must_run = project.must_run};
+    std::set<std::string> resting;
+    for (const std::string& service : intent.services) {
+      if (project.backoff.not_before(service) > now) resting.insert(service);
+    }
+    for (const std::string& service : resting) intent.services.erase(service);
     std::set<std::string> looked_at;
     for (const std::string& service : project.dirty) {
       if (project.backoff.not_before(service) <= now) looked_at.insert(service);
@@ -306,8 +321,10 @@ struct Controller::State {
                              .project = project.kept->project,
                              .scale = scale_of(*project.kept),
                              .intent = std::move(intent)};
-    enqueue(std::move(request), [this, name, looked_at](const OperationReport& report) {
+    enqueue(std::move(request), [this, name, looked_at, resting](const OperationReport& report) {
       repair_ended(name, looked_at, report);
+      // What was done may concern those that rest after a repair of their own: they come later.
+      if (!report.touched_services.empty()) look_after_all(name, resting);
     });
   }
 
@@ -322,11 +339,17 @@ struct Controller::State {
     MonoTime now = scheduler.clock().mono();
     std::set<std::string> tried = report.touched_services;
     if (report.outcome.ok) {
-      for (const std::string& service : tried) project.backoff.repaired(service, now);
+      for (const std::string& service : tried) {
+        project.backoff.repaired(service, now);
+        project.must_run.erase(service);
+      }
       return;
     }
     if (shutting_down || !project.kept) return;
-    log_warning("project " + name + " could not be repaired, trying again later: " + report.outcome.message);
+    if (report.error->code() != Code::cancelled) {
+      log_warning("project " + name + " could not be repaired, trying again later: " + report.outcome.message);
+    }
+    project.must_run.insert(report.unfinished_services.begin(), report.unfinished_services.end());
     tried.insert(looked_at.begin(), looked_at.end());
     for (const std::string& service : tried) {
       project.backoff.repaired(service, now);

@@ -3,15 +3,13 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "base/version.h"
 #include "compose/config_hash.h"
 #include "compose/container_spec.h"
 #include "compose/labels.h"
 
 namespace gantry::compose {
 namespace {
-
-// com.docker.compose.version: the numeric core of the version of the tool that made the thing.
-constexpr char kToolVersion[] = "0.1.0";
 
 DesiredNetwork desire_network(const Project& project, const Network& network) {
   DesiredNetwork result{.key = network.key,
@@ -36,7 +34,7 @@ DesiredNetwork desire_network(const Project& project, const Network& network) {
   }
   result.spec.labels[label::kProject] = project.name;
   result.spec.labels[label::kNetwork] = network.key;
-  result.spec.labels[label::kVersion] = kToolVersion;
+  result.spec.labels[label::kVersion] = kVersion;
   result.spec.labels[label::kConfigHash] = result.hash;
   return result;
 }
@@ -50,7 +48,7 @@ DesiredVolume desire_volume(const Project& project, const Volume& volume) {
       .name = volume.name, .driver = volume.driver, .options = volume.driver_opts, .labels = volume.labels};
   result.spec.labels[label::kProject] = project.name;
   result.spec.labels[label::kVolume] = volume.key;
-  result.spec.labels[label::kVersion] = kToolVersion;
+  result.spec.labels[label::kVersion] = kVersion;
   result.spec.labels[label::kConfigHash] = result.hash;
   return result;
 }
@@ -60,7 +58,7 @@ void add_labels(const Project& project, const DesiredService& service, engine::L
   labels[label::kService] = service.name;
   labels[label::kConfigHash] = service.hash;
   labels[label::kOneOff] = "False";
-  labels[label::kVersion] = kToolVersion;
+  labels[label::kVersion] = kVersion;
   labels[label::kWorkingDir] = project.working_dir;
   labels[label::kConfigFiles] = join(project.config_files, ",");
   labels[label::kDependsOn] = depends_on_label(service.depends_on);

@@ -20,15 +20,6 @@ const char* word_of(GraphNode::Kind kind) {
   return "node";
 }
 
-std::string condition_word(DependencyCondition condition) {
-  switch (condition) {
-    case DependencyCondition::started: return "service_started";
-    case DependencyCondition::healthy: return "service_healthy";
-    case DependencyCondition::completed_successfully: return "service_completed_successfully";
-  }
-  return "service_started";
-}
-
 Result<> connect_dependencies(const Project& project, const Service& service, Graph& graph, Graph::Index from) {
   for (const auto& [name, dependency] : service.depends_on) {
     if (project.services.contains(name)) {
@@ -211,7 +202,7 @@ ServiceDependencies dependencies_of(const Project& project) {
 std::string depends_on_label(const std::map<std::string, Dependency>& dependencies) {
   std::vector<std::string> pieces;
   for (const auto& [name, dependency] : dependencies) {
-    pieces.push_back(name + ":" + condition_word(dependency.condition) + (dependency.restart ? ":true" : ":false"));
+    pieces.push_back(name + ":" + to_string(dependency.condition) + (dependency.restart ? ":true" : ":false"));
   }
   return join(pieces, ",");
 }

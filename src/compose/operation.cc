@@ -65,6 +65,8 @@ Result<> Operation::desire_what_is_wanted() {
 // ---- looking
 
 void Operation::observe() {
+  gathering_ = true;
+  events_.clear();
   engine::ObserveRequest wanted{.project = request_.project_name};
   if (desired_) wanted = observe_request(*desired_);
   wanted.images.insert(wanted.images.end(), extra_images_.begin(), extra_images_.end());
@@ -166,6 +168,9 @@ void Operation::run(Plan plan, Function<void(RunReport)> then) {
                                  if (sink != nullptr) sink->progress(progress);
                                }},
       std::move(plan), snapshot_);
+  // What happened since the snapshot was asked for: it may know of it or not.
+  gathering_ = false;
+  for (const engine::Event& event : std::exchange(events_, {})) runner_->on_event(event);
   // The runner may still be on the stack when `then` replaces it: its own replies keep it alive.
   runner_->start(std::move(then));
 }
@@ -215,6 +220,7 @@ void Operation::abandon() {
 }
 
 void Operation::on_event(const engine::Event& event) {
+  if (gathering_) events_.push_back(event);
   if (auto runner = runner_; runner != nullptr) runner->on_event(event);
 }
 

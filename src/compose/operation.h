@@ -79,6 +79,8 @@ class Operation : public std::enable_shared_from_this<Operation> {
   std::optional<Desired> desired_;
   std::vector<std::string> extra_images_;
   engine::Snapshot snapshot_;
+  bool gathering_ = false;              // between asking for the snapshot and running the plan made from it
+  std::vector<engine::Event> events_;   // of that time
   std::shared_ptr<PlanRunner> runner_;
   Scheduler::TimerId wait_timer_ = 0;
   std::optional<Error> cancelled_;

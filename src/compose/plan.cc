@@ -1,5 +1,7 @@
 #include "compose/plan.h"
 
+#include <algorithm>
+
 #include "base/scope_exit.h"
 
 namespace gantry::compose {
@@ -48,6 +50,8 @@ std::string describe(const Action& action) {
 
 StepId Plan::add(Step step) {
   step.id = static_cast<StepId>(steps.size()) + 1;
+  std::sort(step.after.begin(), step.after.end());
+  step.after.erase(std::unique(step.after.begin(), step.after.end()), step.after.end());
   steps.push_back(std::move(step));
   return steps.back().id;
 }

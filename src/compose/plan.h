@@ -86,7 +86,7 @@ struct Plan {
   std::vector<std::string> warnings;
 
   bool empty() const { return steps.empty(); }
-  StepId add(Step step);  // gives it its id
+  StepId add(Step step);  // gives it its id, and puts `after` in order
   Step& step(StepId id) { return steps[static_cast<size_t>(id) - 1]; }
   const Step& step(StepId id) const { return steps[static_cast<size_t>(id) - 1]; }
 

@@ -236,6 +236,13 @@ Result<Plan> plan_stop(const Desired& desired, const engine::Snapshot& snapshot,
   return plan;
 }
 
+// The replacement of a replica that is still there: an interrupted `up` left it, the next one clears it away.
+bool is_leftover(const ObservedContainer& container, const Containers& replicas) {
+  return std::any_of(replicas.begin(), replicas.end(), [&container](const ObservedContainer* other) {
+    return number_of(*other) == number_of(container) && is_temporary_name(container.name, other->name);
+  });
+}
+
 // Every service of the project as the start sees it; `acts` says which of its containers are started or restarted.
 template <class Mark>
 Replicas replicas_of(const ServiceDependencies& dependencies, const ObservedProject& observed, Mark mark) {
@@ -243,6 +250,7 @@ Replicas replicas_of(const ServiceDependencies& dependencies, const ObservedProj
   for (const auto& [service, needed] : dependencies) {
     auto& list = replicas[service];
     for (const ObservedContainer* container : observed.of(service)) {
+      if (is_leftover(*container, observed.of(service))) continue;
       list.push_back({.container = ref_of(*container), .observed = container});
       mark(service, list.back());
     }
@@ -278,7 +286,7 @@ Result<Plan> plan_start(const Desired& desired, const engine::Snapshot& snapshot
   });
   StartPlanner planner(dependencies, replicas, {.missing_is_error = true}, plan);
   TRY(planner.add(ordered(dependencies, services)));
-  if (intent.wait) planner.add_final_waits(ordered(dependencies, services), 2);
+  if (intent.wait) TRY(planner.add_final_waits(ordered(dependencies, services), 2));
   return plan;
 }
 

@@ -31,7 +31,10 @@ struct UpIntent {
 };
 // Repair what was running, of these services only: remake containers that were removed or are dead, start those that
 // never were. Whatever ended by itself or by a user stays as it is, and nothing is recreated for being outdated.
-struct KeepIntent { std::set<std::string> services; };
+struct KeepIntent {
+  std::set<std::string> services;
+  std::set<std::string> must_run;  // of these: an earlier repair stopped them and did not come to an end
+};
 struct DownIntent {
   std::vector<std::string> services;  // empty: all
   bool volumes = false;

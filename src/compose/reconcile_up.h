@@ -16,7 +16,7 @@ struct ReplicaFate {
     keep,      // as it is
     create,    // there is none
     replace,   // make the new one under a temporary name, then let it take over
-    replace_dead,  // nothing to take over: remove, then make it anew
+    replace_removed,  // somebody is removing it: wait for that, then make it anew
     remove,    // one too many
   };
   Kind kind = Kind::keep;
@@ -35,13 +35,15 @@ class ReplicaDecisions {
   };
   ReplicaDecisions(const Desired& desired, const engine::Snapshot& snapshot);
 
-  std::vector<ReplicaFate> decide(const DesiredService& service, const Containers& observed, const Rules& rules,
+  std::vector<ReplicaFate> decide(const DesiredService& service, const ObservedProject& observed, const Rules& rules,
                                   const std::set<std::string>& replaced) const;
   // Why the container is not what `service` wants; "" if it is. Without regard to policy.
   std::string divergence(const DesiredService& service, const engine::ObservedContainer& container) const;
   const NetworkId* network_id(const std::string& name) const;
 
  private:
+  std::string sharing_cause(const DesiredService& service, const ObservedProject& observed,
+                            const engine::ObservedContainer& container, const std::set<std::string>& replaced) const;
   std::string network_divergence(const DesiredService& service, const engine::ObservedContainer& container) const;
   std::string volume_divergence(const DesiredService& service, const engine::ObservedContainer& container) const;
   void add_missing(const DesiredService& service, bool fill_gaps, std::vector<ReplicaFate>& fates) const;

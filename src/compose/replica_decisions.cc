@@ -54,19 +54,32 @@ const NetworkId* ReplicaDecisions::network_id(const std::string& name) const {
   return found == network_ids_.end() ? nullptr : &found->second;
 }
 
-std::vector<ReplicaFate> ReplicaDecisions::decide(const DesiredService& service, const Containers& observed,
-                                                  const Rules& rules, const std::set<std::string>& replaced) const {
-  std::string inherited_cause;
+// A container that lives in another's namespaces or volumes is tied to that very container. One that is older than the
+// other's is tied to something gone, even if nothing in this plan did it.
+std::string ReplicaDecisions::sharing_cause(const DesiredService& service, const ObservedProject& observed,
+                                            const ObservedContainer& container,
+                                            const std::set<std::string>& replaced) const {
   for (const std::string& parent : service.shares) {
-    if (replaced.contains(parent)) inherited_cause = "shares with " + parent + ", which is made anew";
+    const Containers& others = observed.of(parent);
+    bool newer = !others.empty() && others.front()->created_at > container.created_at;
+    if (replaced.contains(parent) || newer) return "shares with " + parent + ", which is made anew";
   }
+  return "";
+}
+
+std::vector<ReplicaFate> ReplicaDecisions::decide(const DesiredService& service, const ObservedProject& observed,
+                                                  const Rules& rules, const std::set<std::string>& replaced) const {
   std::vector<ReplicaFate> fates;
-  for (const ObservedContainer* container : observed) {
+  for (const ObservedContainer* container : observed.of(service.name)) {
+    std::string inherited_cause = sharing_cause(service, observed, *container, replaced);
     ReplicaFate fate{.number = number_of(*container), .observed = container};
     std::string cause = divergence(service, *container);
-    if (container->state == ContainerState::dead || container->state == ContainerState::removing) {
-      fate.kind = Kind::replace_dead;
-      fate.cause = container->state == ContainerState::dead ? "it is dead" : "it is being removed";
+    if (container->state == ContainerState::removing) {
+      fate.kind = Kind::replace_removed;
+      fate.cause = "it is being removed";
+    } else if (container->state == ContainerState::dead) {
+      fate.kind = Kind::replace;
+      fate.cause = "it is dead";
     } else if (rules.recreate == RecreatePolicy::force) {
       fate.kind = Kind::replace;
       fate.cause = cause.empty() ? "recreation was asked for" : cause;

@@ -70,6 +70,11 @@ Result<StepId> StartPlanner::wait(const std::string& service, const std::string&
       Verdict verdict = check(goal, needed, replica.container.name, replica.observed);
       if (verdict.kind == Verdict::Kind::met) continue;
       if (verdict.kind == Verdict::Kind::impossible && rules_.lenient) continue;
+      // Nobody is going to start it: it would be waited for until the end of days.
+      if (replica.observed->state == engine::ContainerState::created) {
+        if (!required) continue;
+        return conflict("dependency failed to start: container " + replica.container.name + " was never started");
+      }
     }
     action.containers.push_back(replica.container);
   }
@@ -88,7 +93,7 @@ Result<StepId> StartPlanner::wait(const std::string& service, const std::string&
   return id;
 }
 
-void StartPlanner::add_final_waits(const std::vector<std::string>& services, int stage) {
+Result<> StartPlanner::add_final_waits(const std::vector<std::string>& services, int stage) {
   std::set<std::string> must_complete;
   for (const auto& [service, needed] : dependencies_) {
     for (const auto& [name, dependency] : needed) {
@@ -99,9 +104,9 @@ void StartPlanner::add_final_waits(const std::vector<std::string>& services, int
     auto found = replicas_.find(service);
     if (found == replicas_.end() || found->second.empty()) continue;
     Goal goal = must_complete.contains(service) ? Goal::completed : Goal::ready;
-    // Cannot fail: the service has containers.
-    (void)wait(service, service, goal, true, stage).ok();
+    TRY(wait(service, service, goal, true, stage));
   }
+  return {};
 }
 
 }  // namespace gantry::compose

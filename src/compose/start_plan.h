@@ -41,7 +41,7 @@ class StartPlanner {
   // The steps that hold `service` back.
   Result<std::vector<StepId>> gates_of(const std::string& service);
   // Every service must become ready; one whose completion others wait for must complete.
-  void add_final_waits(const std::vector<std::string>& services, int stage);
+  Result<> add_final_waits(const std::vector<std::string>& services, int stage);
 
  private:
   StepId start(const std::string& service, const Replica& replica, std::vector<StepId> after);

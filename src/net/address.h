@@ -41,8 +41,8 @@ class IpAddress {
 class Subnet {
  public:
   Subnet() = default;
-  Subnet(IpAddress address, unsigned prefix);              // host bits are cleared
-  static Result<Subnet> parse(std::string_view text);      // "172.18.0.0/16"
+  Subnet(IpAddress address, unsigned prefix);          // host bits are cleared
+  static Result<Subnet> parse(std::string_view text);  // "172.18.0.0/16"
 
   const IpAddress& address() const { return address_; }
   unsigned prefix() const { return prefix_; }

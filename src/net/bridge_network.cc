@@ -148,8 +148,10 @@ Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   TRY(set_addresses(route.get(), index, bridge.bridge_name, addresses_of(bridge)));
   TRY(set_up_bridge(route.get(), index, bridge.bridge_name, link.ipv6));
   std::lock_guard lock(mutex_);
-  if (bridge.icc) isolated_.erase(bridge.bridge_name);
-  else isolated_.insert(bridge.bridge_name);
+  if (bridge.icc)
+    isolated_.erase(bridge.bridge_name);
+  else
+    isolated_.insert(bridge.bridge_name);
   return {};
 }
 
@@ -229,6 +231,7 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
                            .gateway4 = endpoint.gateway4,
                            .gateway6 = endpoint.gateway6});
   TRY(exchange(netns.route, inside));
+  TRY(wait_operational(netns.route, endpoint.container_interface));
   return set_up_host_end(route, endpoint, bridge);
 }
 
@@ -245,7 +248,9 @@ Result<> BridgeNetwork::set_up_host_end(int route, const EndpointConfig& endpoin
     add_port_flags(batch, link->index, endpoint.host_interface, isolated, hairpin);
     TRY(exchange(route, batch));
   }
-  return wait_operational(route, endpoint.host_interface);
+  TRY(wait_operational(route, endpoint.host_interface));
+  // A bridge is up only while it has a port that is: the first packets from the host would be dropped.
+  return wait_operational(route, endpoint.bridge_name);
 }
 
 void BridgeNetwork::announce_if_reused(int route, const EndpointConfig& endpoint, int bridge) {

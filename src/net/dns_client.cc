@@ -179,11 +179,12 @@ Result<> DnsClient::tell(const DnsRequest& request, const Told* sockets) {
 }
 
 Result<> DnsClient::tell_everything() {
-  for (const auto& [id, told] : clients_) {
-    TRY(send_one({.command = DnsCommand::add_client, .client = told.client}, &told));
-  }
+  // Names first: a client's queries may be waiting in its socket, and are answered as soon as that is there.
   for (const auto& [key, record] : records_) {
     TRY(send_one({.command = DnsCommand::publish, .key = key, .record = record}));
+  }
+  for (const auto& [id, told] : clients_) {
+    TRY(send_one({.command = DnsCommand::add_client, .client = told.client}, &told));
   }
   return {};
 }

@@ -50,14 +50,14 @@ class DnsClient final : public NameService {
 
   const Options options_;
   std::mutex mutex_;
-  bool connected_ = false;     // connect() was called and disconnect() was not
+  bool connected_ = false;  // connect() was called and disconnect() was not
   bool synchronising_ = false;
   Fd socket_;
-  Fd wake_watcher_;            // eventfd
+  Fd wake_watcher_;  // eventfd
   std::thread watcher_;
   std::map<std::string, Told> clients_;
   std::map<std::string, NameRecord> records_;
-  int deaths_ = 0;             // of the service, since the last connect()
+  int deaths_ = 0;  // of the service, since the last connect()
 };
 
 }  // namespace gantry::net

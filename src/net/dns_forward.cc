@@ -103,10 +103,9 @@ bool DnsForwarder::send_to(Question& question, const IpAddress& upstream) {
     question.output.insert(question.output.end(), question.packet.begin(), question.packet.end());
   }
   int interest = udp ? FdWatcher::readable : FdWatcher::readable | FdWatcher::writable;
-  question.watcher = std::make_unique<FdWatcher>(loop_, question.socket.get(), interest,
-                                                 [this, number = question.number](int events) {
-                                                   on_ready(number, events);
-                                                 });
+  question.watcher =
+      std::make_unique<FdWatcher>(loop_, question.socket.get(), interest,
+                                  [this, number = question.number](int events) { on_ready(number, events); });
   return true;
 }
 

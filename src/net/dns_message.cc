@@ -10,9 +10,9 @@ namespace gantry::net {
 namespace {
 
 constexpr size_t kHeaderSize = 12;
-constexpr size_t kMaxName = 255;    // RFC 1035, 2.3.4: on the wire, lengths included
+constexpr size_t kMaxName = 255;  // RFC 1035, 2.3.4: on the wire, lengths included
 constexpr size_t kMaxLabel = 63;
-constexpr int kMaxPointers = 16;    // a name needs one; loops end here
+constexpr int kMaxPointers = 16;  // a name needs one; loops end here
 constexpr uint16_t kClassInternet = 1;
 constexpr uint16_t kClassAny = 255;
 constexpr size_t kSmallestUdp = 512;
@@ -127,8 +127,8 @@ std::optional<std::string> encode_name(std::string_view name) {
 // Questions are compared without regard to letter case.
 bool same_question(DnsBytes a, DnsBytes b) {
   auto lower = [](uint8_t c) { return c >= 'A' && c <= 'Z' ? static_cast<uint8_t>(c - 'A' + 'a') : c; };
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [&](uint8_t x, uint8_t y) { return lower(x) == lower(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [&](uint8_t x, uint8_t y) { return lower(x) == lower(y); });
 }
 
 std::optional<IpAddress> nibble_address(const std::vector<std::string>& labels) {

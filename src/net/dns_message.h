@@ -17,7 +17,12 @@ using DnsBytes = std::span<const uint8_t>;
 
 enum class DnsType : uint16_t { a = 1, ns = 2, cname = 5, ptr = 12, mx = 15, txt = 16, aaaa = 28, opt = 41, any = 255 };
 enum class DnsCode : uint8_t {
-  no_error = 0, format_error = 1, server_failure = 2, no_such_name = 3, not_implemented = 4, refused = 5,
+  no_error = 0,
+  format_error = 1,
+  server_failure = 2,
+  no_such_name = 3,
+  not_implemented = 4,
+  refused = 5,
 };
 
 // What the asker wants to know. Names are lower-case text without the final dot; a dot or backslash inside a label
@@ -28,7 +33,7 @@ struct DnsQuery {
   std::string name;
   uint16_t type = 0;
   uint16_t class_ = 1;
-  std::vector<uint8_t> question;           // as it came, letter case and all, to be echoed
+  std::vector<uint8_t> question;            // as it came, letter case and all, to be echoed
   std::optional<uint16_t> advertised_size;  // EDNS: the largest UDP answer that the asker takes
   DnsCode problem = DnsCode::no_error;      // set: answer with this, the fields above may be missing
 };

@@ -23,8 +23,8 @@ inline constexpr const char* kDnsSocketName = "dns.sock";
 inline constexpr const char* kDnsLockName = "dns.lock";
 
 enum class DnsCommand : uint8_t {
-  hello = 1,     // a new daemon: what is not told again before `synchronised` is to be forgotten
-  quit = 2,      // a daemon of another version takes over
+  hello = 1,  // a new daemon: what is not told again before `synchronised` is to be forgotten
+  quit = 2,   // a daemon of another version takes over
   synchronised = 3,
   add_client = 4,  // with two descriptors: the UDP and the TCP socket
   update_client = 5,

@@ -11,7 +11,7 @@ namespace gantry::net {
 namespace {
 
 constexpr size_t kMaxPacket = 65535;
-constexpr int kDatagramsAtOnce = 32;        // then others get their turn
+constexpr int kDatagramsAtOnce = 32;  // then others get their turn
 constexpr size_t kConnectionsPerClient = 64;
 constexpr size_t kUnsentLimit = 256 * 1024;  // of a client that asks but does not read
 constexpr std::chrono::seconds kIdle{10};    // RFC 7766, 6.2.3: "a few seconds"
@@ -47,8 +47,7 @@ struct DnsServer::Asker {
   std::map<uint64_t, std::unique_ptr<Connection>> connections;
 };
 
-DnsServer::DnsServer(EventLoop& loop, Random& random, DnsForwarder::Options forwarding,
-                     Function<void()> before_answer)
+DnsServer::DnsServer(EventLoop& loop, Random& random, DnsForwarder::Options forwarding, Function<void()> before_answer)
     : loop_(loop), random_(random), before_answer_(std::move(before_answer)), forwarder_(loop, random, forwarding) {}
 
 DnsServer::~DnsServer() {
@@ -94,18 +93,22 @@ std::set<std::string> DnsServer::clients() const {
 }
 
 void DnsServer::read_datagrams(const std::string& id) {
-  before_answer_();  // may remove or replace the client
   for (int i = 0; i < kDatagramsAtOnce; ++i) {
     auto at = askers_.find(id);
     if (at == askers_.end()) return;
-    Asker& asker = *at->second;
+    uint64_t number = at->second->number;
     uint8_t buffer[kMaxPacket];
     sockaddr_in peer{};
     socklen_t size = sizeof peer;
-    ssize_t got = ::recvfrom(asker.udp.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&peer), &size);
+    ssize_t got =
+        ::recvfrom(at->second->udp.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&peer), &size);
     if (got < 0) return;  // empty, or the error of an earlier answer that nobody waited for
-    answer(asker, {buffer, buffer + got}, DnsTransport::udp,
-           [this, id, number = asker.number, peer](std::vector<uint8_t> reply) {
+    // Only after the query was taken: what was told before it was sent has arrived by now. It may remove the client.
+    before_answer_();
+    at = askers_.find(id);
+    if (at == askers_.end() || at->second->number != number) return;
+    answer(*at->second, {buffer, buffer + got}, DnsTransport::udp,
+           [this, id, number, peer](std::vector<uint8_t> reply) {
              auto found = askers_.find(id);
              if (found == askers_.end() || found->second->number != number) return;
              // A full buffer drops it, as UDP does; the asker asks again.
@@ -150,7 +153,6 @@ void DnsServer::close_connection(const std::string& id, uint64_t number) {
 }
 
 void DnsServer::serve_connection(const std::string& id, uint64_t number, int events) {
-  before_answer_();
   auto find = [&]() -> Connection* {
     auto at = askers_.find(id);
     if (at == askers_.end()) return nullptr;
@@ -167,6 +169,7 @@ void DnsServer::serve_connection(const std::string& id, uint64_t number, int eve
   if (got <= 0) return close_connection(id, number);
   restart_idle_timer(id, *connection);
   connection->input.insert(connection->input.end(), buffer, buffer + got);
+  before_answer_();  // as for datagrams
   // Queries with their length in front, any number of them (RFC 7766).
   while ((connection = find()) != nullptr && connection->input.size() >= 2) {
     auto& input = connection->input;

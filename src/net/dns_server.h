@@ -20,7 +20,7 @@ namespace gantry::net {
 // Loop thread only.
 class DnsServer {
  public:
-  // `before_answer` runs before a batch of queries is looked at: changes that were sent before the queries must be in.
+  // `before_answer` runs between taking a query and answering it: changes that were sent before it must be in.
   DnsServer(EventLoop& loop, Random& random, DnsForwarder::Options forwarding, Function<void()> before_answer);
   ~DnsServer();
 

@@ -30,7 +30,7 @@ class DnsZone {
 
  private:
   struct Network {
-    std::string name;  // lower case
+    std::string name;                                                   // lower case
     std::map<std::string, std::set<std::string>, std::less<>> holders;  // name → endpoint keys
     std::map<IpAddress, std::string> owners;                            // address → endpoint key
     size_t endpoints = 0;

@@ -29,7 +29,8 @@ struct SetChange {
 std::vector<SetChange> by_set(const std::vector<SetElement>& list) {
   std::vector<SetChange> sorted;
   for (const SetElement& one : list) {
-    auto at = std::find_if(sorted.begin(), sorted.end(), [&](const SetChange& change) { return change.set == one.set; });
+    auto at =
+        std::find_if(sorted.begin(), sorted.end(), [&](const SetChange& change) { return change.set == one.set; });
     if (at == sorted.end()) at = sorted.insert(at, {one.set, {}});
     at->elements.push_back(one.element);
   }
@@ -178,8 +179,7 @@ void Firewall::forget_datagram_flows(const std::vector<PortForward>& ports) {
   }
 }
 
-Result<> Firewall::replace_all(const std::vector<BridgeConfig>& bridges,
-                               const std::vector<EndpointConfig>& endpoints) {
+Result<> Firewall::replace_all(const std::vector<BridgeConfig>& bridges, const std::vector<EndpointConfig>& endpoints) {
   std::vector<SetElement> wanted;
   for (const BridgeConfig& bridge : bridges) {
     for (SetElement& one : elements_of(bridge)) wanted.push_back(std::move(one));

@@ -56,7 +56,7 @@ class Firewall {
   void forget_datagram_flows(const std::vector<PortForward>& ports);
 
   const std::string table_;
-  std::mutex mutex_;   // one exchange on the socket at a time
+  std::mutex mutex_;  // one exchange on the socket at a time
   Fd socket_;
 };
 

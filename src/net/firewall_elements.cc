@@ -69,8 +69,8 @@ Result<std::vector<SetElement>> elements_of(const EndpointConfig& endpoint) {
     bool any = host == (host.is_v6() ? IpAddress::v6({}) : IpAddress());
     std::vector<std::string> key{protocol, number};
     if (!any) key.insert(key.begin() + 1, text_of(host));
-    const NftSet& map = host.is_v6() ? (any ? sets.publish6_any : sets.publish6)
-                                     : (any ? sets.publish4_any : sets.publish4);
+    const NftSet& map =
+        host.is_v6() ? (any ? sets.publish6_any : sets.publish6) : (any ? sets.publish4_any : sets.publish4);
     list.push_back(translation(map, key, *address, port.container_port));
   }
   return list;

@@ -30,9 +30,7 @@ constexpr unsigned kDestinationPort = 2;
 constexpr unsigned kInterfaceRegisters = IFNAMSIZ / 4;
 
 std::string host_order(uint32_t value) { return std::string(reinterpret_cast<const char*>(&value), sizeof value); }
-std::string interface(std::string_view name) {
-  return padded_key({NftType::interface_name}, {std::string(name)});
-}
+std::string interface(std::string_view name) { return padded_key({NftType::interface_name}, {std::string(name)}); }
 const std::string kNoBits = host_order(0);
 
 NftRule for_family(NftFamily family) {
@@ -141,7 +139,7 @@ const FirewallSets& firewall_sets() {
 }
 
 std::vector<const NftSet*> FirewallSets::derived() const {
-  return {&bridges, &internal, &masquerade, &talk,     &local4,
+  return {&bridges, &internal, &masquerade,   &talk,     &local4,
           &local6,  &publish4, &publish4_any, &publish6, &publish6_any};
 }
 
@@ -192,7 +190,8 @@ FirewallRules firewall_rules() {
 std::string FirewallRules::fingerprint() const {
   std::string all;
   for (const NftBaseChain& chain : base_chains) all += chain.name + chain.type + std::to_string(chain.priority) + "\n";
-  for (const NftSet* set : firewall_sets().all()) all += set->name + std::to_string(padded_key(set->key, std::vector<std::string>(set->key.size())).size()) + "\n";
+  for (const NftSet* set : firewall_sets().all())
+    all += set->name + std::to_string(padded_key(set->key, std::vector<std::string>(set->key.size())).size()) + "\n";
   for (const auto& [chain, rule] : rules) {
     Bytes bytes = rule.bytes();
     all += chain + "\n" + std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -10,7 +10,8 @@
 //     meta nfproto @closed  iifgroup, oifgroup no Gantry's  drop }
 //   chain to_bridge { ct state established,related accept;  ct status dnat accept;  drop }
 //   chain raw { type filter hook prerouting priority -300
-//     iifname != lo  ip daddr 127.0.0.0/8  drop }     bridges have route_localnet: keep strangers off the host's loopback
+//     iifname != lo  ip daddr 127.0.0.0/8  drop }     bridges have route_localnet: keep strangers off the host's
+//     loopback
 //   chain prerouting, chain output { type nat hook … priority -100;  fib daddr type local  jump publish }
 //   chain publish { dnat to  proto . daddr . dport map @publish4 (@publish6),  else  proto . dport map @publish4_any }
 //   chain postrouting { type nat hook postrouting priority 100

@@ -46,8 +46,8 @@ std::string pool_family(bool v6) { return v6 ? "IPv6" : "IPv4"; }
 
 std::vector<Ipam::Pool> Ipam::default_pools() {
   return {
-      {v4_subnet(172, 17, 16), 16}, {v4_subnet(172, 18, 16), 16}, {v4_subnet(172, 19, 16), 16},
-      {v4_subnet(172, 20, 14), 16}, {v4_subnet(172, 24, 14), 16}, {v4_subnet(172, 28, 14), 16},
+      {v4_subnet(172, 17, 16), 16},  {v4_subnet(172, 18, 16), 16}, {v4_subnet(172, 19, 16), 16},
+      {v4_subnet(172, 20, 14), 16},  {v4_subnet(172, 24, 14), 16}, {v4_subnet(172, 28, 14), 16},
       {v4_subnet(192, 168, 16), 20},
   };
 }
@@ -113,8 +113,8 @@ Result<IpAddress> Ipam::add_network(Network network) {
       return Error(Code::forbidden, "Pool overlaps with other one on this address space");
     }
   }
-  if (network.range && !(network.subnet.contains(network.range->address()) &&
-                         network.range->prefix() >= network.subnet.prefix())) {
+  if (network.range &&
+      !(network.subnet.contains(network.range->address()) && network.range->prefix() >= network.subnet.prefix())) {
     return invalid("no matching subnet for range " + network.range->to_string());
   }
   if (network.gateway && !network.subnet.contains(*network.gateway)) {

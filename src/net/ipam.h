@@ -37,8 +37,8 @@ class Ipam {
     std::string id;
     std::string name;  // for messages
     Subnet subnet;
-    std::optional<Subnet> range;            // addresses are chosen within it
-    std::optional<IpAddress> gateway;       // not given: the first address
+    std::optional<Subnet> range;       // addresses are chosen within it
+    std::optional<IpAddress> gateway;  // not given: the first address
     std::vector<IpAddress> reserved;
   };
   // Returns the gateway. Fails: "Pool overlaps with other one on this address space".
@@ -54,10 +54,10 @@ class Ipam {
   struct Space {
     Network network;
     IpAddress gateway;
-    std::set<IpAddress> taken;           // with the gateway and the reserved ones
-    std::set<IpAddress> permanent;       // network, broadcast, gateway, reserved: never given back
-    std::map<uint64_t, uint64_t> free;   // offsets in the range as first → last, disjoint, never touching
-    uint64_t next = 0;                   // where the search goes on, so that addresses are not reused at once
+    std::set<IpAddress> taken;          // with the gateway and the reserved ones
+    std::set<IpAddress> permanent;      // network, broadcast, gateway, reserved: never given back
+    std::map<uint64_t, uint64_t> free;  // offsets in the range as first → last, disjoint, never touching
+    uint64_t next = 0;                  // where the search goes on, so that addresses are not reused at once
 
     const Subnet& range() const { return network.range ? *network.range : network.subnet; }
     void take(const IpAddress& address);

@@ -86,8 +86,10 @@ Result<> LinkRemover::remove_together(const std::vector<std::string>& names) {
     NetlinkBatch batch;
     add_group_change(batch, name, group_);
     auto marked = exchange(socket.get(), batch);
-    if (marked.ok()) left.push_back(name);
-    else if (marked.error().errno_value() != ENODEV) return marked;
+    if (marked.ok())
+      left.push_back(name);
+    else if (marked.error().errno_value() != ENODEV)
+      return marked;
   }
   if (left.empty()) return {};
   // A group is removed by walking over all interfaces of the host, a single one is found by its name.

@@ -16,6 +16,8 @@
 #include <cerrno>
 #include <chrono>
 
+#include "base/scope_exit.h"
+
 namespace gantry::net {
 namespace {
 
@@ -32,17 +34,26 @@ Link parse_link(Bytes payload) {
   link.up = (head->ifi_flags & IFF_UP) != 0;
   for (const Attribute& attribute : parse_attributes(behind_header(payload, sizeof(ifinfomsg)))) {
     switch (attribute.type) {
-      case IFLA_IFNAME: link.name = attribute.text(); break;
-      case IFLA_MASTER: link.master = static_cast<int>(attribute.number()); break;
-      case IFLA_GROUP: link.group = attribute.number(); break;
-      case IFLA_MTU: link.mtu = attribute.number(); break;
+      case IFLA_IFNAME:
+        link.name = attribute.text();
+        break;
+      case IFLA_MASTER:
+        link.master = static_cast<int>(attribute.number());
+        break;
+      case IFLA_GROUP:
+        link.group = attribute.number();
+        break;
+      case IFLA_MTU:
+        link.mtu = attribute.number();
+        break;
       case IFLA_OPERSTATE:
         link.operational = attribute.number() == IF_OPER_UP || attribute.number() == IF_OPER_UNKNOWN;
         break;
       case IFLA_LINKINFO:
         if (auto kind = find_attribute(attribute.value, IFLA_INFO_KIND)) link.kind = kind->text();
         break;
-      default: break;
+      default:
+        break;
     }
   }
   return link;
@@ -292,12 +303,13 @@ void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t gro
 Result<> wait_operational(int route, const std::string& name) {
   auto link = TRY(find_link(route, name));  // since Linux 6.8 this alone makes the kernel catch up
   if (link && link->operational) return {};
-  // Subscribe first and look again, so that a change between the two is not missed.
-  Fd events = TRY(open_netlink(NETLINK_ROUTE));
+  // Subscribe first and look again, so that a change between the two is not missed. On this very socket, because it
+  // decides the namespace; what is left in it afterwards answers no request and is passed over.
   int group = RTNLGRP_LINK;
-  if (::setsockopt(events.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+  if (::setsockopt(route, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
     return Error::from_errno(errno, "subscribe to interface changes");
   }
+  ScopeExit unsubscribe([&] { ::setsockopt(route, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &group, sizeof group); });
   using namespace std::chrono;
   auto deadline = steady_clock::now() + seconds(1);
   std::vector<uint8_t> buffer(32768);
@@ -306,9 +318,9 @@ Result<> wait_operational(int route, const std::string& name) {
     if (link && link->operational) return {};
     auto left = duration_cast<milliseconds>(deadline - steady_clock::now()).count();
     if (!link || left <= 0) return Error(Code::unavailable, "interface " + name + " did not come up within a second");
-    pollfd waiting{.fd = events.get(), .events = POLLIN};
+    pollfd waiting{.fd = route, .events = POLLIN};
     ::poll(&waiting, 1, static_cast<int>(left));
-    while (::recv(events.get(), buffer.data(), buffer.size(), MSG_DONTWAIT) > 0) {
+    while (::recv(route, buffer.data(), buffer.size(), MSG_DONTWAIT) > 0) {
     }
   }
 }

@@ -19,7 +19,7 @@ namespace gantry::net {
 struct Link {
   int index = 0;
   std::string name;
-  std::string kind;       // "bridge", "veth", "" for hardware
+  std::string kind;  // "bridge", "veth", "" for hardware
   int master = 0;
   uint32_t group = 0;
   bool up = false;
@@ -33,10 +33,10 @@ Result<std::optional<Link>> find_link(int route, const std::string& name);
 
 struct BridgeLink {
   std::string name;
-  uint32_t group = 0;      // marks it as ours
-  std::string alias;       // for people: what `ip link` shows
+  uint32_t group = 0;  // marks it as ours
+  std::string alias;   // for people: what `ip link` shows
   std::optional<unsigned> mtu;
-  bool ipv6 = false;       // without, it gets no link-local address either
+  bool ipv6 = false;  // without, it gets no link-local address either
 };
 // Makes the bridge, or brings one that exists into this shape. Down until set_up_bridge.
 // STP stays off (the kernel's default), so ports forward at once. A random MAC is set explicitly: a bridge without
@@ -57,12 +57,12 @@ struct VethPair {
   std::string peer_name;
   int peer_netns = -1;
   MacAddress peer_mac;
-  int bridge = 0;          // index
+  int bridge = 0;  // index
   uint32_t group = 0;
   std::optional<unsigned> mtu;
 };
-// Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the peer
-// in its namespace with its name and MAC, down.
+// Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the
+// peer in its namespace with its name and MAC, down.
 void add_veth(NetlinkBatch& batch, const VethPair& pair);
 // What the bridge does with the port: isolated ports reach the bridge and ports that are not isolated, hairpin ports
 // get back what they sent.

@@ -240,8 +240,8 @@ std::vector<Attribute> parse_attributes(Bytes payload) {
     nlattr head;
     std::memcpy(&head, payload.data(), sizeof head);
     if (head.nla_len < NLA_HDRLEN || head.nla_len > payload.size()) break;
-    found.push_back({static_cast<uint16_t>(head.nla_type & NLA_TYPE_MASK),
-                     payload.subspan(NLA_HDRLEN, head.nla_len - NLA_HDRLEN)});
+    found.push_back(
+        {static_cast<uint16_t>(head.nla_type & NLA_TYPE_MASK), payload.subspan(NLA_HDRLEN, head.nla_len - NLA_HDRLEN)});
     payload = payload.subspan(std::min<size_t>(NLA_ALIGN(head.nla_len), payload.size()));
   }
   return found;

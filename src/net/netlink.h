@@ -41,10 +41,8 @@ class NetlinkBatch {
   void attribute(uint16_t type, std::string_view text);  // with a terminating zero
   void flag(uint16_t type) { attribute(type, Bytes{}); }
   template <class T>
-    requires std::is_arithmetic_v<T>
-  void number(uint16_t type, T value) {
-    attribute(type, bytes_of(value));
-  }
+  requires std::is_arithmetic_v<T>
+  void number(uint16_t type, T value) { attribute(type, bytes_of(value)); }
   void big_endian32(uint16_t type, uint32_t value);
   void big_endian16(uint16_t type, uint16_t value);
   void big_endian64(uint16_t type, uint64_t value);
@@ -101,9 +99,9 @@ struct Attribute {
   uint16_t type;  // without the nested and byte-order bits
   Bytes value;
 
-  uint32_t number() const;              // host order, of at most four bytes
+  uint32_t number() const;  // host order, of at most four bytes
   uint32_t big_endian() const;
-  std::string_view text() const;        // up to a terminating zero
+  std::string_view text() const;  // up to a terminating zero
 };
 std::vector<Attribute> parse_attributes(Bytes payload);
 std::optional<Attribute> find_attribute(Bytes payload, uint16_t type);

@@ -23,17 +23,17 @@ struct BridgeConfig {
   std::optional<IpAddress> gateway4;  // the bridge's own address
   std::optional<Subnet> subnet6;
   std::optional<IpAddress> gateway6;
-  bool internal = false;    // no way out, no way in from outside
+  bool internal = false;  // no way out, no way in from outside
   bool masquerade = true;
-  bool icc = true;          // containers on it may talk to each other
+  bool icc = true;  // containers on it may talk to each other
   std::optional<unsigned> mtu;
   std::string host_binding_ip;  // default host address of published ports; empty: all
 };
 
 struct PortForward {
-  uint8_t protocol = 6;       // IPPROTO_TCP, UDP, SCTP
-  std::string host_ip;        // empty: every address of the host
-  uint16_t host_port = 0;     // as decided by reserve_ports
+  uint8_t protocol = 6;    // IPPROTO_TCP, UDP, SCTP
+  std::string host_ip;     // empty: every address of the host
+  uint16_t host_port = 0;  // as decided by reserve_ports
   uint16_t container_port = 0;
   friend auto operator<=>(const PortForward&, const PortForward&) = default;
 };
@@ -51,7 +51,7 @@ struct EndpointConfig {
   std::optional<Subnet> subnet6;
   std::optional<IpAddress> gateway6;
   std::optional<unsigned> mtu;
-  std::vector<PortForward> ports;     // published through this endpoint
+  std::vector<PortForward> ports;  // published through this endpoint
 };
 
 // Sockets inside the container's network namespace (see engine/container/runtime.h, NetnsSockets).
@@ -108,7 +108,8 @@ class NetworkStack {
   // Interfaces of the host and on-link routes: what new subnets must not overlap.
   virtual Result<std::vector<Subnet>> routes_in_use() = 0;
   // Interfaces with our alias that are in neither list: left by a crash. Removes them and stale elements.
-  virtual Result<> remove_all_but(const std::vector<BridgeConfig>& bridges, const std::vector<EndpointConfig>& endpoints) = 0;
+  virtual Result<> remove_all_but(const std::vector<BridgeConfig>& bridges,
+                                  const std::vector<EndpointConfig>& endpoints) = 0;
 };
 
 std::unique_ptr<NetworkStack> make_network_stack(NetworkStack::Options options);
@@ -129,15 +130,15 @@ class NameService {
     std::string dns_executable;
     std::string run_dir;  // its socket and lock; one service a daemon
   };
-  struct Client {        // a container that may ask
+  struct Client {  // a container that may ask
     std::string id;
-    std::vector<std::string> networks;     // ids, in the order in which they are searched
-    std::vector<IpAddress> upstreams;      // asked for all other names; empty: SERVFAIL
+    std::vector<std::string> networks;  // ids, in the order in which they are searched
+    std::vector<IpAddress> upstreams;   // asked for all other names; empty: SERVFAIL
     bool internal_only = false;
   };
   virtual ~NameService() = default;
   // Starts the process or finds the one that runs. Then forgets everything it knows that is not told again
-  // before `synchronised()`.
+  // before `synchronised()`. A new daemon tells names before clients, whose queries may be waiting.
   virtual Result<> connect() = 0;
   virtual Result<> synchronised() = 0;
   virtual Result<> add_client(const Client& client, Fd udp, Fd tcp) = 0;

@@ -68,12 +68,18 @@ void begin_dump(NetlinkBatch& request, unsigned type, uint16_t flags, NftFamily 
 
 size_t size_of(NftType type) {
   switch (type) {
-    case NftType::protocol_family: return 1;
-    case NftType::protocol: return 1;
-    case NftType::port: return 2;
-    case NftType::ipv4: return 4;
-    case NftType::ipv6: return 16;
-    case NftType::interface_name: return IFNAMSIZ;
+    case NftType::protocol_family:
+      return 1;
+    case NftType::protocol:
+      return 1;
+    case NftType::port:
+      return 2;
+    case NftType::ipv4:
+      return 4;
+    case NftType::ipv6:
+      return 16;
+    case NftType::interface_name:
+      return IFNAMSIZ;
   }
   CHECK(false);
 }

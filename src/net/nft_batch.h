@@ -22,7 +22,7 @@ enum class NftFamily : uint8_t { inet = 1, ipv4 = 2, ipv6 = 10 };  // NFPROTO_*
 
 // A set's or map's key or value: its parts' types in order. Each part takes whole registers.
 enum class NftType : uint8_t { protocol_family = 2, ipv4 = 7, ipv6 = 8, protocol = 12, port = 13, interface_name = 41 };
-size_t size_of(NftType type);      // in the key, without padding
+size_t size_of(NftType type);  // in the key, without padding
 std::string padded_key(const std::vector<NftType>& types, const std::vector<std::string>& parts);
 
 struct NftSet {
@@ -33,27 +33,27 @@ struct NftSet {
 };
 
 struct NftElement {
-  std::string key;       // padded parts in network order
-  std::string key_end;   // of an interval set: the last value that belongs to it
-  std::string value;     // of a map
+  std::string key;      // padded parts in network order
+  std::string key_end;  // of an interval set: the last value that belongs to it
+  std::string value;    // of a map
   friend auto operator<=>(const NftElement&, const NftElement&) = default;
 };
 
 struct NftBaseChain {
   std::string name;
-  std::string type;      // "filter", "nat"
-  unsigned hook = 0;     // NF_INET_*
+  std::string type;   // "filter", "nat"
+  unsigned hook = 0;  // NF_INET_*
   int priority = 0;
 };
 
 class NftRule {
  public:
   // Loads.
-  NftRule& load_meta(unsigned key, unsigned reg);           // NFT_META_*
+  NftRule& load_meta(unsigned key, unsigned reg);  // NFT_META_*
   NftRule& load_network_header(unsigned offset, unsigned length, unsigned reg);
   NftRule& load_transport_header(unsigned offset, unsigned length, unsigned reg);
-  NftRule& load_ct(unsigned key, unsigned reg);              // NFT_CT_*
-  NftRule& load_destination_type(unsigned reg);              // fib: RTN_*
+  NftRule& load_ct(unsigned key, unsigned reg);  // NFT_CT_*
+  NftRule& load_destination_type(unsigned reg);  // fib: RTN_*
   NftRule& mask(unsigned reg, std::string_view mask);
   // Tests.
   NftRule& equals(unsigned reg, std::string_view value);

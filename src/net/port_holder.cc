@@ -12,7 +12,8 @@
 namespace gantry::net {
 namespace {
 
-// Socket states in /proc/net/tcp and udp (include/net/tcp_states.h): a listening TCP socket, a UDP socket that is bound.
+// Socket states in /proc/net/tcp and udp (include/net/tcp_states.h): a listening TCP socket, a UDP socket that is
+// bound.
 constexpr std::string_view kListening = "0A";
 constexpr std::string_view kBound = "07";
 

@@ -75,23 +75,28 @@ Error bind_failure(int errno_value, const Binding& wanted) {
                    protocol_name(wanted.protocol) + ": " + reason);
 }
 
-// A socket that is bound and takes nothing in. Port 0: the kernel chooses from ip_local_port_range.
-Result<Fd> hold(const Binding& wanted) {
-  int type = wanted.protocol == IPPROTO_UDP ? SOCK_DGRAM : SOCK_STREAM;
-  Fd fd(::socket(wanted.address.is_v6() ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, wanted.protocol));
-  if (!fd) return bind_failure(errno, wanted);
+bool drop_everything(int fd) {
   sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
   sock_fprog program{.len = 1, .filter = drop_all};
-  if (::setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
-    return Error::from_errno(errno, "attach a filter to the socket of port", std::to_string(wanted.port));
-  }
+  return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+// A socket that is bound and takes nothing in. Port 0: the kernel chooses from ip_local_port_range.
+// Where filters are forbidden (some sandboxes allow them to root alone) a TCP port is bound without listening. That
+// keeps others out as well, but not while connections of an earlier holder are in TIME_WAIT: reuse would let them in.
+Result<Fd> hold(const Binding& wanted) {
+  bool connections = wanted.protocol != IPPROTO_UDP;
+  Fd fd(::socket(wanted.address.is_v6() ? AF_INET6 : AF_INET, (connections ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC,
+                 wanted.protocol));
+  if (!fd) return bind_failure(errno, wanted);
+  bool listens = drop_everything(fd.get()) && connections;
   if (wanted.address.is_v6()) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
-  // Connections of an earlier holder may still be in TIME_WAIT. For UDP the option would allow two holders.
-  if (wanted.protocol != IPPROTO_UDP) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  // For UDP the option would allow two holders.
+  if (listens) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR);
   sockaddr_storage storage;
   socklen_t size = fill(storage, wanted.address, wanted.port);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) return bind_failure(errno, wanted);
-  if (wanted.protocol != IPPROTO_UDP && ::listen(fd.get(), 1) != 0) return bind_failure(errno, wanted);
+  if (listens && ::listen(fd.get(), 1) != 0) return bind_failure(errno, wanted);
   return fd;
 }
 

@@ -24,8 +24,8 @@ std::string context_messages(int context) {
   return all;
 }
 
-int open_how(int directory, const std::string& path, uint64_t flags, uint64_t resolve) {
-  open_how how{};
+int open_resolved(int directory, const std::string& path, uint64_t flags, uint64_t resolve) {
+  struct open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.resolve = resolve;
   for (int attempt = 0; attempt < 128; ++attempt) {
@@ -89,7 +89,7 @@ void attach_mount(int mount, int target, const std::string& what) {
 }
 
 Fd open_in_root(int root, const std::string& path, uint64_t flags) {
-  return Fd(open_how(root, relative(path), flags | O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
+  return Fd(open_resolved(root, relative(path), flags | O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
 }
 
 Fd make_in_root(int root, const std::string& path, NodeKind kind) {
@@ -112,7 +112,7 @@ Fd make_in_root(int root, const std::string& path, NodeKind kind) {
         return {};
       }
       // Opened where it was made, without following: a dangling symlink of that name is an error, not a way out.
-      next = Fd(open_how(parent.get(), name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+      next = Fd(open_resolved(parent.get(), name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
       if (!next) return {};
     }
     parent = std::move(next);

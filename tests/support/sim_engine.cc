@@ -50,14 +50,21 @@ class SimEngine::SimSubscription final : public Subscription {
 
 std::chrono::nanoseconds SimEngine::latency() { return world_.between(1us, faults.reply_delay_max); }
 
-void SimEngine::later(Function<void()> action) { world_.after(latency(), std::move(action)); }
+// A call that is under way when the daemon dies is lost, with its reply.
+Function<void()> SimEngine::in_this_life(Function<void()> action) {
+  return [this, life = life_, action = std::move(action)]() mutable {
+    if (life == life_) action();
+  };
+}
+
+void SimEngine::later(Function<void()> action) { world_.after(latency(), in_this_life(std::move(action))); }
 
 // Operations on one container come one after another.
 void SimEngine::later(const ContainerId& id, Function<void()> action) {
   Container* found = container(id);
   if (found == nullptr) return later(std::move(action));
   found->busy_until = std::max(found->busy_until, world_.now()) + latency();
-  world_.after(found->busy_until - world_.now(), std::move(action));
+  world_.after(found->busy_until - world_.now(), in_this_life(std::move(action)));
 }
 
 SimEngine::Container* SimEngine::container(const ContainerId& id) {
@@ -402,7 +409,8 @@ void SimEngine::create_container(ContainerSpec spec, Reply<CreatedContainer> rep
       std::string name = mount.source.empty() ? random_hex(world_.random(), 32) : mount.source;
       if (!volumes_.contains(name)) volumes_[name] = {.name = name};
       c.seen.volumes[mount.target] = name;
-      if (mount.source.empty()) c.seen.anonymous_volumes[mount.target] = name;
+      if (mount.source.empty()) anonymous_.insert(name);
+      if (anonymous_.contains(name)) c.seen.anonymous_volumes[mount.target] = name;
     }
     c.spec = std::move(spec);
     const Container& stored = containers_[id] = std::move(c);
@@ -438,9 +446,9 @@ void SimEngine::stop_container(ContainerId id, StopOptions, Reply<> reply) {
     record("stopping " + c->seen.name);
     auto takes = behaviours[label_of(c->seen.labels, label::kService)].stops_in;
     c->busy_until = std::max(c->busy_until, world_.now() + takes);
-    world_.after(takes, [this, id, reply = std::move(reply)]() mutable {
+    world_.after(takes, [this, life = life_, id, reply = std::move(reply)]() mutable {
       if (Container* c = container(id); c != nullptr && is_active(c->seen)) end_run(id, 143, true, false);
-      reply({});
+      if (life == life_) reply({});
     });
   });
 }

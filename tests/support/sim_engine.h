@@ -51,6 +51,9 @@ class SimEngine final : public engine::Engine {
   void lose_supervisor(const std::string& name);
   void exit_by_itself(const std::string& name, int code);
 
+  // The daemon dies: calls under way are lost; containers live on.
+  void die() { ++life_; }
+
   // "web-1 running healthy" lines, sorted by name, then networks and volumes.
   std::string inventory() const;
   std::vector<std::string> container_names() const;
@@ -96,6 +99,7 @@ class SimEngine final : public engine::Engine {
 
   // Runs `action` after a latency; then its reply follows.
   void later(Function<void()> action);
+  Function<void()> in_this_life(Function<void()> action);
   void later(const ContainerId& container, Function<void()> action);
   std::chrono::nanoseconds latency();
   Container* container(const ContainerId& id);
@@ -116,6 +120,8 @@ class SimEngine final : public engine::Engine {
   std::map<std::string, engine::ObservedVolume> volumes_;
   std::map<std::string, engine::ObservedImage> images_;
   std::set<std::string> images_with_health_;
+  std::set<std::string> anonymous_;  // names of volumes
+  uint64_t life_ = 0;
   std::map<uint64_t, std::shared_ptr<Listener>> listeners_;
   uint64_t next_listener_ = 0;
 };

@@ -100,8 +100,8 @@ std::string SimDaemon::plan(const Project& project, UpOptions options) {
 }
 
 void SimDaemon::die() {
+  engine.die();
   controller.reset();
-  world.run_for(std::chrono::milliseconds(50));
 }
 
 void SimDaemon::crash() {

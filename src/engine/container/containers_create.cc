@@ -65,7 +65,8 @@ Result<> run_create_job(const CreateJob& job) {
   for (const CreateJob::Volume& volume : job.volumes) {
     TRY(make_volume_directory(volume.mount, volume.root));
     if (volume.copy_target.empty() || volume.mount.own_filesystem) continue;
-    const std::filesystem::path into = volume.mount.directory / volume.copy_into;
+    std::filesystem::path into = volume.mount.directory;
+    if (!volume.copy_into.empty()) into /= volume.copy_into;
     if (std::filesystem::is_directory(into)) TRY(copy_up(job.layers, volume.copy_target, into));
   }
   return {};

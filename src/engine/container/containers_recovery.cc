@@ -34,7 +34,7 @@ std::optional<ExitReport> read_report(const std::filesystem::path& run_dir) {
                     .oom_killed = oom != 0};
 }
 
-bool exists(const std::filesystem::path& path) {
+bool is_there(const std::filesystem::path& path) {
   std::error_code error;
   return std::filesystem::exists(path, error);
 }
@@ -98,7 +98,7 @@ void Containers::recover_one(Container& container) {
   const std::filesystem::path run_dir = context_.paths.run(container.id);
   if (container.status.state == ContainerState::removing) return finish_removal(container);
   if (!is_up(container.status.state)) {
-    if (exists(run_dir)) report_clean_up(container);
+    if (is_there(run_dir)) report_clean_up(container);
     return;
   }
   const auto report = read_report(run_dir);

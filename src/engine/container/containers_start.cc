@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "engine/container/container_checks.h"
 #include "engine/container/containers_access.h"
+#include "engine/container/host_resolver.h"
 
 namespace gantry::engine {
 namespace {
@@ -20,16 +21,6 @@ std::string host_name() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
   return name;
-}
-
-// The host's resolver configuration; behind systemd-resolved's stub the real servers.
-ResolverConfig host_resolver() {
-  auto text = read_file("/etc/resolv.conf", 1 << 20);
-  ResolverConfig config = parse_resolv_conf(text.ok() ? *text : "");
-  const bool stub = config.nameservers.size() == 1 && config.nameservers[0].to_string() == "127.0.0.53";
-  if (!stub) return config;
-  auto real = read_file("/run/systemd/resolve/resolv.conf", 1 << 20);
-  return real.ok() ? parse_resolv_conf(*real) : config;
 }
 
 std::string tmpfs_options(const Mount& mount) {

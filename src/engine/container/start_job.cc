@@ -193,7 +193,7 @@ void run_end_job(StartTools tools, EndJob job, std::unique_ptr<net::PortReservat
     }
     report((*names)->remove_client(job.dns_client));
   }
-  for (StartEndpoint& endpoint : job.endpoints) report(tools.stack.detach(endpoint.config));
+  for (StartEndpoint& endpoint : job.endpoints) report(tools.stack.detach_ended(endpoint.config));
   ports.reset();
   for (const VolumeMount& volume : job.volumes_to_unmount) unmount_volume(volume);
 }

@@ -213,11 +213,12 @@ class ImagePull {
     spool.path = path;
     Sha256 hash;
     for (int attempt = 1;; ++attempt) {
+      const uint64_t before = spool.size;
       Result<> got = fetch_once(http, download, file, spool, hash);
       if (got.ok()) break;
       // Only what may go away by itself is tried again.
       if (got.error().code() != Code::unavailable || attempt == kMostAttempts) return std::move(got).error();
-      TRY(pause(download, attempt));
+      if (spool.size == before) TRY(pause(download, attempt));  // a connection that broke midway is taken up at once
     }
     if (spool.size != download.descriptor.size) {
       return invalid("layer " + download.id + " has " + std::to_string(spool.size) + " bytes instead of " +

@@ -53,6 +53,7 @@ class Unpacker {
       TRY(add(*entry).within(gantry::quoted(entry->path)));
     }
     TRY(drain(tar_));
+    TRY(remove_needless_whiteouts());
     TRY(set_directory_times());
     return done_;
   }
@@ -66,7 +67,7 @@ class Unpacker {
     const std::string name = std::move(parts.back());
     parts.pop_back();
     const int parent = TRY(open_parent(parts));
-    if (is_layer() && name.starts_with(kWhiteout)) return add_whiteout(parent, name);
+    if (is_layer() && name.starts_with(kWhiteout)) return add_whiteout(parent, path_of(parts), name);
     switch (entry.kind) {
       case TarEntry::Kind::directory:
         parts.push_back(name);
@@ -180,7 +181,8 @@ class Unpacker {
   }
 
   // A whiteout hides what lower layers have, not what this one has.
-  Result<> add_whiteout(int parent, const std::string& name) {
+  // And only what there is: where overlayfs merges nothing, it would list a whiteout as a broken file.
+  Result<> add_whiteout(int parent, const std::string& directory_path, const std::string& name) {
     if (name == kOpaqueMark) return mark_opaque(parent);
     if (name.starts_with(kWhiteoutMeta)) return {};  // aufs's own bookkeeping
     const std::string hidden = name.substr(kWhiteout.size());
@@ -191,7 +193,26 @@ class Unpacker {
       const Fd directory = TRY(open_at(parent, hidden, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       return mark_opaque(directory.get());
     }
+    const std::string path = directory_path.empty() ? hidden : directory_path + "/" + hidden;
+    if (options_.below == nullptr) return {};
+    if (!TRY(options_.below->find(path, LayerView::LastLink::keep)).has_value()) return {};
+    whiteouts_.push_back(path);
     return create_node_at(parent, hidden, S_IFCHR, makedev(0, 0));
+  }
+
+  // In an opaque directory (whose mark may come after its entries) and below, there is nothing left to hide.
+  Result<> remove_needless_whiteouts() {
+    for (const std::string& path : whiteouts_) {
+      for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+        const Result<Fd> directory = open_in_root(root_, path.substr(0, slash), O_PATH | O_DIRECTORY);
+        if (!directory.ok()) break;
+        if (!is_opaque(directory->get())) continue;
+        const Result<Fd> parent = open_in_root(root_, path.substr(0, path.rfind('/')), O_PATH | O_DIRECTORY);
+        if (parent.ok()) TRY(remove_whiteout(parent->get(), path.substr(path.rfind('/') + 1)));
+        break;
+      }
+    }
+    return {};
   }
 
   Result<> add_directory(int parent, const std::string& name, const std::string& path, const TarEntry& entry) {
@@ -314,6 +335,7 @@ class Unpacker {
   Fd parent_;
   std::string parent_path_;
   std::vector<std::pair<std::string, timespec>> directory_times_;
+  std::vector<std::string> whiteouts_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-#include "net/nft_batch.h"
 #include "net/network.h"
+#include "net/nft_batch.h"
 #include "root/net/world.h"
 
 namespace gantry::net {
@@ -180,7 +180,8 @@ TEST(PublishedPort, OnLocalhostByIpv6IsRefusedAtOnceSoThatClientsTryIpv4) {
   Host host;
   FakeContainer web;
   host.create(bridge_config(1));
-  auto held = host.ns.run([&] { return host.stack->reserve_ports({{.host_first = 8080, .host_last = 8080, .container_port = 80}}); });
+  auto held = host.ns.run(
+      [&] { return host.stack->reserve_ports({{.host_first = 8080, .host_last = 8080, .container_port = 80}}); });
   ASSERT_TRUE(held.ok()) << held.error().message();
   EndpointConfig endpoint = endpoint_config(bridge_config(1), 2);
   endpoint.ports = (*held)->ports();
@@ -485,7 +486,8 @@ TEST(Forwarding, ThatWeTurnedOnIsForOurNetworksAloneAndEndsWithUs) {
     machine.run([&] {
       auto route = open_netlink(NETLINK_ROUTE);
       NetlinkBatch batch;
-      add_veth(batch, {.host_name = name, .peer_name = "eth0", .peer_netns = side.fd(), .peer_mac = {{2, 0, 0, 0, 0, 1}}});
+      add_veth(batch,
+               {.host_name = name, .peer_name = "eth0", .peer_netns = side.fd(), .peer_mac = {{2, 0, 0, 0, 0, 1}}});
       ASSERT_TRUE(exchange(route->get(), batch).ok());
       int index = (*find_link(route->get(), name))->index;
       ASSERT_TRUE(set_addresses(route->get(), index, name, {{ip(net + ".1"), 24}}).ok());

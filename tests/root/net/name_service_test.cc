@@ -141,17 +141,20 @@ class NameServiceTest : public testing::Test {
              std::vector<IpAddress> upstreams = {}) {
     host_->attach(endpoint_config(bridge, number), container);
     host_->ns.run([&] {
-      host_->expect_ok(host_->stack->redirect_dns(container.access(), port_of(container.dns_udp), port_of(container.dns_tcp)));
+      host_->expect_ok(
+          host_->stack->redirect_dns(container.access(), port_of(container.dns_udp), port_of(container.dns_tcp)));
     });
     tell(id, container, bridge, std::move(upstreams));
   }
   void tell(const std::string& id, FakeContainer& container, const BridgeConfig& bridge,
             std::vector<IpAddress> upstreams = {}) {
-    host_->expect_ok(service_->add_client({.id = id, .networks = {bridge.network_id}, .upstreams = std::move(upstreams)},
-                                          *container.dns_udp.duplicate(), *container.dns_tcp.duplicate()));
+    host_->expect_ok(
+        service_->add_client({.id = id, .networks = {bridge.network_id}, .upstreams = std::move(upstreams)},
+                             *container.dns_udp.duplicate(), *container.dns_tcp.duplicate()));
     clients_.insert(id);
   }
-  void publish(const std::string& key, const BridgeConfig& bridge, std::vector<std::string> names, const std::string& address) {
+  void publish(const std::string& key, const BridgeConfig& bridge, std::vector<std::string> names,
+               const std::string& address) {
     host_->expect_ok(service_->publish(key, {.network_id = bridge.network_id,
                                              .network_name = "app_default",
                                              .names = std::move(names),

@@ -249,7 +249,9 @@ struct Host {
     ns.run([&] {
       auto route = open_netlink(NETLINK_ROUTE);
       NetlinkBatch batch;
-      add_veth(batch, {.host_name = "uplink", .peer_name = "eth0", .peer_netns = outside.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}});
+      add_veth(
+          batch,
+          {.host_name = "uplink", .peer_name = "eth0", .peer_netns = outside.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}});
       expect_ok(exchange(route->get(), batch));
       auto link = find_link(route->get(), "uplink");
       expect_ok(set_addresses(route->get(), (*link)->index, "uplink", {{ip("10.99.0.1"), 24}}));
@@ -258,10 +260,9 @@ struct Host {
       auto route = open_netlink(NETLINK_ROUTE);
       auto link = find_link(route->get(), "eth0");
       NetlinkBatch batch;
-      add_peer_set_up(batch, {.index = (*link)->index,
-                              .name = "eth0",
-                              .addresses = {{ip("10.99.0.2"), 24}},
-                              .gateway4 = ip("10.99.0.1")});
+      add_peer_set_up(
+          batch,
+          {.index = (*link)->index, .name = "eth0", .addresses = {{ip("10.99.0.2"), 24}}, .gateway4 = ip("10.99.0.1")});
       expect_ok(exchange(route->get(), batch));
     });
     ns.run([&] {

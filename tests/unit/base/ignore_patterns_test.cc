@@ -15,16 +15,16 @@ TEST(IgnorePatterns, LastMatchingLineDecides) {
       {"", "a", false},
       {"a", "a", true},
       {"a", "b/a", false},
-      {"a", "a/b/c", true},           // a pattern for a parent leaves the tree out
-      {"/a", "a", true},              // a leading slash means the root
-      {"./a/", "a", true},            // cleaned
+      {"a", "a/b/c", true},  // a pattern for a parent leaves the tree out
+      {"/a", "a", true},     // a leading slash means the root
+      {"./a/", "a", true},   // cleaned
       {"a/../b", "b", true},
-      {"# a\n", "# a", false},        // comment
-      {" # a\n", "# a", true},        // only in column 0
+      {"# a\n", "# a", false},  // comment
+      {" # a\n", "# a", true},  // only in column 0
       {"*.o", "x.o", true},
-      {"*.o", "d/x.o", false},        // * stops at /
+      {"*.o", "d/x.o", false},  // * stops at /
       {"*/*.o", "d/x.o", true},
-      {"**/*.o", "x.o", true},        // ** is any depth, none as well
+      {"**/*.o", "x.o", true},  // ** is any depth, none as well
       {"**/*.o", "a/b/x.o", true},
       {"a/**", "a/b/c", true},
       {"a/**", "a", false},
@@ -32,7 +32,7 @@ TEST(IgnorePatterns, LastMatchingLineDecides) {
       {"a/**/z", "a/b/c/z", true},
       {"a/**/z", "az", false},
       {"**x", "d/x", true},
-      {"**x", "d/ax", false},         // ** in front of text stands for whole directories
+      {"**x", "d/ax", false},  // ** in front of text stands for whole directories
       {"**", "a/b", true},
       {"?.c", "a.c", true},
       {"?.c", "ab.c", false},
@@ -50,7 +50,9 @@ TEST(IgnorePatterns, LastMatchingLineDecides) {
       {"a\n!a/b\na/b/c", "a/b/c", true},
       {"! keep\n", "keep", false},
       {".", "a", false},
-      {"\xEF\xBB\xBF" "a\r\nb\r\n", "a", true},
+      {"\xEF\xBB\xBF"
+       "a\r\nb\r\n",
+       "a", true},
       {"a b", "a b", true},
   };
   for (const Row& row : rows) {

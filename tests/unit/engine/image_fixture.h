@@ -17,11 +17,11 @@
 
 namespace gantry::engine {
 
-#define VALUE(expression)                                                              \
-  __extension__({                                                                      \
-    auto value_result_ = (expression);                                                 \
+#define VALUE(expression)                                                                            \
+  __extension__({                                                                                    \
+    auto value_result_ = (expression);                                                               \
     if (!value_result_.ok()) GTEST_FAIL() << #expression << ": " << value_result_.error().message(); \
-    std::move(value_result_).value();                                                  \
+    std::move(value_result_).value();                                                                \
   })
 
 #define NEEDS_ROOT() \
@@ -75,7 +75,9 @@ inline std::string make_tar(const std::vector<TarItem>& items) {
     put(148, "        ");
     block[156] = item.type;
     put(157, item.link);
-    put(257, std::string("ustar\0" "00", 8));
+    put(257, std::string("ustar\0"
+                         "00",
+                         8));
     put(329, octal(0, 8));
     put(337, octal(0, 8));
     unsigned sum = 0;

@@ -1,6 +1,6 @@
-#include "engine/image/reference.h"
-
 #include <gtest/gtest.h>
+
+#include "engine/image/reference.h"
 
 namespace gantry::engine {
 namespace {

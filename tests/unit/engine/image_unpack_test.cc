@@ -1,9 +1,8 @@
-#include "engine/image/unpack.h"
-
 #include <isa-l/igzip_lib.h>
 #include <zstd.h>
 
 #include "engine/image/layer_tar.h"
+#include "engine/image/unpack.h"
 #include "image_fixture.h"
 
 namespace gantry::engine {
@@ -98,7 +97,10 @@ TEST(Unpack, HostileNamesStayInside) {
        {{.path = "tmp/", .type = '5'}, {.path = "l", .type = '2', .link = "/tmp"}, {.path = "l/evil", .content = "x"}},
        false,
        "tmp/evil"},
-      {"last name is a link", {{.path = "l", .type = '2', .link = "../evil"}, {.path = "l", .content = "x"}}, false, "l"},
+      {"last name is a link",
+       {{.path = "l", .type = '2', .link = "../evil"}, {.path = "l", .content = "x"}},
+       false,
+       "l"},
       {"hard link out", {{.path = "h", .type = '1', .link = "../secret"}}, true, ""},
       {"hard link through a link",
        {{.path = "l", .type = '2', .link = ".."}, {.path = "h", .type = '1', .link = "l/secret"}},
@@ -124,10 +126,9 @@ TEST(Unpack, LimitsAreKept) {
   TemporaryDirectory directory;
   UnpackOptions options = kFiles;
   options.limits = {.bytes = 10, .entries = 100};
-  EXPECT_EQ(unpack_text(make_tar({{.path = "a", .content = "12345678901"}}), directory.path(), options)
-                .error()
-                .message(),
-            "\"a\": tar holds more than 10 bytes");
+  EXPECT_EQ(
+      unpack_text(make_tar({{.path = "a", .content = "12345678901"}}), directory.path(), options).error().message(),
+      "\"a\": tar holds more than 10 bytes");
   options.limits = {.bytes = 100, .entries = 1};
   EXPECT_FALSE(unpack_text(make_tar({{.path = "a"}, {.path = "b"}}), directory.path(), options).ok());
 }
@@ -147,6 +148,7 @@ TEST(Unpack, WhiteoutsHideTheLayersBelowAndNothingOfTheirOwn) {
                                     {.path = "again/old", .content = "1"}}),
                           lower.path())
                   .ok());
+  const LayerView below = VALUE(LayerView::open({lower.path()}));
   ASSERT_TRUE(unpack_text(make_tar({{.path = ".wh.gone"},
                                     {.path = "d/new", .content = "2"},
                                     {.path = "d/.wh..wh..opq"},
@@ -155,16 +157,22 @@ TEST(Unpack, WhiteoutsHideTheLayersBelowAndNothingOfTheirOwn) {
                                     {.path = "again/new", .content = "2"},
                                     {.path = "own", .content = "2"},
                                     {.path = ".wh.own"},
+                                    {.path = ".wh.never"},
+                                    {.path = "d/.wh.old"},
                                     {.path = ".wh..wh.plnk", .content = "x"}}),
-                          upper.path())
+                          upper.path(), {.below = &below})
                   .ok());
   EXPECT_TRUE(S_ISCHR(status_of(upper / "gone").st_mode));
+  // overlayfs lists whiteouts that hide nothing, as broken files.
+  EXPECT_FALSE(std::filesystem::exists(upper / "never"));
+  EXPECT_FALSE(std::filesystem::exists(upper / "d/old"));
   const LayerView view = VALUE(LayerView::open({upper.path(), lower.path()}));
   const auto names = [&](const std::string& path) -> std::string {
     const auto node = view.find(path).value();
     if (!node.has_value()) return "<missing>";
     std::string list;
-    for (const std::string& name : view.names(*node).value()) list += name + " ";
+    const std::vector<std::string> found = view.names(*node).value();
+    for (const std::string& name : found) list += name + " ";
     return list;
   };
   EXPECT_EQ(names("/"), "again d kept own ");
@@ -183,9 +191,9 @@ TEST(Unpack, WhatTheTarForgotComesFromTheLayersBelow) {
                           lower.path())
                   .ok());
   const LayerView below = VALUE(LayerView::open({lower.path()}));
-  ASSERT_TRUE(unpack_text(make_tar({{.path = "srv/link", .type = '1', .link = "srv/file"}}), upper.path(),
-                          {.below = &below})
-                  .ok());
+  ASSERT_TRUE(
+      unpack_text(make_tar({{.path = "srv/link", .type = '1', .link = "srv/file"}}), upper.path(), {.below = &below})
+          .ok());
   EXPECT_EQ(status_of(upper / "srv").st_mode & 07777, 01770u);
   EXPECT_EQ(status_of(upper / "srv").st_uid, 5u);
   EXPECT_EQ(text_of(upper / "srv/link"), "x");
@@ -194,6 +202,9 @@ TEST(Unpack, WhatTheTarForgotComesFromTheLayersBelow) {
 
 TEST(LayerTar, ADirectoryMakesTheSameTarWhichMakesTheSameDirectory) {
   NEEDS_ROOT();
+  TemporaryDirectory lower;
+  ASSERT_TRUE(unpack_text(make_tar({{.path = "hidden"}, {.path = "o/x"}}), lower.path()).ok());
+  const LayerView below = VALUE(LayerView::open({lower.path()}));
   TemporaryDirectory first;
   TemporaryDirectory second;
   const std::string long_name = "dir/" + std::string(150, 'n') + "/" + std::string(120, 'm');
@@ -205,7 +216,7 @@ TEST(LayerTar, ADirectoryMakesTheSameTarWhichMakesTheSameDirectory) {
                                     {.path = "o/", .type = '5'},
                                     {.path = "o/.wh..wh..opq"},
                                     {.path = "dir/x", .content = "x"}}),
-                          first.path())
+                          first.path(), {.below = &below})
                   .ok());
   std::filesystem::create_directories((first / long_name).parent_path());
   ASSERT_TRUE(write_file(first / long_name, "long").ok());
@@ -223,7 +234,7 @@ TEST(LayerTar, ADirectoryMakesTheSameTarWhichMakesTheSameDirectory) {
   EXPECT_EQ(summary.diff_id, digest_of(tar));
   EXPECT_EQ(summary.size, 1000u + 1 + 4 + 6);
 
-  const Result<Unpacked> unpacked = unpack_text(tar, second.path());
+  const Result<Unpacked> unpacked = unpack_text(tar, second.path(), {.below = &below});
   ASSERT_TRUE(unpacked.ok()) << unpacked.error().message();
   const Fd copy = VALUE(open_file(second.path(), O_RDONLY | O_DIRECTORY));
   EXPECT_EQ(summarize_layer(copy.get()).value().diff_id, summary.diff_id);

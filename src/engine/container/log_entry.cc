@@ -1,0 +1,169 @@
+#include "engine/container/log_entry.h"
+
+namespace gantry::engine {
+namespace {
+
+constexpr int kMaxDepth = 16;  // of values that are skipped
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+void append_utf8(std::string& out, uint32_t code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+    return;
+  }
+  auto tail = [&](int shift) { out += static_cast<char>(0x80 | ((code >> shift) & 0x3f)); };
+  if (code < 0x800) {
+    out += static_cast<char>(0xc0 | (code >> 6));
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xe0 | (code >> 12));
+    tail(6);
+  } else {
+    out += static_cast<char>(0xf0 | (code >> 18));
+    tail(12);
+    tail(6);
+  }
+  tail(0);
+}
+
+// As little of JSON as a log line needs; a general parser takes several times as long for it.
+class LineParser {
+ public:
+  explicit LineParser(std::string_view line) : rest_(line) {}
+
+  std::optional<LogEntry> parse() {
+    LogEntry entry;
+    bool has_text = false;
+    bool has_time = false;
+    if (!take('{')) return std::nullopt;
+    do {
+      std::string key;
+      std::string value;
+      if (!string(key) || !take(':')) return std::nullopt;
+      if (key == "log") {
+        has_text = string(entry.text);
+        if (!has_text) return std::nullopt;
+      } else if (key == "stream") {
+        if (!string(value)) return std::nullopt;
+        entry.stream = value == "stderr" ? LogStream::err : LogStream::out;
+      } else if (key == "time") {
+        has_time = string(value) && parse_rfc3339(value, entry.time);
+        if (!has_time) return std::nullopt;
+      } else if (!skip_value(0)) {
+        return std::nullopt;
+      }
+    } while (take(','));
+    if (!take('}') || !has_text || !has_time) return std::nullopt;
+    return entry;
+  }
+
+ private:
+  void skip_space() {
+    while (!rest_.empty() && (rest_[0] == ' ' || rest_[0] == '\t' || rest_[0] == '\r')) rest_.remove_prefix(1);
+  }
+  bool take(char c) {
+    skip_space();
+    if (rest_.empty() || rest_[0] != c) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+
+  bool string(std::string& out) {
+    if (!take('"')) return false;
+    for (;;) {
+      const size_t run = rest_.find_first_of("\"\\");
+      if (run == std::string_view::npos) return false;
+      out.append(rest_.substr(0, run));
+      const char c = rest_[run];
+      rest_.remove_prefix(run + 1);
+      if (c == '"') return true;
+      if (!escape(out)) return false;
+    }
+  }
+
+  bool escape(std::string& out) {
+    if (rest_.empty()) return false;
+    const char c = rest_[0];
+    rest_.remove_prefix(1);
+    switch (c) {
+      case 'n': out += '\n'; return true;
+      case 'r': out += '\r'; return true;
+      case 't': out += '\t'; return true;
+      case 'b': out += '\b'; return true;
+      case 'f': out += '\f'; return true;
+      case '"':
+      case '\\':
+      case '/': out += c; return true;
+      case 'u': return unicode(out);
+      default: return false;
+    }
+  }
+
+  bool unicode(std::string& out) {
+    uint32_t code = 0;
+    if (!four_digits(code)) return false;
+    if (code >= 0xd800 && code < 0xdc00 && rest_.starts_with("\\u")) {
+      const std::string_view before = rest_;
+      rest_.remove_prefix(2);
+      uint32_t low = 0;
+      if (!four_digits(low)) return false;
+      if (low >= 0xdc00 && low < 0xe000) {
+        append_utf8(out, 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00));
+        return true;
+      }
+      rest_ = before;
+    }
+    append_utf8(out, code >= 0xd800 && code < 0xe000 ? 0xfffd : code);
+    return true;
+  }
+
+  bool four_digits(uint32_t& code) {
+    if (rest_.size() < 4) return false;
+    for (int i = 0; i < 4; ++i) {
+      const int digit = hex_value(rest_[static_cast<size_t>(i)]);
+      if (digit < 0) return false;
+      code = code * 16 + static_cast<uint32_t>(digit);
+    }
+    rest_.remove_prefix(4);
+    return true;
+  }
+
+  bool skip_value(int depth) {
+    if (depth > kMaxDepth) return false;
+    skip_space();
+    if (rest_.empty()) return false;
+    std::string ignored;
+    if (rest_[0] == '"') return string(ignored);
+    if (rest_[0] == '{' || rest_[0] == '[') return skip_group(depth);
+    const size_t end = rest_.find_first_of(",}]");
+    if (end == 0 || end == std::string_view::npos) return false;
+    rest_.remove_prefix(end);
+    return true;
+  }
+
+  bool skip_group(int depth) {
+    const bool object = rest_[0] == '{';
+    const char close = object ? '}' : ']';
+    rest_.remove_prefix(1);
+    if (take(close)) return true;
+    do {
+      std::string key;
+      if (object && (!string(key) || !take(':'))) return false;
+      if (!skip_value(depth + 1)) return false;
+    } while (take(','));
+    return take(close);
+  }
+
+  std::string_view rest_;
+};
+
+}  // namespace
+
+std::optional<LogEntry> parse_log_entry(std::string_view line) { return LineParser(line).parse(); }
+
+}  // namespace gantry::engine

@@ -1,0 +1,283 @@
+#include "engine/container/log_reader.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <vector>
+
+#include "base/fd.h"
+#include "engine/container/log_entry.h"
+
+namespace gantry::engine {
+namespace {
+
+constexpr size_t kChunk = 64 << 10;
+// A line of ours holds 16 KiB of text, at most six bytes each; one that is much longer is none.
+constexpr size_t kMaxLine = 1 << 20;
+// Rotation is a handful of renames: a set of files that is consistent comes within a few tries.
+constexpr int kOpenTries = 8;
+
+struct LogFile {
+  Fd fd;
+  ino_t inode = 0;
+  uint64_t size = 0;  // when it was opened
+};
+
+// No value: it is not there.
+Result<std::optional<LogFile>> open_one(const std::string& path) {
+  LogFile file;
+  file.fd = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.fd) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::optional<LogFile>();
+    return Error::from_errno(errno, "open log", path);
+  }
+  struct stat status {};
+  if (::fstat(file.fd.get(), &status) != 0) return Error::from_errno(errno, "fstat log", path);
+  file.inode = status.st_ino;
+  file.size = static_cast<uint64_t>(status.st_size);
+  return std::optional<LogFile>(std::move(file));
+}
+
+ino_t inode_of(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+// The log's files, oldest first. A rotation in the meantime would show a file twice or not at all; then again.
+Result<std::vector<LogFile>> open_all(const std::string& path) {
+  std::vector<LogFile> files;
+  for (int attempt = 0; attempt < kOpenTries; ++attempt) {
+    files.clear();
+    for (unsigned number = 0;; ++number) {
+      std::optional<LogFile> file = TRY(open_one(number == 0 ? path : path + "." + std::to_string(number)));
+      if (!file && number > 0) break;
+      if (file) files.push_back(std::move(*file));
+    }
+    const ino_t current = inode_of(path);
+    if (files.empty() ? current == 0 : current == files.front().inode) break;
+  }
+  std::reverse(files.begin(), files.end());
+  return files;
+}
+
+// Where the last `wanted` lines of the file begin; `wanted` is lowered by those that it has.
+Result<uint64_t> tail_offset(const LogFile& file, uint64_t& wanted) {
+  std::string chunk(kChunk, '\0');
+  uint64_t found = 0;  // line ends; the first one from behind ends the last line
+  for (uint64_t end = file.size; end > 0;) {
+    const uint64_t begin = end > kChunk ? end - kChunk : 0;
+    const ssize_t n = ::pread(file.fd.get(), chunk.data(), end - begin, static_cast<off_t>(begin));
+    if (n < 0) return Error::from_errno(errno, "read", "the log");
+    for (auto i = static_cast<uint64_t>(n); i > 0; --i) {
+      if (chunk[i - 1] != '\n') continue;
+      if (found == wanted) {
+        wanted = 0;
+        return begin + i;
+      }
+      ++found;
+    }
+    end = begin;
+  }
+  wanted -= std::min(found, wanted);
+  return 0;
+}
+
+class FileLogReader final : public LogReader {
+ public:
+  FileLogReader(std::string path, LogReadOptions options) : path_(std::move(path)), options_(options) {}
+
+  Result<> prepare() {
+    wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake_) return Error::from_errno(errno, "eventfd", "for reading a log");
+    if (options_.follow) TRY(watch());
+    files_ = TRY(open_all(path_));
+    return skip_to_tail();
+  }
+
+  Result<std::optional<LogEntry>> next() override {
+    while (!stopped_ && !past_until_) {
+      // Read before the file is: what was written before the end was reported must not be missed.
+      const bool finished = finished_;
+      std::optional<LogEntry> entry = TRY(next_stored());
+      if (entry) {
+        if (entry->time < options_.since) continue;
+        if (options_.until != WallTime{} && entry->time > options_.until) break;
+        return entry;
+      }
+      if (!options_.follow || finished) break;
+      TRY(wait());
+    }
+    past_until_ = true;
+    return std::optional<LogEntry>();
+  }
+
+  void finish() override {
+    finished_ = true;
+    wake();
+  }
+  void stop() override {
+    stopped_ = true;
+    wake();
+  }
+
+ private:
+  void wake() {
+    const uint64_t one = 1;
+    // Can fail only when the counter is full, which wakes as well.
+    [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
+  }
+
+  // The directory and not the file: a rotation replaces the file.
+  Result<> watch() {
+    inotify_ = Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!inotify_) return Error::from_errno(errno, "inotify_init1", "for following a log (fs.inotify.max_user_instances)");
+    const std::string directory = std::filesystem::path(path_).parent_path();
+    const int added =
+        ::inotify_add_watch(inotify_.get(), directory.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+    if (added < 0 && errno != ENOENT) return Error::from_errno(errno, "inotify_add_watch", directory);
+    return {};
+  }
+
+  Result<> skip_to_tail() {
+    if (!options_.tail) return {};
+    uint64_t wanted = *options_.tail;
+    size_t first = files_.size();
+    while (first > 0) {
+      const LogFile& file = files_[first - 1];
+      const bool newest = first == files_.size();
+      if (wanted == 0 && !newest) break;
+      offset_ = TRY(tail_offset(file, wanted));
+      --first;
+      if (wanted == 0) break;
+    }
+    files_.erase(files_.begin(), files_.begin() + static_cast<ptrdiff_t>(first));
+    return {};
+  }
+
+  // The next entry without waiting. A follower goes on into files that have come meanwhile; others read what there
+  // was at the beginning, so that a chatty program cannot keep them for ever.
+  Result<std::optional<LogEntry>> next_stored() {
+    for (;;) {
+      while (std::optional<std::string_view> line = next_line()) {
+        std::optional<LogEntry> entry = parse_log_entry(*line);
+        if (entry) return entry;
+      }
+      if (files_.empty()) {
+        if (!options_.follow) return std::optional<LogEntry>();
+        files_ = TRY(open_all(path_));
+        if (files_.empty()) return std::optional<LogEntry>();
+        continue;
+      }
+      // Asked before reading: a file that was already replaced grows no more.
+      const bool replaced = files_.size() > 1 || (options_.follow && is_replaced());
+      if (TRY(read_more())) continue;
+      if (!replaced) return std::optional<LogEntry>();
+      TRY(leave_file());
+    }
+  }
+
+  bool is_replaced() const {
+    const ino_t current = inode_of(path_);
+    return current != 0 && current != files_.front().inode;
+  }
+
+  std::optional<std::string_view> next_line() {
+    const size_t end = buffer_.find('\n', scanned_);
+    if (end == std::string::npos) {
+      scanned_ = buffer_.size();
+      return std::nullopt;
+    }
+    const std::string_view line(buffer_.data() + consumed_, end - consumed_);
+    consumed_ = scanned_ = end + 1;
+    return line;
+  }
+
+  // False: nothing more for now.
+  Result<bool> read_more() {
+    const LogFile& file = files_.front();
+    size_t wanted = kChunk;
+    if (!options_.follow) wanted = std::min<uint64_t>(wanted, file.size - std::min(file.size, offset_));
+    if (wanted == 0) return false;
+    buffer_.erase(0, consumed_);
+    consumed_ = 0;
+    if (buffer_.size() > kMaxLine) buffer_.clear();
+    const size_t held = buffer_.size();
+    scanned_ = held;
+    buffer_.resize(held + wanted);
+    const ssize_t n = ::pread(file.fd.get(), buffer_.data() + held, wanted, static_cast<off_t>(offset_));
+    buffer_.resize(held + static_cast<size_t>(std::max<ssize_t>(n, 0)));
+    if (n < 0) return Error::from_errno(errno, "read log", path_);
+    offset_ += static_cast<uint64_t>(n);
+    return n > 0;
+  }
+
+  // On to the next newer file; at the last one, to those that came after it.
+  Result<> leave_file() {
+    const ino_t left = files_.front().inode;
+    files_.erase(files_.begin());
+    buffer_.clear();
+    consumed_ = scanned_ = 0;
+    offset_ = 0;
+    if (!files_.empty()) return {};
+    files_ = TRY(open_all(path_));
+    const auto last = std::find_if(files_.begin(), files_.end(), [&](const LogFile& f) { return f.inode == left; });
+    // Not among them: it was removed, and all that there are came later.
+    if (last != files_.end()) files_.erase(files_.begin(), last + 1);
+    return {};
+  }
+
+  Result<> wait() {
+    pollfd ready[] = {{wake_.get(), POLLIN, 0}, {inotify_.get(), POLLIN, 0}};
+    std::optional<timespec> limit;
+    if (options_.until != WallTime{}) {
+      const auto left = options_.until - SystemClock().wall();
+      if (left.count() < 0) {
+        past_until_ = true;
+        return {};
+      }
+      limit = timespec{.tv_sec = left.count() / 1'000'000'000, .tv_nsec = left.count() % 1'000'000'000};
+    }
+    if (::ppoll(ready, 2, limit ? &*limit : nullptr, nullptr) < 0 && errno != EINTR) {
+      return Error::from_errno(errno, "poll", "a log");
+    }
+    drain(wake_.get());
+    drain(inotify_.get());
+    return {};
+  }
+
+  static void drain(int fd) {
+    alignas(inotify_event) char events[4096];
+    while (::read(fd, events, sizeof events) > 0) {
+    }
+  }
+
+  const std::string path_;
+  const LogReadOptions options_;
+  Fd wake_;
+  Fd inotify_;
+  std::atomic<bool> finished_ = false;
+  std::atomic<bool> stopped_ = false;
+  bool past_until_ = false;
+
+  std::vector<LogFile> files_;  // still to read, oldest first; the front one from offset_ on
+  uint64_t offset_ = 0;
+  std::string buffer_;          // read, but not delivered from consumed_ on
+  size_t consumed_ = 0;
+  size_t scanned_ = 0;          // no line end between consumed_ and here
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LogReader>> open_log(const std::filesystem::path& path, LogReadOptions options) {
+  auto reader = std::make_unique<FileLogReader>(path.string(), options);
+  TRY(reader->prepare());
+  return std::unique_ptr<LogReader>(std::move(reader));
+}
+
+}  // namespace gantry::engine

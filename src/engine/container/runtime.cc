@@ -1,0 +1,257 @@
+#include "engine/container/runtime.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "base/log.h"
+#include "engine/container/cgroup_plan.h"
+#include "engine/container/device_program.h"
+#include "engine/container/launch.h"
+#include "engine/container/shim_channel.h"
+#include "engine/container/shim_link.h"
+
+namespace gantry::engine {
+namespace {
+
+using shim::MessageType;
+using std::chrono_literals::operator""s;
+
+constexpr auto kHelloPatience = 5s;
+
+StartFailure failure_of(const Error& error) { return {.exit_code = 128, .message = error.message()}; }
+
+// Starts the executable with `channel` as descriptor shim::kChannelFd. It forks at once and its first process ends,
+// so that the shim is init's child and we have nothing to reap later.
+Result<> spawn_shim(const std::filesystem::path& executable, int channel) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, channel, shim::kChannelFd);
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  char name[] = "gantry-shim";
+  char* arguments[] = {name, nullptr};
+  char* environment[] = {nullptr};
+  pid_t pid = 0;
+  const int error = ::posix_spawn(&pid, executable.c_str(), &actions, &attributes, arguments, environment);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  if (error != 0) return Error::from_errno(error, "start", executable.native());
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return internal_error(executable.native() + " ended at once");
+  return {};
+}
+
+class ShimSandbox final : public PreparedSandbox {
+ public:
+  ShimSandbox(Fd channel, std::filesystem::path run_dir, int pid, NetnsSockets sockets,
+              std::vector<std::string> warnings)
+      : channel_(std::move(channel)),
+        run_dir_(std::move(run_dir)),
+        pid_(pid),
+        sockets_(std::move(sockets)),
+        warnings_(std::move(warnings)) {}
+
+  ~ShimSandbox() override {
+    if (!channel_) return;
+    // The shim undoes everything when its daemon leaves before the word to go.
+    ::shutdown(channel_.get(), SHUT_WR);
+    for (;;) {
+      auto packet = receive_from_shim(channel_.get());
+      if (!packet.ok() || !*packet) break;
+    }
+    remove_run_dir();
+  }
+
+  int pid() const override { return pid_; }
+  NetnsSockets& sockets() override { return sockets_; }
+  const std::vector<std::string>& warnings() const override { return warnings_; }
+
+  Result<> attach(Fd stream, bool close_stdin_at_end) override {
+    return send_to_shim(channel_.get(),
+                        shim::packet(MessageType::attach, shim::Attach{.close_stdin_at_end = close_stdin_at_end}),
+                        {stream.get()});
+  }
+
+  std::optional<StartFailure> run() override {
+    Result<> ran = send_to_shim(channel_.get(), shim::packet(MessageType::go, shim::Nothing{}));
+    if (!ran.ok()) return fail(failure_of(ran.error()));
+    for (;;) {
+      auto packet = receive_from_shim(channel_.get());
+      if (!packet.ok()) return fail(failure_of(packet.error()));
+      if (!*packet) return fail({.exit_code = 128, .message = "the container's shim ended while it started the program"});
+      shim::Started started;
+      shim::Failed failed;
+      if ((*packet)->type == MessageType::failed && shim::decode((*packet)->body, failed)) {
+        return fail({.exit_code = failed.exit_code, .message = failed.message});
+      }
+      if ((*packet)->type == MessageType::started && shim::decode((*packet)->body, started)) {
+        started_at_ = wall_time(started.at_ns);
+        warnings_.insert(warnings_.end(), started.warnings.begin(), started.warnings.end());
+        return std::nullopt;
+      }
+    }
+  }
+
+  const std::filesystem::path& run_dir() const { return run_dir_; }
+  ShimState take_state() {
+    ::fcntl(channel_.get(), F_SETFL, ::fcntl(channel_.get(), F_GETFL) | O_NONBLOCK);
+    return {.channel = std::move(channel_), .pid = pid_, .started_at = started_at_};
+  }
+
+ private:
+  std::optional<StartFailure> fail(StartFailure failure) {
+    channel_.reset();
+    remove_run_dir();
+    return failure;
+  }
+  void remove_run_dir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(run_dir_, ignored);
+  }
+
+  Fd channel_;
+  std::filesystem::path run_dir_;
+  int pid_;
+  NetnsSockets sockets_;
+  std::vector<std::string> warnings_;
+  WallTime started_at_{};
+};
+
+class ShimRuntime final : public Runtime {
+ public:
+  explicit ShimRuntime(Options options) : options_(std::move(options)) {
+    auto found = discover_cgroups();
+    if (found.ok()) {
+      cgroups_ = *std::move(found);
+    } else {
+      log_warning("containers run without cgroups: " + found.error().message());
+    }
+  }
+
+  std::variant<std::unique_ptr<PreparedSandbox>, StartFailure> prepare(const SandboxSpec& spec) override {
+    auto launched = launch(spec);
+    if (!launched.ok()) return failure_of(launched.error());
+    Fd channel = *std::move(launched);
+    auto fail = [&](StartFailure failure) {
+      std::error_code ignored;
+      std::filesystem::remove_all(spec.run_dir, ignored);
+      return failure;
+    };
+    auto packet = receive_from_shim(channel.get());
+    if (!packet.ok()) return fail(failure_of(packet.error()));
+    if (!*packet) return fail({.exit_code = 128, .message = "the container's shim ended before it was ready"});
+    shim::Failed failed;
+    shim::Number pid;
+    if ((*packet)->type == MessageType::failed && shim::decode((*packet)->body, failed)) {
+      return fail({.exit_code = failed.exit_code, .message = failed.message});
+    }
+    if ((*packet)->type != MessageType::ready || !shim::decode((*packet)->body, pid)) {
+      return fail({.exit_code = 128, .message = "the container's shim speaks another protocol"});
+    }
+    auto sockets = take_sockets((*packet)->fds);
+    if (!sockets.ok()) return fail(failure_of(sockets.error()));
+    return std::unique_ptr<PreparedSandbox>(std::make_unique<ShimSandbox>(
+        std::move(channel), spec.run_dir, static_cast<int>(pid.value), *std::move(sockets),
+        cgroup_warnings(cgroups_, spec.resources)));
+  }
+
+  std::unique_ptr<ShimLink> link(EventLoop& loop, std::unique_ptr<PreparedSandbox> started,
+                                 ShimLink::Handlers handlers) override {
+    auto& sandbox = static_cast<ShimSandbox&>(*started);
+    std::filesystem::path run_dir = sandbox.run_dir();
+    return make_shim_link(loop, std::move(run_dir), sandbox.take_state(), std::move(handlers));
+  }
+
+  Result<std::unique_ptr<ShimLink>> reconnect(EventLoop& loop, const ContainerId&, const std::filesystem::path& run_dir,
+                                              ShimLink::Handlers handlers) override {
+    Fd channel = TRY(connect_to(run_dir));
+    TRY(wait_for_shim(channel.get(), kHelloPatience));
+    std::optional<ShimPacket> packet = TRY(receive_from_shim(channel.get()));
+    shim::Hello hello;
+    if (!packet || packet->type != MessageType::hello || !shim::decode(packet->body, hello)) {
+      return not_found("no shim answers in " + run_dir.native());
+    }
+    ::fcntl(channel.get(), F_SETFL, ::fcntl(channel.get(), F_GETFL) | O_NONBLOCK);
+    ShimState state{.channel = std::move(channel), .pid = hello.pid, .started_at = wall_time(hello.started_ns)};
+    if (hello.ended != 0) state.ended = to_report(hello.exit);
+    return make_shim_link(loop, run_dir, std::move(state), std::move(handlers));
+  }
+
+  Result<> clean_up(const ContainerId& id, const std::filesystem::path& run_dir) override {
+    Result<> cgroups = remove_container_cgroups(cgroups_, options_.cgroup_root, id);
+    std::error_code error;
+    std::filesystem::remove_all(run_dir, error);
+    if (!cgroups.ok()) return cgroups;
+    if (error) return internal_error("remove " + run_dir.native() + ": " + error.message());
+    return {};
+  }
+
+  void remove_cgroup_root() override { remove_cgroup_roots(cgroups_, options_.cgroup_root); }
+
+ private:
+  Result<Fd> launch(const SandboxSpec& spec) {
+    shim::Launch request = TRY(make_launch(spec, cgroups_, options_.cgroup_root));
+    Fd blob = TRY(make_blob(shim::encode(request)));
+    std::error_code error;
+    std::filesystem::create_directories(spec.run_dir.parent_path(), error);
+    if (::mkdir(spec.run_dir.c_str(), 0700) != 0 && errno != EEXIST) {
+      return Error::from_errno(errno, "mkdir", spec.run_dir.native());
+    }
+    auto [ours, theirs] = TRY(make_socket_pair(SOCK_SEQPACKET));
+    std::vector<int> fds = {blob.get()};
+    Fd devices;
+    if (cgroups_.device_programs && !spec.privileged) {
+      devices = TRY(load_device_program(all_device_rules(spec.resources)));
+      fds.push_back(devices.get());
+    }
+    TRY(send_to_shim(ours.get(), shim::packet(MessageType::launch, shim::Nothing{}), fds));
+    TRY(spawn_shim(options_.shim_executable, theirs.get()));
+    return std::move(ours);
+  }
+
+  // By the directory's descriptor: a socket's path must be shorter than 108 bytes.
+  static Result<Fd> connect_to(const std::filesystem::path& run_dir) {
+    Fd directory = TRY(open_file(run_dir, O_PATH | O_DIRECTORY));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = "/proc/self/fd/" + std::to_string(directory.get()) + "/" + shim::kSocketName;
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    Fd channel(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    if (!channel) return Error::from_errno(errno, "socket");
+    if (::connect(channel.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+      return not_found("no shim lives in " + run_dir.native() + ": " + std::strerror(errno));
+    }
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(channel.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != ::geteuid()) {
+      return Error(Code::forbidden, "the socket in " + run_dir.native() + " is not our shim's");
+    }
+    return channel;
+  }
+
+  Options options_;
+  CgroupHost cgroups_;
+};
+
+}  // namespace
+
+std::unique_ptr<Runtime> make_runtime(Runtime::Options options) {
+  return std::make_unique<ShimRuntime>(std::move(options));
+}
+
+}  // namespace gantry::engine

@@ -1,0 +1,115 @@
+#include "engine/container/shim_channel.h"
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace gantry::engine {
+namespace {
+
+std::vector<Fd> take_descriptors(msghdr& message) {
+  std::vector<Fd> fds;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+  return fds;
+}
+
+}  // namespace
+
+Result<> send_to_shim(int channel, const std::string& packet, const std::vector<int>& fds) {
+  if (packet.size() > shim::kMaxPacket) return invalid("a message to the container's shim is too large");
+  iovec part{const_cast<char*>(packet.data()), packet.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * shim::kMaxDescriptors)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    CHECK(fds.size() <= static_cast<size_t>(shim::kMaxDescriptors));
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
+    std::memcpy(CMSG_DATA(header), fds.data(), sizeof(int) * fds.size());
+  }
+  for (;;) {
+    if (::sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return Error(Code::unavailable, "the container's shim does not answer");
+    return Error(Code::unavailable, "the container's shim is gone");
+  }
+}
+
+Result<std::optional<ShimPacket>> receive_from_shim(int channel) {
+  std::string bytes(shim::kMaxPacket, '\0');
+  iovec part{bytes.data(), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * shim::kMaxDescriptors)];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t n = 0;
+  do {
+    n = ::recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && errno != ECONNRESET) return Error::from_errno(errno, "receive from the container's shim");
+  if (n <= 0) return std::optional<ShimPacket>();
+  ShimPacket packet;
+  packet.fds = take_descriptors(message);
+  std::string_view body;
+  packet.type = shim::split_packet(std::string_view(bytes).substr(0, static_cast<size_t>(n)), body);
+  packet.body = std::string(body);
+  return std::optional<ShimPacket>(std::move(packet));
+}
+
+Result<> wait_for_shim(int channel, std::chrono::milliseconds patience) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    pollfd wait{channel, POLLIN, 0};
+    const int ready = ::poll(&wait, 1, left.count() > 0 ? static_cast<int>(left.count()) : 0);
+    if (ready > 0) return {};
+    if (ready < 0 && errno != EINTR) return Error::from_errno(errno, "poll the container's shim");
+    if (left.count() <= 0) return Error(Code::unavailable, "the container's shim does not answer");
+  }
+}
+
+Result<Fd> make_blob(std::string_view content) {
+  Fd blob(::memfd_create("gantry-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!blob) return Error::from_errno(errno, "memfd_create");
+  TRY(write_all(blob.get(), content));
+  ::fcntl(blob.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  return blob;
+}
+
+Result<NetnsSockets> take_sockets(std::vector<Fd>& fds) {
+  NetnsSockets sockets;
+  if (fds.empty()) return sockets;
+  if (fds.size() != 5) return internal_error("the container's shim sent a wrong number of network sockets");
+  sockets.route = std::move(fds[0]);
+  sockets.netfilter = std::move(fds[1]);
+  sockets.dns_udp = std::move(fds[2]);
+  sockets.dns_tcp = std::move(fds[3]);
+  sockets.netns = std::move(fds[4]);
+  return sockets;
+}
+
+ExitReport to_report(const shim::Exit& exit) {
+  return {.exit_code = exit.code, .finished_at = wall_time(exit.at_ns), .oom_killed = exit.oom_killed != 0};
+}
+
+WallTime wall_time(int64_t ns) { return WallTime(std::chrono::nanoseconds(ns)); }
+
+}  // namespace gantry::engine

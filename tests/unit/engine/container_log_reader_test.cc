@@ -1,0 +1,162 @@
+#include "engine/container/log_reader.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+#include <thread>
+
+#include "engine/container/log_entry.h"
+
+namespace gantry::engine {
+namespace {
+
+class LogReaderTest : public testing::Test {
+ protected:
+  LogReaderTest() {
+    char name[] = "/tmp/gantry-log-XXXXXX";
+    directory_ = ::mkdtemp(name);
+    path_ = directory_ / "json.log";
+  }
+  ~LogReaderTest() override { std::filesystem::remove_all(directory_); }
+
+  static std::string line(int n, const char* stream = "stdout") {
+    const std::string number = std::to_string(n);
+    return "{\"log\":\"line " + number + "\\n\",\"stream\":\"" + stream + "\",\"time\":\"2026-01-02T03:04:0" + number +
+           "Z\"}\n";
+  }
+  void append(const std::filesystem::path& path, const std::string& text) {
+    std::ofstream(path, std::ios::app) << text;
+  }
+  // Lines 1-3 in the oldest file, 4-6 in the next one, 7-9 in the current one.
+  void three_files() {
+    append(path_.string() + ".2", line(1) + line(2) + line(3));
+    append(path_.string() + ".1", line(4) + line(5) + line(6));
+    append(path_, line(7) + line(8) + line(9));
+  }
+  static WallTime at(int second) {
+    WallTime time;
+    EXPECT_TRUE(parse_rfc3339("2026-01-02T03:04:0" + std::to_string(second) + "Z", time));
+    return time;
+  }
+  // The numbers of the lines that come until the end.
+  static std::string rest(LogReader& reader) {
+    std::string numbers;
+    for (;;) {
+      Result<std::optional<LogEntry>> entry = reader.next();
+      if (!entry) return entry.error().message();
+      if (!*entry) return numbers;
+      numbers += (**entry).text.substr(5, 1);
+    }
+  }
+  std::string read(LogReadOptions options) {
+    auto reader = open_log(path_, options);
+    return reader ? rest(**reader) : reader.error().message();
+  }
+
+  std::filesystem::path directory_;
+  std::filesystem::path path_;
+};
+
+TEST_F(LogReaderTest, RotatedFilesAreReadOldestFirst) {
+  three_files();
+  EXPECT_EQ(read({}), "123456789");
+}
+
+TEST_F(LogReaderTest, TailCountsAcrossFiles) {
+  three_files();
+  EXPECT_EQ(read({.tail = 0}), "");
+  EXPECT_EQ(read({.tail = 2}), "89");
+  EXPECT_EQ(read({.tail = 3}), "789");
+  EXPECT_EQ(read({.tail = 4}), "6789");
+  EXPECT_EQ(read({.tail = 7}), "3456789");
+  EXPECT_EQ(read({.tail = 99}), "123456789");
+}
+
+TEST_F(LogReaderTest, TailOfALogLongerThanAChunk) {
+  for (int i = 0; i < 3000; ++i) append(path_, line(i % 10));
+  EXPECT_EQ(read({.tail = 12}), "890123456789");
+  EXPECT_EQ(read({.tail = 2500}).size(), 2500u);
+  EXPECT_EQ(read({}).size(), 3000u);
+}
+
+TEST_F(LogReaderTest, SinceAndUntilIncludeTheirInstant) {
+  three_files();
+  EXPECT_EQ(read({.since = at(3), .until = at(8)}), "345678");
+  EXPECT_EQ(read({.tail = 5, .since = at(3), .until = at(6)}), "56");
+}
+
+TEST_F(LogReaderTest, AMissingLogIsEmpty) {
+  EXPECT_EQ(read({}), "");
+  EXPECT_EQ(read({.tail = 3}), "");
+}
+
+TEST_F(LogReaderTest, ATornLineIsSkipped) {
+  append(path_, line(1) + "{\"log\":\"torn\n" + line(2) + "{\"log\":\"half");
+  EXPECT_EQ(read({}), "12");
+}
+
+TEST_F(LogReaderTest, AFollowerGetsWhatIsWrittenLaterThroughRotations) {
+  append(path_, line(1));
+  auto reader = open_log(path_, {.follow = true});
+  ASSERT_TRUE(reader.ok());
+  std::thread writer([&] {
+    append(path_, line(2));
+    std::filesystem::rename(path_, path_.string() + ".1");
+    append(path_, line(3));
+    std::filesystem::rename(path_.string() + ".1", path_.string() + ".2");
+    std::filesystem::rename(path_, path_.string() + ".1");
+    append(path_, line(4).substr(0, 10));
+    append(path_, line(4).substr(10) + line(5));
+    (*reader)->finish();
+  });
+  EXPECT_EQ(rest(**reader), "12345");
+  writer.join();
+}
+
+TEST_F(LogReaderTest, AFollowerWaitsForALogThatIsNotThereYet) {
+  auto reader = open_log(path_, {.tail = 0, .follow = true});
+  ASSERT_TRUE(reader.ok());
+  std::thread writer([&] { append(path_, line(1)); });
+  const auto entry = (*reader)->next();
+  ASSERT_TRUE(entry.ok() && *entry);
+  EXPECT_EQ((**entry).text, "line 1\n");
+  (*reader)->stop();
+  EXPECT_EQ(rest(**reader), "");
+  writer.join();
+}
+
+TEST_F(LogReaderTest, StopWakesAWaitingFollower) {
+  append(path_, line(1));
+  auto reader = open_log(path_, {.tail = 0, .follow = true});
+  ASSERT_TRUE(reader.ok());
+  std::thread stopper([&] { (*reader)->stop(); });
+  EXPECT_EQ(rest(**reader), "");
+  stopper.join();
+}
+
+TEST_F(LogReaderTest, AFollowerEndsWhenUntilHasPassed) {
+  append(path_, line(1));
+  EXPECT_EQ(read({.until = at(9), .follow = true}), "1");
+}
+
+TEST(LogEntry, EscapesAndUnknownKeysAreRead) {
+  const auto entry = parse_log_entry(
+      R"({"log":"a\u003c\"\\\t\u00e9\ud83d\ude00\ufffd\r\n","stream":"stderr","attrs":{"x":[1,{"y":"}"}]},)"
+      R"("time":"1970-01-01T00:00:01.000000005Z"})");
+  ASSERT_TRUE(entry.has_value());
+  EXPECT_EQ(entry->text, "a<\"\\\t\u00e9\U0001f600\ufffd\r\n");
+  EXPECT_EQ(entry->stream, LogStream::err);
+  EXPECT_EQ(entry->time.time_since_epoch().count(), 1'000'000'005);
+}
+
+TEST(LogEntry, WhatIsNoEntryIsRefused) {
+  for (const char* text : {"", "{", "{}", "[]", R"({"log":"x"})", R"({"log":"x","time":"now"})",
+                           R"({"log":"\u12","time":"1970-01-01T00:00:01Z"})",
+                           R"({"log":"x","time":"1970-01-01T00:00:01Z")", R"({"log":1,"time":"1970-01-01T00:00:01Z"})"}) {
+    EXPECT_FALSE(parse_log_entry(text).has_value()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace gantry::engine
