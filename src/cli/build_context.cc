@@ -76,7 +76,7 @@ class Walker {
     struct stat status {};
     if (::lstat(source.c_str(), &status) != 0) return Error::from_errno(errno, "lstat", source.string());
     const bool is_directory = S_ISDIR(status.st_mode);
-    const bool needed_by_builder = source.lexically_normal() == dockerfile_ || path == ".dockerignore";
+    const bool needed_by_builder = source.lexically_normal() == dockerfile_;
     const bool left_out = !needed_by_builder && ignored_.matches(path);
     if (is_directory) {
       if (left_out && ignored_.can_skip(path) && !holds_dockerfile(source)) return {};

@@ -276,7 +276,10 @@ void Containers::name_interfaces(const Container& container, std::vector<Endpoin
   std::set<std::string> taken;
   for (const EndpointSpec& spec : container.spec.endpoints) taken.insert(spec.interface_name);
   std::vector<EndpointState*> by_name;
-  for (EndpointState& endpoint : endpoints) by_name.push_back(&endpoint);
+  for (EndpointState& endpoint : endpoints) {
+    taken.insert(endpoint.container_interface);  // those that it has already
+    by_name.push_back(&endpoint);
+  }
   std::sort(by_name.begin(), by_name.end(), [this](const EndpointState* a, const EndpointState* b) {
     return networks_.get(a->network)->spec.name < networks_.get(b->network)->spec.name;
   });

@@ -91,7 +91,6 @@ ContainerStatus after_start(ContainerStatus status, WallTime now, bool has_healt
   status.oom_killed = false;
   status.stopped_by_user = false;
   status.started_at = now;
-  status.finished_at = {};
   status.health = has_health_check ? HealthState::starting : HealthState::none;
   return status;
 }

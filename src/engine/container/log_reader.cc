@@ -20,8 +20,6 @@ namespace {
 constexpr size_t kChunk = 64 << 10;
 // A line of ours holds 16 KiB of text, at most six bytes each; one that is much longer is none.
 constexpr size_t kMaxLine = 1 << 20;
-// Rotation is a handful of renames: a set of files that is consistent comes within a few tries.
-constexpr int kOpenTries = 8;
 
 struct LogFile {
   Fd fd;
@@ -49,18 +47,17 @@ ino_t inode_of(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
-// The log's files, oldest first. A rotation in the meantime would show a file twice or not at all; then again.
+// The log's files, oldest first. A rotation renames them upwards one by one, the oldest first, while we look upwards:
+// so one number at a time may be free, and a file may be met twice, but none is missed.
 Result<std::vector<LogFile>> open_all(const std::string& path) {
   std::vector<LogFile> files;
-  for (int attempt = 0; attempt < kOpenTries; ++attempt) {
-    files.clear();
-    for (unsigned number = 0;; ++number) {
-      std::optional<LogFile> file = TRY(open_one(number == 0 ? path : path + "." + std::to_string(number)));
-      if (!file && number > 0) break;
-      if (file) files.push_back(std::move(*file));
-    }
-    const ino_t current = inode_of(path);
-    if (files.empty() ? current == 0 : current == files.front().inode) break;
+  bool was_free = false;
+  for (unsigned number = 0;; ++number) {
+    std::optional<LogFile> file = TRY(open_one(number == 0 ? path : path + "." + std::to_string(number)));
+    if (!file && was_free) break;
+    was_free = !file;
+    const bool met = file && std::ranges::any_of(files, [&](const LogFile& f) { return f.inode == file->inode; });
+    if (file && !met) files.push_back(std::move(*file));
   }
   std::reverse(files.begin(), files.end());
   return files;
@@ -136,7 +133,7 @@ class FileLogReader final : public LogReader {
   // The directory and not the file: a rotation replaces the file.
   Result<> watch() {
     inotify_ = Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (!inotify_) return Error::from_errno(errno, "inotify_init1", "for following a log (fs.inotify.max_user_instances)");
+    if (!inotify_) return Error::from_errno(errno, "inotify_init1", "to follow a log (fs.inotify.max_user_instances)");
     const std::string directory = std::filesystem::path(path_).parent_path();
     const int added =
         ::inotify_add_watch(inotify_.get(), directory.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
@@ -219,14 +216,14 @@ class FileLogReader final : public LogReader {
 
   // On to the next newer file; at the last one, to those that came after it.
   Result<> leave_file() {
-    const ino_t left = files_.front().inode;
+    const LogFile left = std::move(files_.front());  // open until the end, or its number might be another's
     files_.erase(files_.begin());
     buffer_.clear();
     consumed_ = scanned_ = 0;
     offset_ = 0;
     if (!files_.empty()) return {};
     files_ = TRY(open_all(path_));
-    const auto last = std::find_if(files_.begin(), files_.end(), [&](const LogFile& f) { return f.inode == left; });
+    const auto last = std::ranges::find(files_, left.inode, &LogFile::inode);
     // Not among them: it was removed, and all that there are came later.
     if (last != files_.end()) files_.erase(files_.begin(), last + 1);
     return {};

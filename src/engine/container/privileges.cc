@@ -43,7 +43,9 @@ Result<uint64_t> bits_of(const std::string& name) {
   std::string_view bare = upper;
   if (bare.starts_with("CAP_")) bare.remove_prefix(4);
   const auto* found = std::find(std::begin(kCapabilities), std::end(kCapabilities), bare);
-  if (found == std::end(kCapabilities)) return invalid("unknown capability: " + gantry::quoted("CAP_" + std::string(bare)));
+  if (found == std::end(kCapabilities)) {
+    return invalid("unknown capability: " + gantry::quoted("CAP_" + std::string(bare)));
+  }
   return uint64_t{1} << (found - std::begin(kCapabilities));
 }
 

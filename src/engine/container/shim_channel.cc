@@ -60,10 +60,12 @@ Result<std::optional<ShimPacket>> receive_from_shim(int channel) {
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
+  // A peer that closed with something of ours unread shows ECONNRESET, once, before what it had sent itself.
   ssize_t n = 0;
+  bool was_reset = false;
   do {
     n = ::recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
+  } while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(was_reset, true))));
   if (n < 0 && errno != ECONNRESET) return Error::from_errno(errno, "receive from the container's shim");
   if (n <= 0) return std::optional<ShimPacket>();
   ShimPacket packet;

@@ -153,11 +153,13 @@ std::optional<StartProblem> Start::names() {
 }
 
 std::optional<StartProblem> Start::program() {
+  Result<> attached;
   for (Fd& connection : job_.attached) {
-    auto attached = sandbox_->attach(std::move(connection), job_.close_stdin_at_end);
-    if (!attached.ok()) return problem(std::move(attached).error(), "attaching to the container");
+    if (attached.ok()) attached = sandbox_->attach(std::move(connection), job_.close_stdin_at_end);
   }
+  // If the sandbox has failed already, run() knows why; the failing attach only that.
   if (auto failure = sandbox_->run()) return StartProblem{.failure = std::move(*failure), .code = Code::invalid};
+  if (!attached.ok()) return problem(std::move(attached).error(), "attaching to the container");
   warnings_ = sandbox_->warnings();
   return std::nullopt;
 }

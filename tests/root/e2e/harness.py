@@ -284,7 +284,8 @@ class Gantry:
                   self.processes()]
         for base in (self.data / "containers", self.data / "volumes", self.run):
             if base.exists():
-                lines += [f"file {path}" for path in base.rglob("*") if not path.is_dir()]
+                # Empty lock files stay: removing one races with whoever is about to lock it.
+                lines += [f"file {path}" for path in base.rglob("*") if not path.is_dir() and path.suffix != ".lock"]
         for base in (self.data / "containers", self.data / "volumes", self.run / "c"):
             if base.exists():
                 lines += [f"directory {path}" for path in base.iterdir() if path.is_dir()]

@@ -78,7 +78,7 @@ class Restarts(GantryTest):
     def test_stopped_by_the_user_stays_stopped(self):
         project = self.gantry.project("again", """
             services:
-              a: {image: busybox:test, command: sleep 1000, restart: always, init: true}
+              a: {image: busybox:test, command: sleep 1000, restart: unless-stopped, init: true}
             """)
         self.gantry.compose(project, "up", "-d")
         self.gantry.compose(project, "stop")

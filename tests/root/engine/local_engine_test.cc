@@ -1,6 +1,10 @@
 // The whole engine on the real kernel: what its callers see of containers, networks and volumes.
 #include "root/engine/engine_world.h"
 
+#include <set>
+
+#include "base/strings.h"
+
 namespace gantry::engine {
 namespace {
 
@@ -262,6 +266,164 @@ TEST_F(LocalEngineTest, AttachBeforeTheStartMissesNothing) {
   EXPECT_NE(output->find("first\n"), std::string::npos);
   EXPECT_NE(output->find("typed\n"), std::string::npos);
   EXPECT_EQ(world().wait(*id).value_or(-1), 0);
+}
+
+// What of one engine is in the kernel. Other engines may come and go meanwhile.
+std::multiset<std::string> kernel_things(const EngineWorld& world, const std::vector<std::string>& interfaces) {
+  const std::string tag = sha256_hex((world.root() / "data").string()).substr(0, 6);
+  std::multiset<std::string> things;
+  const auto lines = [&](const std::string& command, const std::string& kind) {
+    FILE* pipe = popen(command.c_str(), "r");
+    char line[4096];
+    while (fgets(line, sizeof line, pipe) != nullptr) things.insert(kind + " " + line);
+    pclose(pipe);
+  };
+  for (const std::string& name : interfaces) lines("ls -d /sys/class/net/" + name + " 2>&1 | grep -v 'No such'", "interface");
+  lines("grep " + world.root().string() + " /proc/self/mountinfo | cut -d' ' -f5", "mount");
+  lines("nft list tables | grep gantry-" + tag, "table");
+  lines("find /sys/fs/cgroup -type d -name 'gantry-" + tag + "'", "cgroup");
+  lines("readlink /proc/[0-9]*/exe | grep " + beside_this_executable("gantry-").string(), "process");
+  return things;
+}
+
+TEST_F(LocalEngineTest, NothingIsLeftAfterACleanEnd) {
+  ASSERT_TRUE(world().create_network({.name = "front"}).ok());
+  auto spec = shell("one", "exec sleep 1000");
+  spec.endpoints = {{.network = "front"}};
+  spec.published = {{.container = {.port = 80}, .host_ip = "127.0.0.1"}};
+  spec.health_check = HealthCheck{.test = {"CMD", "true"}, .interval = std::chrono::milliseconds(100), .timeout = {},
+                                  .start_period = {}, .start_interval = {}, .retries = {}};
+  const auto one = up(spec);
+  const auto two = up(shell("two", "exec sleep 1000"));
+  auto broken = world().create(box("broken", {"/no/such"}));
+  EXPECT_FALSE(world().start(*broken).ok());
+  ASSERT_TRUE(world().wait_for_event("container health_status: healthy one"));
+  std::vector<std::string> bridges;
+  for (const auto& network : world().ask([&] { return world().engine().list_networks(); })) {
+    bridges.push_back("br-" + network.id.short_form());
+  }
+  EXPECT_GE(kernel_things(world(), bridges).size(), 7u);  // two bridges, a table, cgroups, shims, the name service
+  EXPECT_TRUE(world().stop(one, seconds(0)).ok());
+  EXPECT_TRUE(world().remove(two).ok());
+  // One container and one network are left in the store: they need nothing in the kernel.
+  world().stop();
+  EXPECT_EQ(kernel_things(world(), bridges), std::multiset<std::string>());
+  EXPECT_TRUE(std::filesystem::is_empty(world().root() / "run/c"));
+  world().start();
+  EXPECT_TRUE(world().start(one).ok());
+}
+
+TEST_F(LocalEngineTest, ContainersOutliveACleanEndOfTheDaemon) {
+  auto server = shell("server", "mkdir -p /tmp/w; echo page > /tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w");
+  server.published = {{.container = {.port = 80}, .host_ip = "127.0.0.1"}};
+  const auto id = up(server);
+  const auto port = world().inspect(id).published.at(0).host_port;
+  const std::string fetch = "busybox wget -q -O /dev/null http://127.0.0.1:" + std::to_string(port) + "/";
+  int tries = 0;
+  while (system(fetch.c_str()) != 0 && ++tries < 50) usleep(50'000);
+  world().stop();
+  EXPECT_EQ(system(fetch.c_str()), 0);
+  world().start();
+  EXPECT_EQ(world().inspect(id).observed.state, ContainerState::running);
+  EXPECT_EQ(world().inspect(id).published.at(0).host_port, port);
+  EXPECT_EQ(system(fetch.c_str()), 0);
+}
+
+TEST_F(LocalEngineTest, BuildStepsRunWithOutputCodeAndNetwork) {
+  const std::filesystem::path context = world().root() / "context";
+  std::filesystem::create_directories(context);
+  ASSERT_TRUE(write_file(context / "Dockerfile",
+                         "FROM box\nRUN echo built > /made; ip addr show eth0; cat /etc/resolv.conf\n").ok());
+  std::string output;
+  const BuildCallback progress = [&](const BuildProgress& step) { output += step.output; };
+  auto built = world().engine().builder().build({.context = context, .tags = {"made:latest"}}, progress, {});
+  ASSERT_TRUE(built.ok()) << built.error().message() << output;
+  EXPECT_NE(output.find("inet 10.213."), std::string::npos) << output;
+  EXPECT_NE(output.find("nameserver"), std::string::npos) << output;
+  auto spec = shell("check", "cat /made");
+  spec.image = "made";
+  EXPECT_EQ(world().run(spec), "built\n");
+  ASSERT_TRUE(write_file(context / "Dockerfile", "FROM box\nRUN echo trouble >&2; exit 3\n").ok());
+  output.clear();
+  built = world().engine().builder().build({.context = context}, progress, {});
+  ASSERT_FALSE(built.ok());
+  EXPECT_NE(built.error().message().find("returned a non-zero code: 3"), std::string::npos) << built.error().message();
+  EXPECT_NE(output.find("trouble"), std::string::npos);
+}
+
+TEST_F(LocalEngineTest, AnotherContainersNetworkIsShared) {
+  auto owner = shell("owner", "exec sleep 1000");
+  owner.hostname = "ownhost";
+  const auto owner_id = up(owner);
+  auto guest = shell("guest", "ip addr show eth0; hostname");
+  guest.network_mode = {.kind = NetworkMode::Kind::container, .container = "owner"};
+  const std::string output = world().run(guest);
+  EXPECT_NE(output.find("inet 10.213."), std::string::npos) << output;
+  EXPECT_NE(output.find("ownhost"), std::string::npos) << output;
+  EXPECT_TRUE(world().stop(owner_id, seconds(0)).ok());
+  guest.name = "late";
+  auto late = world().create(guest);
+  ASSERT_TRUE(late.ok());
+  EXPECT_EQ(world().start(*late).error().message(),
+            "cannot join network namespace of a non running container: container owner is exited");
+}
+
+TEST_F(LocalEngineTest, FilesEnvironmentAndUserAreAsAsked) {
+  auto spec = shell("env", "id -u; id -g; cat /run/secrets/s; stat -c %a /run/secrets/s; echo $A-$HOME-$HOSTNAME; cat /etc/hosts");
+  spec.user = "app";
+  spec.environment = {"A=b"};
+  spec.hostname = "myhost";
+  spec.extra_hosts = {"far:10.1.2.3"};
+  spec.files = {{.target = "/run/secrets/s", .content = "secret\n", .mode = 0440, .uid = 1000, .gid = 1000}};
+  const std::string output = world().run(spec);
+  EXPECT_TRUE(output.starts_with("1000\n1000\nsecret\n440\nb-/home/app-myhost\n")) << output;
+  EXPECT_NE(output.find("10.1.2.3\\u0009far"), std::string::npos) << output;
+  EXPECT_NE(output.find("\\u0009myhost"), std::string::npos) << output;
+}
+
+TEST_F(LocalEngineTest, VolumesWithOptionsAreMountedWhileUsed) {
+  const auto make = [&](VolumeSpec spec) {
+    auto made = world().await<std::string>([&](Reply<std::string> reply) { world().engine().create_volume(std::move(spec), std::move(reply)); });
+    EXPECT_TRUE(made.ok()) << made.error().message();
+  };
+  std::filesystem::create_directories(world().root() / "elsewhere");
+  make({.name = "bound", .options = {{"type", "none"}, {"o", "bind"}, {"device", (world().root() / "elsewhere").string()}}});
+  make({.name = "memory", .options = {{"type", "tmpfs"}, {"device", "tmpfs"}, {"o", "size=1m"}}});
+  auto spec = shell("user", "echo x > /bound/file; mount | grep ' /memory '");
+  spec.network_mode.kind = NetworkMode::Kind::none;
+  spec.mounts = {{.kind = Mount::Kind::volume, .source = "bound", .target = "/bound"},
+                 {.kind = Mount::Kind::volume, .source = "memory", .target = "/memory"}};
+  const std::string output = world().run(spec);
+  EXPECT_NE(output.find("size=1024k"), std::string::npos) << output;
+  EXPECT_TRUE(std::filesystem::exists(world().root() / "elsewhere/file"));
+  EXPECT_EQ(kernel_things(world(), {}).count("mount " + (world().root() / "data/volumes/memory/_data").string() + "\n"), 0u);
+}
+
+TEST_F(LocalEngineTest, AStopMayBeHardened) {
+  const auto id = up(shell("deaf", "trap '' TERM; while :; do sleep 0.1; done"));
+  std::promise<bool> first;
+  world().ask([&] {
+    world().engine().stop_container(id, {.signal = {}, .timeout = seconds(60)},
+                                    [&](Result<> stopped) { first.set_value(stopped.ok()); });
+    return 0;
+  });
+  EXPECT_TRUE(world().kill(id).ok());
+  EXPECT_TRUE(first.get_future().get());
+  EXPECT_EQ(world().inspect(id).observed.exit_code, 137);
+}
+
+TEST_F(LocalEngineTest, OperationsAfterARemovalSayThatItIsGone) {
+  const auto id = up(shell("short", "exec sleep 1000"));
+  std::promise<Result<>> late;
+  world().ask([&] {
+    world().engine().remove_container(id, {.force = true}, [](Result<>) {});
+    world().engine().start_container(id, [&](Result<> started) { late.set_value(std::move(started)); });
+    return 0;
+  });
+  const auto result = late.get_future().get();
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), Code::not_found);
+  EXPECT_EQ(result.error().message(), "No such container: " + id.str());
 }
 
 }  // namespace

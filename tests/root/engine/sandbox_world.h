@@ -157,6 +157,7 @@ class SandboxWorld : public ::testing::Test {
   }
 
   // All of it: what the program wrote, by its log, and its exit code.
+  Outcome run(std::vector<std::string> arguments) { return run(spec(std::move(arguments))); }
   Outcome run(const SandboxSpec& spec) {
     StartFailure failure;
     auto running = start(spec, &failure);

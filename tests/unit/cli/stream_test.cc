@@ -144,7 +144,7 @@ TEST(BuildContext, HoldsTheDirectoryWithoutWhatIsIgnored) {
   auto context = BuildContext::open({.directory = directory.path, .dockerfile = directory.path / "Dockerfile"});
   ASSERT_TRUE(context.ok());
   EXPECT_EQ(listed(whole(*context)),
-            "-rw-r--r-- .dockerignore\n-rw-r--r-- Dockerfile\ndrwxr-xr-x src/\n-rw-r--r-- src/a.c\n"
+            "-rw-r--r-- Dockerfile\ndrwxr-xr-x src/\n-rw-r--r-- src/a.c\n"
             "lrwxrwxrwx src/link -> a.c\n");
 }
 

@@ -20,6 +20,7 @@ services:
     ports: ["80:80"]
     environment: {A: "1", B: "2"}
     cap_add: [NET_ADMIN]
+    volumes: ["data:/var/data"]
 volumes: {data: {}}
 )");
   SeededRandom random(1);
@@ -57,10 +58,10 @@ TEST(OneOff, OptionsWin) {
   EXPECT_FALSE(spec.command.has_value());
   EXPECT_EQ(spec.environment, (std::vector<std::string>{"B=2", "A=9"}));
   EXPECT_EQ(spec.labels["l"], "1");
-  ASSERT_EQ(spec.mounts.size(), 2u);
-  EXPECT_EQ(spec.mounts[0].source, "/src");
-  EXPECT_TRUE(spec.mounts[0].read_only);
-  EXPECT_EQ(spec.mounts[1].source, "shop_data");
+  ASSERT_EQ(spec.mounts.size(), 3u);
+  EXPECT_EQ(spec.mounts[1].source, "/src");
+  EXPECT_TRUE(spec.mounts[1].read_only);
+  EXPECT_EQ(spec.mounts[2].source, "shop_data");
   EXPECT_EQ(spec.published.size(), 1u);
   EXPECT_EQ(spec.cap_drop, std::vector<std::string>{"NET_ADMIN"});
   EXPECT_TRUE(spec.cap_add.empty());

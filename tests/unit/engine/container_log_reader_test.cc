@@ -153,7 +153,8 @@ TEST(LogEntry, EscapesAndUnknownKeysAreRead) {
 TEST(LogEntry, WhatIsNoEntryIsRefused) {
   for (const char* text : {"", "{", "{}", "[]", R"({"log":"x"})", R"({"log":"x","time":"now"})",
                            R"({"log":"\u12","time":"1970-01-01T00:00:01Z"})",
-                           R"({"log":"x","time":"1970-01-01T00:00:01Z")", R"({"log":1,"time":"1970-01-01T00:00:01Z"})"}) {
+                           R"({"log":"x","time":"1970-01-01T00:00:01Z")",
+                           R"({"log":1,"time":"1970-01-01T00:00:01Z"})"}) {
     EXPECT_FALSE(parse_log_entry(text).has_value()) << text;
   }
 }
