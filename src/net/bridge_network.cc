@@ -147,6 +147,7 @@ Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   }
   TRY(set_addresses(route.get(), index, bridge.bridge_name, addresses_of(bridge)));
   TRY(set_up_bridge(route.get(), index, bridge.bridge_name, link.ipv6));
+  if (bridge.gateway6) TRY(wait_usable(route.get(), *bridge.gateway6));
   std::lock_guard lock(mutex_);
   if (bridge.icc)
     isolated_.erase(bridge.bridge_name);
@@ -232,6 +233,7 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
                            .gateway6 = endpoint.gateway6});
   TRY(exchange(netns.route, inside));
   TRY(wait_operational(netns.route, endpoint.container_interface));
+  if (endpoint.address6) TRY(wait_usable(netns.route, *endpoint.address6));
   return set_up_host_end(route, endpoint, bridge);
 }
 

@@ -97,6 +97,46 @@ void add_default_route(NetlinkBatch& batch, int index, const IpAddress& gateway)
   batch.number(RTA_OIF, index);
 }
 
+// Does the kernel take packets to this address for its own?
+Result<bool> is_local(int route, const IpAddress& address) {
+  NetlinkBatch request;
+  request.begin(RTM_GETROUTE, 0, "look up " + address.to_string());
+  request.header(rtmsg{.rtm_family = family_of(address), .rtm_dst_len = static_cast<uint8_t>(address.size() * 8)});
+  request.attribute(RTA_DST, raw(address));
+  bool local = false;
+  auto done = dump(route, request, [&](uint16_t type, Bytes payload) {
+    auto head = read_header<rtmsg>(payload);
+    local = type == RTM_NEWROUTE && head && head->rtm_type == RTN_LOCAL;
+  });
+  if (!done.ok() && done.error().errno_value() != ENETUNREACH) return std::move(done).error();
+  return local;
+}
+
+// Until `holds` says so, looking again whenever there is news of the group, for a second at most.
+// Subscribes on this very socket, because it decides the namespace; what is left in it afterwards answers no request
+// and is passed over.
+template <class F>
+Result<> wait_for(int route, int group, const std::string& failure, F holds) {
+  if (TRY(holds())) return {};
+  // Subscribe first and look again, so that a change between the two is not missed.
+  if (::setsockopt(route, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+    return Error::from_errno(errno, "subscribe to interface changes");
+  }
+  ScopeExit unsubscribe([&] { ::setsockopt(route, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &group, sizeof group); });
+  using namespace std::chrono;
+  auto deadline = steady_clock::now() + seconds(1);
+  std::vector<uint8_t> buffer(32768);
+  while (!TRY(holds())) {
+    auto left = duration_cast<milliseconds>(deadline - steady_clock::now()).count();
+    if (left <= 0) return Error(Code::unavailable, failure + " within a second");
+    pollfd waiting{.fd = route, .events = POLLIN};
+    ::poll(&waiting, 1, static_cast<int>(left));
+    while (::recv(route, buffer.data(), buffer.size(), MSG_DONTWAIT) > 0) {
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<Link>> list_links(int route) {
@@ -301,28 +341,17 @@ void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t gro
 }
 
 Result<> wait_operational(int route, const std::string& name) {
-  auto link = TRY(find_link(route, name));  // since Linux 6.8 this alone makes the kernel catch up
-  if (link && link->operational) return {};
-  // Subscribe first and look again, so that a change between the two is not missed. On this very socket, because it
-  // decides the namespace; what is left in it afterwards answers no request and is passed over.
-  int group = RTNLGRP_LINK;
-  if (::setsockopt(route, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
-    return Error::from_errno(errno, "subscribe to interface changes");
-  }
-  ScopeExit unsubscribe([&] { ::setsockopt(route, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &group, sizeof group); });
-  using namespace std::chrono;
-  auto deadline = steady_clock::now() + seconds(1);
-  std::vector<uint8_t> buffer(32768);
-  for (;;) {
-    link = TRY(find_link(route, name));
-    if (link && link->operational) return {};
-    auto left = duration_cast<milliseconds>(deadline - steady_clock::now()).count();
-    if (!link || left <= 0) return Error(Code::unavailable, "interface " + name + " did not come up within a second");
-    pollfd waiting{.fd = route, .events = POLLIN};
-    ::poll(&waiting, 1, static_cast<int>(left));
-    while (::recv(route, buffer.data(), buffer.size(), MSG_DONTWAIT) > 0) {
-    }
-  }
+  return wait_for(route, RTNLGRP_LINK, "interface " + name + " did not come up", [&]() -> Result<bool> {
+    auto link = TRY(find_link(route, name));  // since Linux 6.8 this alone makes the kernel catch up
+    if (!link) return not_found("interface " + name + " is gone");
+    return link->operational;
+  });
+}
+
+Result<> wait_usable(int route, const IpAddress& address) {
+  if (address.is_v4()) return {};
+  return wait_for(route, RTNLGRP_IPV6_IFADDR, "address " + address.to_string() + " did not become usable",
+                  [&]() -> Result<bool> { return is_local(route, address); });
 }
 
 void add_neighbour(NetlinkBatch& batch, int index, const IpAddress& address, const MacAddress& mac) {

@@ -89,6 +89,9 @@ void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t gro
 // Returns when the interface's operational state is up, at the latest after a second (then with an error). The kernel
 // works such changes off in its own time, and a bridge drops what comes before it has noticed.
 Result<> wait_operational(int route, const std::string& name);
+// The same for an address that was added: an IPv6 one receives nothing until the kernel has worked off its duplicate
+// address detection, even when there is none to do. IPv4 addresses are usable at once.
+Result<> wait_usable(int route, const IpAddress& address);
 
 // Tells the host itself that the address now has this MAC.
 void add_neighbour(NetlinkBatch& batch, int index, const IpAddress& address, const MacAddress& mac);

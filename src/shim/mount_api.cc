@@ -46,6 +46,8 @@ std::string relative(const std::string& path) {
 Fd new_filesystem(const char* type, const FsOptions& options, uint64_t attributes) {
   Fd context(::fsopen(type, FSOPEN_CLOEXEC));
   check(static_cast<bool>(context), "fsopen", type);
+  // Only a name, for /proc/mounts: programs look for it there.
+  ::fsconfig(context.get(), FSCONFIG_SET_STRING, "source", type, 0);
   for (const auto& [key, value] : options) {
     int result = value.empty() ? ::fsconfig(context.get(), FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
                                : ::fsconfig(context.get(), FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0);

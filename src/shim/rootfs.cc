@@ -156,6 +156,7 @@ Fd new_overlay(const Launch& launch) {
   auto set = [&](const char* key, const std::string& value) {
     return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) == 0;
   };
+  set("source", "overlay");
   bool one_by_one = set("lowerdir+", launch.layers[0]);
   if (one_by_one) {
     for (size_t i = 1; i < launch.layers.size(); ++i) check(set("lowerdir+", launch.layers[i]), "overlay layer");

@@ -154,13 +154,14 @@ void Supervisor::fail_start(int exit_code, const std::string& message) {
     init_.pid = -1;
   }
   cgroup_.destroy();
-  if (!run_dir_.empty()) ::unlink((run_dir_ + "/" + kSocketName).c_str());
+  if (!run_dir_.empty()) {
+    ::unlink((run_dir_ + "/" + kSocketName).c_str());
+    ::rmdir(run_dir_.c_str());  // the daemon does it, too, but it may have died
+  }
   if (daemon_) {
     ::fcntl(daemon_.get(), F_SETFL, ::fcntl(daemon_.get(), F_GETFL) & ~O_NONBLOCK);
     Failed failed{.exit_code = exit_code, .message = message};
     send_packet(daemon_.get(), packet(MessageType::failed, failed));
-  } else if (!run_dir_.empty()) {
-    ::rmdir(run_dir_.c_str());
   }
   phase_ = Phase::gone;
 }
@@ -236,9 +237,10 @@ void Supervisor::read_daemon() {
 }
 
 void Supervisor::lose_daemon() {
-  daemon_.reset();
   outgoing_.clear();
+  // Our end stays open meanwhile: that it closes tells a daemon that is there still that everything is undone.
   if (phase_ == Phase::starting && !go_) fail_start(128, "the daemon left");
+  daemon_.reset();
 }
 
 void Supervisor::handle(MessageType type, std::string_view body, std::vector<Fd>& fds) {

@@ -37,6 +37,7 @@ struct Probing {
   std::optional<ExecId> probe;   // running
   WallTime began{};
   std::unique_ptr<ProbeOutput> output;
+  std::optional<int> ended;      // the probe's exit code, when that is known before its output is
 };
 
 struct Container;

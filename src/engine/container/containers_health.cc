@@ -47,13 +47,20 @@ void Containers::run_probe(const ContainerId& id) {
   const WallTime begun = context_.loop.clock().wall();
   probing.probe = *exec;
   probing.began = begun;
-  execs_.at(*exec)->on_end = [this, id, exec_id = *exec](int code) { finish_probe(id, exec_id, code, {}); };
+  probing.ended.reset();
+  execs_.at(*exec)->on_end = [this, id, exec_id = *exec](int code) {
+    Container* found = get(id);
+    if (found == nullptr || !found->probing || found->probing->probe != exec_id) return;
+    found->probing->ended = code;
+    if (found->probing->output != nullptr) finish_probe(id, exec_id, code, {});
+  };
   probing.timer = context_.loop.after(probing.check.timeout, [this, id, exec_id = *exec] { probe_timed_out(id, exec_id); });
   start_exec(*exec, false, [this, id, exec_id = *exec](Result<ExecStreams> streams) {
     Container* found = get(id);
     if (found == nullptr || !found->probing || found->probing->probe != exec_id) return;
     if (!streams.ok()) return finish_probe(id, exec_id, -1, streams.error().message());
     found->probing->output = std::make_unique<ProbeOutput>(context_.loop, *std::move(streams));
+    if (found->probing->ended) finish_probe(id, exec_id, *found->probing->ended, {});
   });
 }
 

@@ -1,6 +1,7 @@
 // The whole engine on the real kernel: what its callers see of containers, networks and volumes.
 #include "root/engine/engine_world.h"
 
+#include <atomic>
 #include <set>
 
 #include "base/strings.h"
@@ -424,6 +425,52 @@ TEST_F(LocalEngineTest, OperationsAfterARemovalSayThatItIsGone) {
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().code(), Code::not_found);
   EXPECT_EQ(result.error().message(), "No such container: " + id.str());
+}
+
+TEST_F(LocalEngineTest, ManyContainersStartAndStopAtOnce) {
+  constexpr int kCount = 60;
+  ASSERT_TRUE(world().create_network({.name = "many"}).ok());
+  const auto all = [&](auto begin) {
+    auto left = std::make_shared<std::atomic<int>>(kCount);
+    auto done = std::make_shared<std::promise<void>>();
+    auto failures = std::make_shared<std::atomic<int>>(0);
+    const auto started = std::chrono::steady_clock::now();
+    world().ask([&] {
+      for (int i = 0; i < kCount; ++i) {
+        begin(i, [left, done, failures](Result<> result) {
+          if (!result.ok()) {
+            ++*failures;
+            ADD_FAILURE() << result.error().message();
+          }
+          if (--*left == 0) done->set_value();
+        });
+      }
+      return 0;
+    });
+    EXPECT_EQ(done->get_future().wait_for(seconds(60)), std::future_status::ready);
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started).count();
+  };
+  std::vector<ContainerId> ids(kCount);
+  RecordProperty("create_ms", static_cast<int>(all([&](int i, Reply<> reply) {
+                   auto spec = shell("many-" + std::to_string(i), "exec sleep 1000");
+                   spec.endpoints = {{.network = "many", .aliases = {"all"}}};
+                   world().engine().create_container(
+                       spec, [&ids, i, reply = std::move(reply)](Result<CreatedContainer> created) mutable {
+                         if (created.ok()) ids[static_cast<size_t>(i)] = created->id;
+                         reply(created.ok() ? Result<>() : Result<>(created.error()));
+                       });
+                 })));
+  RecordProperty("start_ms", static_cast<int>(all([&](int i, Reply<> reply) {
+                   world().engine().start_container(ids[static_cast<size_t>(i)], std::move(reply));
+                 })));
+  EXPECT_NE(world().exec(ids[0], {"nslookup", "many-59"}).find("Address"), std::string::npos);
+  RecordProperty("stop_ms", static_cast<int>(all([&](int i, Reply<> reply) {
+                   world().engine().stop_container(ids[static_cast<size_t>(i)], {.signal = {}, .timeout = seconds(0)},
+                                                   std::move(reply));
+                 })));
+  RecordProperty("remove_ms", static_cast<int>(all([&](int i, Reply<> reply) {
+                   world().engine().remove_container(ids[static_cast<size_t>(i)], {}, std::move(reply));
+                 })));
 }
 
 }  // namespace
