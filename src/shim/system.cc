@@ -127,10 +127,14 @@ Received receive_packet(int fd, Packet& packet) {
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
+  // A peer that ended with something of ours unread shows as ECONNRESET, once, before its own last words.
   ssize_t n;
-  do {
+  bool was_reset = false;
+  for (;;) {
     n = ::recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
+    if (n >= 0 || (errno != EINTR && (errno != ECONNRESET || was_reset))) break;
+    was_reset = was_reset || errno == ECONNRESET;
+  }
   if (n < 0) return errno == EAGAIN ? Received::nothing : Received::end;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;

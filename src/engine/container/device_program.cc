@@ -124,7 +124,11 @@ Result<Fd> load_device_program(const std::vector<std::string>& rules) {
   attributes.insns = reinterpret_cast<uint64_t>(instructions.data());
   attributes.insn_cnt = static_cast<uint32_t>(instructions.size());
   attributes.license = reinterpret_cast<uint64_t>(kLicense);
-  Fd loaded(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes)));
+  // The verifier gives up with EAGAIN when it is interrupted (bpf(2)); a few turns are what libbpf takes, too.
+  Fd loaded;
+  for (int turns = 0; !loaded && turns < 5 && (turns == 0 || errno == EAGAIN); ++turns) {
+    loaded = Fd(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes)));
+  }
   if (!loaded) return Error::from_errno(errno, "bpf", "load the device program");
   return loaded;
 }

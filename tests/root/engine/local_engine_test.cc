@@ -39,6 +39,17 @@ class LocalEngineTest : public testing::Test {
     return *id;
   }
 
+  // As `up`, and waits until the script has printed something: its signal handlers are set by then.
+  ContainerId up_ready(std::string name, std::string script) {
+    auto id = world().create(shell(std::move(name), std::move(script)));
+    EXPECT_TRUE(id.ok()) << id.error().message();
+    auto stream = world().await<Fd>([&](Reply<Fd> reply) { world().engine().attach(*id, std::move(reply)); });
+    EXPECT_TRUE(world().start(*id).ok());
+    char first = 0;
+    EXPECT_EQ(read(stream->get(), &first, 1), 1);
+    return *id;
+  }
+
   std::unique_ptr<EngineWorld> world_;
 };
 
@@ -68,10 +79,10 @@ TEST_F(LocalEngineTest, EventsComeInDockersOrder) {
 }
 
 TEST_F(LocalEngineTest, StopSendsTheStopSignalThenKills) {
-  const auto gentle = up(shell("gentle", "trap 'exit 7' TERM; while :; do sleep 0.1; done"));
+  const auto gentle = up_ready("gentle", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done");
   EXPECT_TRUE(world().stop(gentle).ok());
   EXPECT_EQ(world().inspect(gentle).observed.exit_code, 7);
-  const auto deaf = up(shell("deaf", "trap '' TERM; while :; do sleep 0.1; done"));
+  const auto deaf = up_ready("deaf", "trap '' TERM; echo ready; while :; do sleep 0.1; done");
   EXPECT_TRUE(world().stop(deaf, seconds(1)).ok());
   EXPECT_EQ(world().inspect(deaf).observed.exit_code, 137);
   EXPECT_EQ(world().stop(deaf).error().code(), Code::not_modified);
@@ -110,7 +121,8 @@ TEST_F(LocalEngineTest, ExecRunsBesideTheProgram) {
   int code = 0;
   EXPECT_EQ(world().exec(id, {"sh", "-c", "echo hello; exit 5"}, &code), "hello\n");
   EXPECT_EQ(code, 5);
-  EXPECT_NE(world().exec(id, {"nosuch"}).find("executable file not found in $PATH"), std::string::npos);
+  const std::string refused = world().exec(id, {"nosuch"});
+  EXPECT_NE(refused.find("executable file not found in $PATH"), std::string::npos) << refused;
 }
 
 TEST_F(LocalEngineTest, NamesResolveOnAUsersNetworkAndPortsArePublished) {
@@ -401,7 +413,7 @@ TEST_F(LocalEngineTest, VolumesWithOptionsAreMountedWhileUsed) {
 }
 
 TEST_F(LocalEngineTest, AStopMayBeHardened) {
-  const auto id = up(shell("deaf", "trap '' TERM; while :; do sleep 0.1; done"));
+  const auto id = up_ready("deaf", "trap '' TERM; echo ready; while :; do sleep 0.1; done");
   std::promise<bool> first;
   world().ask([&] {
     world().engine().stop_container(id, {.signal = {}, .timeout = seconds(60)},
