@@ -121,8 +121,6 @@ struct WaitResult {
 };
 enum class WaitCondition { not_running, next_exit, removed };
 
-class Database;
-
 class LocalEngine : public Engine {
  public:
   struct Options {
@@ -133,8 +131,8 @@ class LocalEngine : public Engine {
     std::vector<std::string> address_pools;  // "base/prefix:size"; empty: Docker's defaults
   };
 
-  // Opens the store, finds living containers again, repairs what a crash left half-done (engine/recovery.h), then
-  // applies restart policies. Everything is passed in by reference and must outlive the engine.
+  // Opens the store, finds living containers again, repairs what a crash left half-done (the table in
+  // container/containers_recovery.cc), then applies restart policies. Everything is passed in by reference and must outlive the engine.
   static Result<std::unique_ptr<LocalEngine>> open(Options options, EventLoop& loop, Tasks& tasks, Random& random);
   ~LocalEngine() override = default;
 

@@ -128,7 +128,7 @@ Result<> Networks::load() {
     if (auto project = record.spec.labels.find(kProjectLabel); project != record.spec.labels.end()) {
       by_project_[project->second].insert(id);
     }
-    networks_[id] = Network{.record = std::move(record), .ready = true, .members = {}, .removing = false};
+    networks_[id] = Network{.record = std::move(record), .ready = true, .members = {}, .leases = 0, .removing = false};
   }
   return {};
 }
@@ -158,6 +158,9 @@ Result<> Networks::check(const NetworkSpec& spec) const {
   }
   if (!spec.ipam_driver.empty() && spec.ipam_driver != "default") {
     return unsupported("IPAM driver " + gantry::quoted(spec.ipam_driver) + " is not supported: use \"default\"");
+  }
+  if (!spec.ipam_options.empty()) {
+    return unsupported("IPAM option " + gantry::quoted(spec.ipam_options.begin()->first) + " is not supported");
   }
   if (!spec.enable_ipv4 && !spec.enable_ipv6) return invalid_config("IPv4 or IPv6 must be enabled");
   TRY(check_options(spec));
@@ -283,7 +286,7 @@ void Networks::made(NetworkRecord record, Result<> bridge, Function<void(Result<
   if (auto project = record.spec.labels.find(kProjectLabel); project != record.spec.labels.end()) {
     by_project_[project->second].insert(id);
   }
-  networks_[id] = Network{.record = record, .ready = true, .members = {}, .removing = false};
+  networks_[id] = Network{.record = record, .ready = true, .members = {}, .leases = 0, .removing = false};
   emit(record, "create");
   then({});
 }
@@ -336,7 +339,7 @@ void Networks::remove(NetworkId id, Reply<> reply) {
     return context_.answer(std::move(reply),
                              Error(Code::forbidden, name + " is a pre-defined network and cannot be removed"));
   }
-  if (!network.members.empty()) {
+  if (!network.members.empty() || network.leases > 0) {
     std::vector<std::string> users;
     for (const auto& [container, member] : network.members) {
       users.push_back("name:\"" + member.container_name + "\" id:\"" + container.short_form() + "\"");
@@ -454,15 +457,17 @@ Result<EndpointState> Networks::allocate(const NetworkRecord& network, const End
   if (config.subnet6) {
     auto address = take(true, spec.ipv6_address);
     if (!address.ok()) {
-      release(endpoint);
+      give_back(endpoint);
       return std::move(address).error();
     }
     endpoint.address6 = *std::move(address);
   }
+  ++networks_.at(network.id).leases;
   return endpoint;
 }
 
 Result<> Networks::reclaim(const EndpointState& endpoint) {
+  if (auto at = networks_.find(endpoint.network); at != networks_.end()) ++at->second.leases;
   for (const std::string& text : {endpoint.address4, endpoint.address6}) {
     if (text.empty()) continue;
     const net::IpAddress address = TRY(net::IpAddress::parse(text));
@@ -472,6 +477,11 @@ Result<> Networks::reclaim(const EndpointState& endpoint) {
 }
 
 void Networks::release(const EndpointState& endpoint) {
+  if (auto at = networks_.find(endpoint.network); at != networks_.end()) --at->second.leases;
+  give_back(endpoint);
+}
+
+void Networks::give_back(const EndpointState& endpoint) {
   for (const std::string& text : {endpoint.address4, endpoint.address6}) {
     if (auto address = net::IpAddress::parse(text); !text.empty() && address.ok()) {
       ipam_.release(endpoint.network.str(), *address);

@@ -51,7 +51,8 @@ class Networks {
   void remove_member(const NetworkId& id, const ContainerId& container);
   void rename_member(const ContainerId& container, const std::string& name);
 
-  // Takes addresses and makes up the rest; interface and gateways are the caller's to decide.
+  // Takes addresses and makes up the rest; interface and gateways are the caller's to decide. Until release() the
+  // network cannot be removed.
   Result<EndpointState> allocate(const NetworkRecord& network, const EndpointSpec& spec);
   // As after a restart: exactly these addresses.
   Result<> reclaim(const EndpointState& endpoint);
@@ -66,6 +67,7 @@ class Networks {
     NetworkRecord record;
     bool ready = false;  // false: the predefined ones that have no bridge (yet)
     std::map<ContainerId, Member> members;
+    int leases = 0;  // endpoints with addresses: those of members, and of starts and build steps under way
     bool removing = false;
   };
   Result<> check(const NetworkSpec& spec) const;
@@ -77,6 +79,7 @@ class Networks {
   // `then` gets the finished record, bridge made and stored.
   void make(NetworkRecord record, Function<void(Result<>)> then);
   void made(NetworkRecord record, Result<> bridge, Function<void(Result<>)> then);
+  void give_back(const EndpointState& endpoint);
   void emit(const NetworkRecord& network, const char* action);
 
   Context& context_;

@@ -213,6 +213,9 @@ Result<> check_supported(const ContainerSpec& spec) {
       std::find(kIpcModes.begin(), kIpcModes.end(), spec.ipc_mode) == kIpcModes.end()) {
     return invalid("invalid IPC mode: " + spec.ipc_mode);
   }
+  if (spec.cgroup_mode != "" && spec.cgroup_mode != "host" && spec.cgroup_mode != "private") {
+    return invalid("invalid cgroup namespace mode: " + spec.cgroup_mode);
+  }
   if (spec.ipc_mode == "none") return unsupported("IPC mode \"none\" is not supported: use \"private\"");
   if (!spec.pid_mode.empty() && spec.pid_mode != "host" && !spec.pid_mode.starts_with("container:")) {
     return invalid("invalid PID mode: " + spec.pid_mode);
@@ -220,6 +223,10 @@ Result<> check_supported(const ContainerSpec& spec) {
   for (const EndpointSpec& endpoint : spec.endpoints) {
     if (!endpoint.link_local_ips.empty()) {
       return unsupported("link-local addresses of network " + gantry::quoted(endpoint.network) + " are not supported");
+    }
+    if (!endpoint.driver_options.empty()) {
+      return unsupported("driver option " + gantry::quoted(endpoint.driver_options.begin()->first) + " of network " +
+                         gantry::quoted(endpoint.network) + " is not supported");
     }
   }
   return {};
@@ -230,7 +237,7 @@ Result<> check_security_options(const ContainerSpec& spec) {
     const size_t split_at = option.find_first_of("=:");
     const std::string name = option.substr(0, split_at);
     if (name == "no-new-privileges" || name == "seccomp" || name == "apparmor" || name == "label" ||
-        name == "systempaths" || name == "writable-cgroups") {
+        name == "systempaths") {
       continue;
     }
     return invalid("invalid --security-opt 2: " + gantry::quoted(option));

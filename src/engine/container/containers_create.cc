@@ -190,6 +190,10 @@ void Containers::create(ContainerSpec spec, Reply<CreatedContainer> reply) {
     if (spec.network_mode.kind == NetworkMode::Kind::host && !spec.published.empty()) {
       warnings.emplace_back("Published ports are discarded when using host network mode");
     }
+    if (!spec.cgroup_mode.empty()) {
+      warnings.push_back("The cgroup namespace mode \"" + spec.cgroup_mode +
+                         "\" is not applied: it is private with cgroup v2 and the host's with v1");
+    }
     const Image image = TRY(context_.images.find(spec.image));
     TRY(check_platform(spec, image));
     auto layers = TRY(context_.images.layers(image.id));

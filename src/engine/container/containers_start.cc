@@ -485,8 +485,12 @@ Result<> Containers::describe_network(const Container& container, const std::vec
   job.dns = dns_client(container, endpoints);
   job.endpoint_name = spec.name;
   const NetworkRecord* gateway = networks_.get(endpoints.front().network);
-  // Nothing gets in or out of internal networks, published ports neither.
-  if (!gateway->spec.internal) job.ports = port_requests(container, networks_.bridge_config(*gateway).host_binding_ip);
+  job.ports = port_requests(container, networks_.bridge_config(*gateway).host_binding_ip);
+  if (gateway->spec.internal && !job.ports.empty()) {
+    log_warning("container " + spec.name + ": its ports are not published, because nothing gets into its networks: " +
+                "all are internal");
+    job.ports.clear();
+  }
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include "engine/container/devices.h"
 #include "engine/container/privileges.h"
 #include "engine/container/seccomp.h"
+#include "engine/container/sysctl.h"
 
 namespace gantry::engine {
 namespace {
@@ -47,7 +48,8 @@ shim::Namespace namespace_of(const NamespaceChoice& choice) {
   CHECK(false);
 }
 
-std::vector<shim::Setting> settings_of(const SandboxSpec& spec) {
+Result<std::vector<shim::Setting>> settings_of(const SandboxSpec& spec) {
+  for (const auto& [name, value] : spec.sysctls) TRY(check_sysctl(name, spec));
   std::map<std::string, std::string> all = spec.sysctls;
   if (spec.network.kind == NamespaceChoice::Kind::own) {
     // As Docker: ping and low ports without privileges, in the container's own network only.
@@ -107,7 +109,7 @@ Result<shim::Launch> make_launch(const SandboxSpec& spec, const CgroupHost& cgro
   launch.reaper = spec.init && spec.pid.kind == NamespaceChoice::Kind::own;
   launch.masked_paths = paths_or(spec.masked_paths, kMaskedPaths, spec.privileged);
   launch.read_only_paths = paths_or(spec.read_only_paths, kReadOnlyPaths, spec.privileged);
-  launch.sysctls = settings_of(spec);
+  launch.sysctls = TRY(settings_of(spec));
   launch.cgroup = plan_cgroup(cgroups, cgroup_root, spec.id, spec.resources, spec.privileged);
   launch.network = namespace_of(spec.network);
   launch.pid = namespace_of(spec.pid);

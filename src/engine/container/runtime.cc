@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,8 +27,24 @@ using shim::MessageType;
 using std::chrono_literals::operator""s;
 
 constexpr auto kHelloPatience = 5s;
+constexpr size_t kMaxShim = 64 << 20;
 
 StartFailure failure_of(const Error& error) { return {.exit_code = 128, .message = error.message()}; }
+
+// A sealed copy of the shim, in memory. Its code runs inside the container for a moment (and for good as its init),
+// where /proc/PID/exe leads to it: a container must not be able to overwrite the file on disk (CVE-2019-5736).
+Result<Fd> seal_executable(const std::filesystem::path& path) {
+  const std::string bytes = TRY(read_file(path, kMaxShim).within("the shim"));
+  constexpr unsigned kExecutable = 0x10;  // MFD_EXEC, since Linux 6.3; older kernels have no other kind
+  Fd copy(::memfd_create("gantry-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING | kExecutable));
+  if (!copy && errno == EINVAL) copy = Fd(::memfd_create("gantry-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!copy) return Error::from_errno(errno, "memfd_create");
+  TRY(write_all(copy.get(), bytes));
+  if (::fcntl(copy.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+    return Error::from_errno(errno, "seal the shim");
+  }
+  return copy;
+}
 
 // Starts the executable with `channel` as descriptor shim::kChannelFd. It forks at once and its first process ends,
 // so that the shim is init's child and we have nothing to reap later.
@@ -135,6 +152,12 @@ class ShimSandbox final : public PreparedSandbox {
 class ShimRuntime final : public Runtime {
  public:
   explicit ShimRuntime(Options options) : options_(std::move(options)) {
+    auto sealed = seal_executable(options_.shim_executable);
+    if (sealed.ok()) {
+      executable_ = *std::move(sealed);
+    } else {
+      log_warning("shims run from their file, which a privileged container could write: " + sealed.error().message());
+    }
     auto found = discover_cgroups();
     if (found.ok()) {
       cgroups_ = *std::move(found);
@@ -220,7 +243,8 @@ class ShimRuntime final : public Runtime {
       fds.push_back(devices.get());
     }
     TRY(send_to_shim(ours.get(), shim::packet(MessageType::launch, shim::Nothing{}), fds));
-    TRY(spawn_shim(options_.shim_executable, theirs.get()));
+    TRY(spawn_shim(executable_ ? "/proc/self/fd/" + std::to_string(executable_.get()) : options_.shim_executable.native(),
+                   theirs.get()));
     return std::move(ours);
   }
 
@@ -245,6 +269,7 @@ class ShimRuntime final : public Runtime {
   }
 
   Options options_;
+  Fd executable_;  // sealed; none: the file is used
   CgroupHost cgroups_;
 };
 
