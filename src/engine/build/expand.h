@@ -24,11 +24,7 @@ enum class Quotes {
 Result<std::string> expand(std::string_view text, char escape, const VariableLookup& lookup,
                            Quotes quotes = Quotes::remove);
 
-// Splits at white space outside of quotes, after expansion of each word; a word keeps the spaces that came out of a
-// variable.
-Result<std::vector<std::string>> expand_words(std::string_view text, char escape, const VariableLookup& lookup);
-
-// Splits at white space outside of quotes and ${…}; nothing is removed or expanded.
+// Splits at white space outside of quotes; nothing is removed or expanded.
 std::vector<std::string> split_words(std::string_view text, char escape);
 
 }  // namespace gantry::engine

@@ -1,0 +1,178 @@
+#include "engine/build/copy_step.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "engine/image/tar_reader.h"
+#include "engine/image/unpack.h"
+
+namespace gantry::engine {
+namespace {
+
+using Node = LayerView::Node;
+
+FileAttributes attributes_in_image(const CopyPlan& plan, FileAttributes attributes, bool is_symlink) {
+  if (plan.owner) {
+    attributes.uid = plan.owner->uid;
+    attributes.gid = plan.owner->gid;
+  }
+  if (plan.mode && !is_symlink) attributes.mode = *plan.mode;
+  return attributes;
+}
+
+Result<std::string> content_digest(const Node& file) {
+  const Fd fd = TRY(LayerView::open_file(file));
+  FdSource source(fd.get());
+  MeasuringSource measured(source);
+  TRY(drain(measured).within(file.path()));
+  return measured.finish();
+}
+
+Result<> add_node(const CopyPlan& plan, const Node& node, const std::string& path, CacheKey& key) {
+  const FileAttributes attributes =
+      attributes_in_image(plan, TRY(FileAttributes::of(node)), node.is_symlink());
+  key.add(path).add(uint64_t{node.status().st_mode & S_IFMT}).add(uint64_t{attributes.mode});
+  key.add(uint64_t{attributes.uid}).add(uint64_t{attributes.gid});
+  for (const auto& [name, value] : attributes.xattrs) {
+    if (name.starts_with("user.") || name == "security.capability") key.add(name).add(value);
+  }
+  if (node.is_file()) {
+    key.add(static_cast<uint64_t>(node.status().st_size)).add(TRY(content_digest(node)));
+  } else if (node.is_symlink()) {
+    key.add(TRY(LayerView::read_link(node)));
+  } else if (!node.is_directory()) {
+    key.add(static_cast<uint64_t>(node.status().st_rdev));
+  }
+  return {};
+}
+
+class Copier {
+ public:
+  Copier(const CopyPlan& plan, LayerWriter& writer, const std::filesystem::path& temporary)
+      : plan_(plan), writer_(writer), temporary_(temporary) {}
+
+  Result<> run() {
+    into_directory_ = plan_.is_into_directory || TRY(writer_.is_directory(plan_.destination));
+    for (const TextSourceFile& text : plan_.texts) TRY(write_text(text));
+    for (const SourceTree::Match& match : plan_.matches) {
+      if (plan_.unpacks_archives && !match.is_directory && TRY(unpack_archive(match))) continue;
+      TRY(copy_match(*plan_.tree, match));
+    }
+    return writer_.finish();
+  }
+
+ private:
+  struct Place {
+    std::string directory;
+    std::string name;
+  };
+  // Where a single file of that name goes; parents are made.
+  Result<Place> place_of(const std::string& name) {
+    if (into_directory_) return Place{TRY(writer_.make_directories(plan_.destination, plan_.parents)), name};
+    const size_t slash = plan_.destination.rfind('/');
+    return Place{TRY(writer_.make_directories(plan_.destination.substr(0, slash), plan_.parents)),
+                 plan_.destination.substr(slash + 1)};
+  }
+
+  Result<> write_text(const TextSourceFile& text) {
+    const Place place = TRY(place_of(text.name));
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    const FileAttributes attributes =
+        attributes_in_image(plan_, {.mode = 0644, .uid = 0, .gid = 0, .modified = now, .xattrs = {}}, false);
+    return writer_.write(text.content, place.directory, place.name, attributes);
+  }
+
+  Result<> copy_match(const SourceTree& tree, const SourceTree::Match& match) {
+    return tree.walk(match, [&](const Node& node, const std::string& path) -> Result<> {
+      FileAttributes attributes = attributes_in_image(plan_, TRY(FileAttributes::of(node)), node.is_symlink());
+      if (!match.is_directory) {
+        const Place place = TRY(place_of(match.name));
+        return writer_.copy(tree.view(), node, place.directory, place.name, attributes);
+      }
+      const std::string target = plan_.destination + "/" + path;
+      if (node.is_directory()) return copy_directory(target, path.empty(), std::move(attributes));
+      const size_t slash = target.rfind('/');
+      const std::string directory = TRY(writer_.make_directories(target.substr(0, slash), plan_.parents));
+      return writer_.copy(tree.view(), node, directory, target.substr(slash + 1), attributes);
+    });
+  }
+
+  Result<> copy_directory(const std::string& target, bool is_destination, FileAttributes attributes) {
+    if (is_destination && TRY(writer_.is_directory(target))) return {};  // what is there keeps its attributes
+    TRY(writer_.copy_directory(target, plan_.parents, std::move(attributes)));
+    return {};
+  }
+
+  // False: it is no archive.
+  Result<bool> unpack_archive(const SourceTree::Match& match) {
+    const std::optional<Node> node = TRY(plan_.tree->view().find(match.path, LayerView::LastLink::keep));
+    if (!node.has_value() || !node->is_file() || node->status().st_size == 0) return false;
+    if (!TRY(is_archive(*node))) return false;
+    const std::filesystem::path directory = temporary_ / std::to_string(++unpacked_);
+    if (mkdir(directory.c_str(), 0755) != 0) return Error::from_errno(errno, "mkdir", directory.native());
+    {
+      const Fd root = TRY(open_file(directory, O_RDONLY | O_DIRECTORY));
+      const Fd file = TRY(LayerView::open_file(*node));
+      FdSource raw(file.get());
+      const std::unique_ptr<ByteSource> plain = TRY(decompressed(raw).within(match.name));
+      UnpackOptions options{.form = UnpackOptions::Form::files};
+      if (plan_.owner && (plan_.owner->uid != 0 || plan_.owner->gid != 0)) {
+        options.owner = std::pair(plan_.owner->uid, plan_.owner->gid);
+      }
+      TRY(unpack(*plain, root.get(), options).within(match.name));
+    }
+    const SourceTree tree(TRY(LayerView::open({directory})), {});
+    CopyPlan copying{.tree = &tree,
+                     .matches = {{.path = "/", .name = {}, .is_directory = true}},
+                     .texts = {},
+                     .destination = plan_.destination,
+                     .is_into_directory = true,
+                     .owner = {},
+                     .parents = plan_.parents,
+                     .mode = plan_.mode};
+    TRY(Copier(copying, writer_, temporary_).run());
+    return true;
+  }
+
+  static Result<bool> is_archive(const Node& node) {
+    const Fd file = TRY(LayerView::open_file(node));
+    FdSource raw(file.get());
+    Result<std::unique_ptr<ByteSource>> plain = decompressed(raw);
+    if (!plain.ok()) return false;
+    TarReader reader(**plain);
+    const Result<std::optional<TarEntry>> first = reader.next();
+    return first.ok() && first->has_value();
+  }
+
+  const CopyPlan& plan_;
+  LayerWriter& writer_;
+  const std::filesystem::path& temporary_;
+  bool into_directory_ = false;
+  int unpacked_ = 0;
+};
+
+}  // namespace
+
+Result<> add_to_key(const CopyPlan& plan, CacheKey& key) {
+  key.add(plan.destination).add(uint64_t{plan.is_into_directory}).add(uint64_t{plan.unpacks_archives});
+  key.add(uint64_t{plan.parents.uid}).add(uint64_t{plan.parents.gid});
+  key.add(uint64_t{plan.mode.value_or(0)}).add(uint64_t{plan.mode.has_value()});
+  for (const TextSourceFile& text : plan.texts) key.add("text").add(text.name).add(text.content);
+  for (const SourceTree::Match& match : plan.matches) {
+    key.add("match").add(match.is_directory ? std::string() : match.name);
+    TRY(plan.tree->walk(match, [&](const Node& node, const std::string& path) {
+      return add_node(plan, node, path, key);
+    }));
+  }
+  return {};
+}
+
+Result<> carry_out(const CopyPlan& plan, LayerWriter& writer, const std::filesystem::path& temporary) {
+  return Copier(plan, writer, temporary).run();
+}
+
+}  // namespace gantry::engine
