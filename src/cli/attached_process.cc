@@ -37,20 +37,23 @@ const char* name_of(int signal) {
   }
 }
 
-// Waits for the end of a container that may remove itself: its exit code is in the `die` event. `since` in the past
-// replays an event that came before the subscription.
+// Waits for the end of a container, and for its removal if it removes itself: the exit code is in the `die` event.
+// `since` in the past replays events that came before the subscription.
 class ExitWatch {
  public:
-  ExitWatch(std::unique_ptr<client::ApiClient> api, const std::string& container) : api_(std::move(api)) {
+  ExitWatch(std::unique_ptr<client::ApiClient> api, const std::string& container, AtEnd at_end)
+      : api_(std::move(api)), last_event_(at_end == AtEnd::removed ? "destroy" : "die") {
     const std::string path = "/events?since=1&filters=" +
-                             filters_query({{"type", {"container"}}, {"container", {container}}, {"event", {"die"}}});
+                             filters_query({{"type", {"container"}}, {"container", {container}}, {"event", {"die", "destroy"}}});
     thread_ = std::thread([this, path] {
       result_ = api_->stream_lines("GET", path, "", [this](std::string_view line) {
         const auto event = parse_event(line);
-        if (!event.ok() || event->action != "die") return true;
-        const auto code = event->attributes.find("exitCode");
-        exit_code_ = code == event->attributes.end() ? 0 : static_cast<int>(parse_unsigned(code->second).value_or(0));
-        return false;
+        if (!event.ok()) return true;
+        if (event->action == "die") {
+          const auto code = event->attributes.find("exitCode");
+          exit_code_ = code == event->attributes.end() ? 0 : static_cast<int>(parse_unsigned(code->second).value_or(0));
+        }
+        return event->action != last_event_ && event->action != "destroy";
       });
     });
   }
@@ -68,6 +71,7 @@ class ExitWatch {
 
  private:
   std::unique_ptr<client::ApiClient> api_;
+  const std::string last_event_;
   std::thread thread_;
   Result<> result_;
   std::optional<int> exit_code_;
@@ -107,12 +111,13 @@ Result<int> run_exec(Session& session, const std::string& container, ExecRequest
   return TRY(parse_exec(TRY(TRY(api->request("GET", exec + "/json")).ok_body()))).exit_code;
 }
 
-Result<int> start_attached(Session& session, const std::string& container, const TerminalChoice& terminal) {
+Result<int> start_attached(Session& session, const std::string& container, const TerminalChoice& terminal,
+                           AtEnd at_end) {
   client::ApiClient* api = TRY(session.api());
   std::string attach = container_path(container, "attach") + "?stream=1&stdout=1&stderr=1";
   if (terminal.interactive) attach += "&stdin=1";
   auto connection = TRY(api->upgrade("POST", attach, ""));
-  ExitWatch exit(TRY(api->another()), container);
+  ExitWatch exit(TRY(api->another()), container, at_end);
   TRY(post(*api, container_path(container, "start")));
   TRY(interact({.connection = std::move(connection),
                 .input = terminal.interactive ? session.in : -1,

@@ -24,7 +24,11 @@ Result<TerminalChoice> choose_terminal(const Session& session, const TerminalWis
 // Runs a command in a running container. → its exit code; 0 at once when `detach`.
 Result<int> run_exec(Session& session, const std::string& container, ExecRequest request, bool detach);
 
-// Starts a created container with the terminal attached to it, signals forwarded. → its exit code.
-Result<int> start_attached(Session& session, const std::string& container, const TerminalChoice& terminal);
+enum class AtEnd { stays, removed };  // what becomes of the container: removed if it was made with --rm
+
+// Starts a created container with the terminal attached to it, signals forwarded. → its exit code, once the container
+// has ended and, if it removes itself, is gone.
+Result<int> start_attached(Session& session, const std::string& container, const TerminalChoice& terminal,
+                           AtEnd at_end);
 
 }  // namespace gantry::cli

@@ -161,7 +161,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
       status = std::move(started).error();
     }
   } else {
-    status = start_attached(session, *id, terminal);
+    status = start_attached(session, *id, terminal, arguments.on("rm") ? AtEnd::removed : AtEnd::stays);
   }
   if (!status.ok()) {
     session.fail(status.error().message());

@@ -151,7 +151,9 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto options = TRY(run_options(session, arguments, terminal));
   const auto project = TRY(session.load_project({options.service}, !options.no_dependencies));
   const std::string container = TRY(make_container(session, project, arguments, options));
-  if (!arguments.on("detach")) return start_attached(session, container, terminal);
+  if (!arguments.on("detach")) {
+    return start_attached(session, container, terminal, options.auto_remove ? AtEnd::removed : AtEnd::stays);
+  }
   TRY(post(*TRY(session.api()), container_path(container, "start")));
   session.out.write(container + "\n");
   return 0;
