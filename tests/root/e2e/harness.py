@@ -42,7 +42,7 @@ def main():
     if reason:
         print(f"skipped: {reason}")
         sys.exit(SKIPPED)
-    unittest.main(verbosity=2)
+    unittest.main(verbosity=2, warnings="ignore")
 
 
 def wait_until(condition, what, seconds=20.0):
@@ -149,8 +149,9 @@ class Gantry:
 
     # The daemon.
     def start_daemon(self):
-        self.daemon = subprocess.Popen(self.daemon_command, env=self.environment, stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL, stderr=open(self.root / "daemon.err", "ab"))
+        with open(self.root / "daemon.err", "ab") as errors:
+            self.daemon = subprocess.Popen(self.daemon_command, env=self.environment, stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.DEVNULL, stderr=errors)
         wait_until(lambda: self.daemon_pid() or self.daemon.poll() is not None, "the daemon listens")
         if self.daemon.poll() is not None:
             raise AssertionError("the daemon ended: " + (self.root / "daemon.err").read_text())

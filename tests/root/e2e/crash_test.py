@@ -1,0 +1,231 @@
+"""kill -9 at random moments: of the daemon, the client, shims, and several of them at once, in the middle of commands.
+
+    crash_test.py [RUNS [SEED]]         (./dev crash RUNS SEED; the suite makes a small number of runs)
+
+After each kill the daemon is started again and then must hold: every command works; a repeat of the command that was
+cut off succeeds and gives what it promises; no process, mount, interface, rule or directory belongs to a container
+that nobody lists; what had been acknowledged is there; after `down -v` nothing is left.
+"""
+import collections
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import harness
+from harness import Gantry, wait_until
+
+RUNS = int(os.environ.get("CRASH_RUNS", "40"))
+SEED = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+
+COMPOSE = """
+services:
+  store:
+    image: busybox:test
+    command: sleep 1000
+    init: true
+    volumes: [data:/data]
+    healthcheck: {test: "true", interval: 1s, start_interval: 100ms, start_period: 10s}
+    networks: [back]
+  web:
+    image: busybox:test
+    command: httpd -f -p 80
+    init: true
+    ports: ["127.0.0.1::80"]
+    networks: [front, back]
+    depends_on: {store: {condition: service_healthy}}
+  worker:
+    image: busybox:test
+    command: sleep 1000
+    init: true
+    restart: always
+    scale: 2
+    networks: [back]
+networks: {front: {}, back: {internal: true}}
+volumes: {data: {}}
+"""
+REPLICAS = {"store": 1, "web": 1, "worker": 2}
+
+# What can be cut off: its command, and the replicas that there must be once it was repeated (None: as before).
+OPERATIONS = {
+    "up": (["up", "-d"], REPLICAS),
+    "recreate": (["up", "-d", "--force-recreate", "-t", "0"], REPLICAS),
+    "scale": (["up", "-d", "--scale", "worker=4"], REPLICAS | {"worker": 4}),
+    "down": (["down", "-t", "0"], {}),
+    "stop": (["stop", "-t", "0"], None),
+    "restart": (["restart", "-t", "0"], None),
+    "run": (["run", "--rm", "-T", "--no-deps", "web", "sh", "-c", "echo x; sleep 0.2"], None),
+    "exec": (["exec", "-T", "store", "sh", "-c", "echo x > /data/x; sleep 0.2"], None),
+    "rm": (["rm", "-f", "-s", "worker"], None),
+    "build": (["build"], None),
+}
+VICTIMS = ("daemon", "client", "shim", "shims", "daemon and client", "daemon and shim")
+
+
+class Crash(unittest.TestCase):
+    def setUp(self):
+        self.random = random.Random(SEED)
+        self.gantry = Gantry()
+        self.gantry.__enter__()
+        self.addCleanup(self.gantry.__exit__, None, None, None)
+        self.gantry.busybox()
+        built = "  built: {build: {context: ., dockerfile_inline: \"FROM busybox:test\\nRUN echo 1 > /1\\nRUN echo 2 > /2\\n\"}, command: 'true', profiles: [no]}\n"
+        self.project = self.gantry.project("crash", COMPOSE.replace("networks: {front", built + "networks: {front"))
+        self.met = collections.Counter()
+        self.durations = {}
+
+    def test_random_kills(self):
+        started = time.monotonic()
+        for run in range(RUNS):
+            operation = self.random.choice(sorted(OPERATIONS))
+            victim = self.random.choice(VICTIMS)
+            share = self.random.random()
+            try:
+                self.one_run(operation, victim, share)
+            except AssertionError as violation:
+                self.fail(f"run {run} of seed {SEED}: {operation}, kill of {victim} after {share:.3f} of its time: {violation}")
+            self.met[operation, victim] += 1
+        print(f"{RUNS} kills in {time.monotonic() - started:.0f} s, seed {SEED}, "
+              f"{len(self.met)} of {len(OPERATIONS) * len(VICTIMS)} pairs of command and victim met", file=sys.stderr)
+
+    def one_run(self, operation, victim, share):
+        command, promised = OPERATIONS[operation]
+        if self.random.random() < 0.7 or operation in ("exec", "rm", "stop", "restart", "run"):
+            self.gantry.compose(self.project, "up", "-d", "--wait")
+            before = {name: c["Id"] for name, c in self.gantry.containers().items()}
+        else:
+            before = {}
+        self.cut_off(command, victim, share, self.durations.get(operation, 0.3))
+        self.assert_all_belongs_to_somebody()
+        # A build service that is not chosen by the profile is named; others take the whole project.
+        words = ["--profile", "no", *command] if operation == "build" else command
+        begin = time.monotonic()
+        if operation in ("exec", "run", "rm", "stop", "restart"):
+            self.gantry.compose(self.project, "up", "-d", "--wait")
+        self.gantry.compose(self.project, *words)
+        self.durations[operation] = time.monotonic() - begin
+        if promised is not None:
+            self.assertEqual(self.replicas(), promised)
+        if operation == "up" and victim in ("client", "daemon", "daemon and client"):
+            after = {name: c["Id"] for name, c in self.gantry.containers().items()}
+            self.assertEqual({n: i for n, i in after.items() if n in before}, before, "nothing was recreated")
+        self.assert_all_belongs_to_somebody()
+        if self.random.random() < 0.3:
+            self.gantry.compose(self.project, "down", "-v", "-t", "0", "--remove-orphans")
+            self.assert_nothing_is_left()
+
+    def cut_off(self, command, victim, share, usual):
+        words = ["--profile", "no", *command] if command == ["build"] else command
+        client = self.gantry.start(self.project, *words)
+        try:
+            client.wait(share * usual * 1.2)
+        except subprocess.TimeoutExpired:
+            pass
+        killed = self.gantry.daemon_pid() if "daemon" in victim else 0
+        self.kill(killed)
+        if "client" in victim and client.poll() is None:
+            client.kill()
+        if "shim" in victim:
+            shims = self.shims()
+            self.random.shuffle(shims)
+            for pid in shims if victim == "shims" else shims[:1]:
+                self.kill(pid)
+        client.communicate(timeout=harness.TIMEOUT)
+        if killed:
+            if self.gantry.daemon and self.gantry.daemon.pid == killed:
+                self.gantry.daemon.wait()
+                self.gantry.daemon = None
+            wait_until(lambda: self.gantry.daemon_pid() != killed, "the daemon is gone")
+            if not self.gantry.daemon_pid():  # else the client has started the next one
+                self.gantry.start_daemon()
+        self.gantry.compose(self.project, "ps", "-a")
+
+    @staticmethod
+    def kill(pid):
+        if pid:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def shims(self):
+        found = []
+        for pid in self.gantry.processes():
+            try:
+                name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+            except OSError:
+                continue
+            if name.startswith("gantry-shim"):
+                found.append(pid)
+        return sorted(found)
+
+    def replicas(self):
+        count = collections.Counter()
+        for container in self.gantry.containers().values():
+            labels = container["Labels"]
+            if labels.get("com.docker.compose.oneoff") != "True":
+                count[labels["com.docker.compose.service"]] += 1
+        return dict(count)
+
+    # Nothing that the kernel holds for us belongs to a container that nobody lists. What a shim that was killed left is
+    # tidied up at once or, where the daemon was killed too, by its next start: so it may take a moment, but not more.
+    def assert_all_belongs_to_somebody(self):
+        try:
+            wait_until(lambda: not self.strays(), "strays are gone", seconds=15)
+        except AssertionError:
+            raise AssertionError("these belong to nobody: " + "\n".join(self.strays())) from None
+
+    def strays(self):
+        listed = {c["Id"]: c["State"] for c in self.gantry.get("/containers/json?all=1")}
+        strays = []
+        for base in (self.gantry.data / "containers", self.gantry.run / "c"):
+            if base.exists():
+                strays += [f"directory {path}" for path in base.iterdir()
+                           if not any(identity.startswith(path.name) for identity in listed)]
+        running = {identity for identity, state in listed.items() if state in ("running", "paused", "restarting")}
+        mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+        for line in mounts.splitlines():
+            path = line.split()[4]
+            if str(self.gantry.root) in path and not any(identity[:12] in path for identity in listed):
+                strays.append(f"mount {path}")
+        for pid in self.gantry.processes():
+            try:
+                groups = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+                state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+            except OSError:
+                continue
+            if state == "Z" or f"gantry-{self.gantry.tag}" not in groups:
+                continue
+            if not any(identity in groups or identity[:12] in groups for identity in running):
+                strays.append(f"process {pid} {groups.split(chr(10))[0]}")
+        return strays
+
+    def assert_nothing_is_left(self):
+        # The daemon's own: itself and its name service, its table and cgroup, its sockets, and the default network's
+        # bridge, which builds use.
+        daemon = self.gantry.daemon_pid()
+        bridge = "interface br-" + self.gantry.get("/networks/bridge")["Id"][:12]
+
+        def left():
+            return [line for line in self.gantry.footprint()
+                    if not line.startswith(("nft ", "cgroup ", f"file {self.gantry.run}/", f"process {daemon} ")) and
+                    "gantry-dns" not in line and line != bridge]
+        try:
+            wait_until(lambda: not left(), "nothing is left", seconds=15)
+        except AssertionError:
+            raise AssertionError("left after down -v: " + "\n".join(left())) from None
+
+
+if __name__ == "__main__":
+    arguments = [word for word in sys.argv[1:] if word.isdigit()]
+    if arguments:
+        RUNS = int(arguments[0])
+        sys.argv.remove(arguments[0])
+    if len(arguments) > 1:
+        SEED = int(arguments[1])
+        sys.argv.remove(arguments[1])
+    harness.main()
