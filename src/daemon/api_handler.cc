@@ -28,13 +28,29 @@ std::unique_ptr<Router> make_router(World& world) {
   docker::add_event_routes(*router, world);
   docker::add_container_routes(*router, world);
   docker::add_container_stream_routes(*router, world);
+  docker::add_container_file_routes(*router, world);
+  docker::add_container_usage_routes(*router, world);
+  docker::add_container_commit_routes(*router, world);
+  docker::add_disk_usage_routes(*router, world);
   docker::add_exec_routes(*router, world);
   docker::add_image_transfer_routes(*router, world);
   docker::add_image_routes(*router, world);
   docker::add_build_routes(*router, world);
   docker::add_network_routes(*router, world);
   docker::add_volume_routes(*router, world);
+  docker::add_absent_routes(*router);
   return router;
+}
+
+// "//x?y" → "/x?y": dockerd's router sends such clients there. Nothing if the path is clean.
+std::optional<std::string> without_double_slashes(const std::string& target) {
+  const size_t end = std::min(target.find('?'), target.size());
+  if (target.substr(0, end).find("//") == std::string::npos) return std::nullopt;
+  std::string clean;
+  for (size_t i = 0; i < end; ++i) {
+    if (target[i] != '/' || !clean.ends_with('/')) clean += target[i];
+  }
+  return clean + target.substr(end);
 }
 
 void serve(const Router& router, Exchange& exchange) {
@@ -42,6 +58,11 @@ void serve(const Router& router, Exchange& exchange) {
   log_debug(request.method + " " + request.target);
   if (request.method == "OPTIONS") {
     (void)exchange.send(200, "", "").ok();
+    return;
+  }
+  if (const std::optional<std::string> clean = without_double_slashes(request.target)) {
+    exchange.add_header("Location", *clean);
+    (void)exchange.send(301, "", "").ok();
     return;
   }
   Result<Router::Match> match = router.find(request.method, request.target);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "engine/container/container_root.h"
 #include "engine/container/containers.h"
 #include "engine/context.h"
 #include "engine/networks.h"
@@ -105,6 +106,13 @@ class LocalEngineImpl final : public LocalEngine {
     containers_.wait(id, condition, std::move(reply));
   }
   void attach(const ContainerId& id, Reply<Fd> reply) override { containers_.attach(id, std::move(reply)); }
+  void update_container(const ContainerId& id, Update update, Reply<std::vector<std::string>> reply) override {
+    containers_.update(id, std::move(update), std::move(reply));
+  }
+  Result<RootSource> root_source(const ContainerId& id) const override { return containers_.root_source(id); }
+  void emit_about(const ContainerId& id, std::string action, std::map<std::string, std::string> attributes) override {
+    containers_.emit_about(id, std::move(action), std::move(attributes));
+  }
   Result<> resize(const ContainerId& id, uint16_t rows, uint16_t columns) override {
     return containers_.resize(id, rows, columns);
   }

@@ -119,6 +119,8 @@ struct WaitResult {
   int exit_code = 0;
   std::string error;
 };
+struct RootSource;  // container/container_root.h
+
 enum class WaitCondition { not_running, next_exit, removed };
 
 class LocalEngine : public Engine {
@@ -160,6 +162,18 @@ class LocalEngine : public Engine {
   // A connection to the container's stdio; if it has not started yet, to that of its next run.
   virtual void attach(const ContainerId& container, Reply<Fd> reply) = 0;
   virtual Result<> resize(const ContainerId& container, uint16_t rows, uint16_t columns) = 0;
+
+  struct Update {
+    Resources resources;  // zero: as it was
+    std::optional<RestartPolicy> restart;
+  };
+  // Replies with warnings. A running container has the new limits at once.
+  virtual void update_container(const ContainerId& container, Update update, Reply<std::vector<std::string>> reply) = 0;
+  // For copying, export, commit and diff.
+  virtual Result<RootSource> root_source(const ContainerId& container) const = 0;
+  // Events that no operation of the engine causes: "export", "archive-path", "detach", … Nothing if it is gone.
+  virtual void emit_about(const ContainerId& container, std::string action,
+                          std::map<std::string, std::string> attributes) = 0;
 
   struct ExecRequest {
     ExecSpec spec;

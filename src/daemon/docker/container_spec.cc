@@ -141,6 +141,9 @@ std::string to_string(const engine::ExposedPort& port) {
 
 engine::EndpointSpec parse_endpoint(const Fields& settings, const std::string& network) {
   const Fields ipam = settings.object("IPAMConfig");
+  std::map<std::string, std::string> options = settings.text_map("DriverOpts");
+  std::string interface_name = std::move(options["com.docker.network.endpoint.ifname"]);
+  options.erase("com.docker.network.endpoint.ifname");
   return {.network = network,
           .aliases = settings.texts("Aliases"),
           .links = settings.texts("Links"),
@@ -148,10 +151,18 @@ engine::EndpointSpec parse_endpoint(const Fields& settings, const std::string& n
           .ipv6_address = ipam.text("IPv6Address"),
           .link_local_ips = ipam.texts("LinkLocalIPs"),
           .mac_address = settings.text("MacAddress"),
-          .interface_name = settings.text_map("DriverOpts")["com.docker.network.endpoint.ifname"],
+          .interface_name = std::move(interface_name),
           .gw_priority = static_cast<int>(settings.integer("GwPriority")),
           .priority = 0,
-          .driver_options = settings.text_map("DriverOpts")};
+          .driver_options = std::move(options)};
+}
+
+Result<engine::ContainerSpec> parse_config(const nlohmann::json& config) {
+  Trouble trouble;
+  ContainerSpec spec;
+  read_config(Fields(config, "", trouble), spec);
+  if (trouble) return *trouble;
+  return spec;
 }
 
 Result<engine::ContainerSpec> parse_container_spec(const nlohmann::json& body, const std::string& name,

@@ -16,6 +16,9 @@ namespace gantry::daemon::docker {
 Result<engine::ContainerSpec> parse_container_spec(const nlohmann::json& body, const std::string& name,
                                                    const std::string& platform);
 
+// Config alone, as commit takes it: only what an image has of it.
+Result<engine::ContainerSpec> parse_config(const nlohmann::json& config);
+
 // The body's EndpointSettings of one network.
 engine::EndpointSpec parse_endpoint(const Fields& settings, const std::string& network);
 

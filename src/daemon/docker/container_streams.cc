@@ -109,10 +109,13 @@ Result<> logs(Exchange& exchange, const Call& call, World& world) {
   const bool tty = log->container().spec.tty;
   TRY(exchange.begin(200, call.version >= ApiVersion{1, 42} ? stream_type(tty) : ""));
   const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&] { log->reader().stop(); });
+  std::string batch;
   for (;;) {
     const std::optional<engine::LogEntry> entry = TRY(log->reader().next());
     if (!entry) break;
-    TRY(exchange.write(request.render(*entry, tty)));
+    batch += request.render(*entry, tty);
+    if (batch.size() < kMaxBatch && log->reader().is_ready()) continue;
+    TRY(exchange.write(std::exchange(batch, {})));
   }
   return exchange.end();
 }
@@ -136,8 +139,8 @@ Result<> replay_log(const ContainerDetails& container, const AttachRequest& want
   }
 }
 
-void run_attached(const ContainerDetails& container, const AttachRequest& wanted, Exchange::Hijacked client, Fd stdio,
-                  DetachKeys& keys) {
+Relay::End run_attached(const ContainerDetails& container, const AttachRequest& wanted, Exchange::Hijacked client,
+                        Fd stdio, DetachKeys& keys) {
   FrameFilter filter(wanted.out, wanted.err);
   const bool tty = container.spec.tty;
   const bool takes_input = wanted.in && container.spec.open_stdin;
@@ -157,7 +160,11 @@ void run_attached(const ContainerDetails& container, const AttachRequest& wanted
     }
   }
   if (tty) relay.detach_keys = &keys;
-  relay.run();
+  return relay.run();
+}
+
+void emit(World& world, const ContainerDetails& container, const char* action) {
+  world.loop.post([&world, id = container.observed.id, action] { world.engine.emit_about(id, action, {}); });
 }
 
 Result<ContainerDetails> find_attachable(World& world, const std::string& reference) {
@@ -202,9 +209,12 @@ Result<> attach(Exchange& exchange, const Call& call, World& world) {
     stdio = std::move(*attached);
   }
   const bool multiplexed = !container->spec.tty && call.version >= ApiVersion{1, 42};
+  emit(world, *container, "attach");
   Exchange::Hijacked client = TRY(exchange.hijack(stream_type(!multiplexed)));
   if (wanted.logs && !container->log_path.empty()) TRY(replay_log(*container, wanted, client.socket));
-  if (stdio) run_attached(*container, wanted, std::move(client), std::move(stdio), *keys);
+  if (!stdio) return {};
+  const Relay::End end = run_attached(*container, wanted, std::move(client), std::move(stdio), *keys);
+  if (end == Relay::End::detached) emit(world, *container, "detach");
   return {};
 }
 

@@ -9,7 +9,10 @@
 #include "daemon/docker/container_json.h"
 #include "daemon/docker/container_list.h"
 #include "daemon/docker/container_spec.h"
+#include "daemon/docker/disk_usage.h"
+#include "daemon/docker/host_config.h"
 #include "daemon/docker/lookups.h"
+#include "daemon/docker/prune.h"
 #include "daemon/docker/routes.h"
 #include "daemon/waiting.h"
 
@@ -40,13 +43,16 @@ Result<> list(Exchange& exchange, const Call& call, World& world) {
   const WallTime now = world.loop.clock().wall();
   for (const ContainerDetails* container : chosen) {
     answer.push_back(container_summary(*container, shown_image(world, *container, known), now));
+    if (call.query.flag("size")) add_sizes(world, *container, answer.back());
   }
   return send_json(exchange, 200, answer);
 }
 
 Result<> inspect(Exchange& exchange, const Call& call, World& world) {
   const ContainerDetails container = TRY(inspect_container(world, call["id"]));
-  return send_json(exchange, 200, container_inspect(container));
+  json answer = container_inspect(container);
+  if (call.query.flag("size")) add_sizes(world, container, answer);
+  return send_json(exchange, 200, answer);
 }
 
 // Mounts say so beforehand: at start it would be the kernel's words (API: bind-mount source must exist).
@@ -92,7 +98,9 @@ Result<> operate(Exchange& exchange, const Call& call, World& world, Operation o
 Result<> start(Exchange& exchange, const Call& call, World& world) {
   if (call.query.has("checkpoint")) return unsupported("checkpoints are not supported");
   const std::string body = TRY(exchange.read_body(kMaxJsonBody));
-  if (body.size() > 7) {  // "{}" and blanks are what harmless clients send
+  // What harmless clients send: nothing, blanks, "{}", "null".
+  const std::string_view meaning = trim(body);
+  if (!meaning.empty() && meaning != "{}" && meaning != "null") {
     return invalid(
         "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24");
   }
@@ -168,11 +176,31 @@ Result<> resize(Exchange& exchange, const Call& call, World& world) {
   return exchange.send(200, "", "");
 }
 
+// Resources and RestartPolicy; zero leaves a limit as it was.
+Result<> update(Exchange& exchange, const Call& call, World& world) {
+  const json body = TRY(read_json(exchange));
+  Trouble trouble;
+  const Fields fields(body, "", trouble);
+  engine::ContainerSpec wanted;
+  read_host_config(fields, wanted);
+  if (trouble) return *trouble;
+  engine::LocalEngine::Update update{.resources = std::move(wanted.resources), .restart = {}};
+  if (!fields.object("RestartPolicy").text("Name").empty()) update.restart = wanted.restart;
+  const ContainerId id = TRY(find_container(world, call["id"]));
+  const std::vector<std::string> warnings = TRY(await<std::vector<std::string>>(
+      exchange, world.loop, [&world, id, update = std::move(update)](auto reply) mutable {
+        world.engine.update_container(id, std::move(update), std::move(reply));
+      }));
+  return send_json(exchange, 200, {{"Warnings", warnings}});
+}
+
 // One after the other: a prune is no hurry, and each may take a while to give back its space.
 Result<> prune(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"until", "label", "label!"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
-  if (filters.has("until")) return unsupported("the filter 'until' is not supported for pruning containers");
+  const std::optional<WallTime> until = TRY(until_of(filters, world.loop.clock().wall()));
+  const PruneTurn turn = TRY(PruneTurn::take(PruneTurn::Kind::containers));
+  uint64_t reclaimed = 0;
   const std::vector<ContainerDetails> all = world.loop.ask([&] { return world.engine.list_containers(); });
   json deleted = json::array();
   for (const ContainerDetails& container : all) {
@@ -181,14 +209,21 @@ Result<> prune(Exchange& exchange, const Call& call, World& world) {
     const bool at_rest =
         state == ContainerState::created || state == ContainerState::exited || state == ContainerState::dead;
     if (!at_rest || !filters.labels(container.observed.labels)) continue;
+    if (until && container.observed.created_at >= *until) continue;
+    const uint64_t size = written_size(container);
     const Result<> removed =
         await<void>(exchange, world.loop, [&world, id = container.observed.id](auto reply) mutable {
           world.engine.remove_container(id, {}, std::move(reply));
         });
-    if (removed.ok()) deleted.push_back(container.observed.id.str());
+    if (removed.ok()) {
+      deleted.push_back(container.observed.id.str());
+      reclaimed += size;
+    }
     if (!removed.ok() && removed.error().code() == Code::cancelled) return removed;
   }
-  return send_json(exchange, 200, {{"ContainersDeleted", std::move(deleted)}, {"SpaceReclaimed", 0}});
+  emit_prune(world, engine::Event::Type::container, reclaimed);
+  return send_json(exchange, 200,
+                   {{"ContainersDeleted", deleted.empty() ? json() : std::move(deleted)}, {"SpaceReclaimed", reclaimed}});
 }
 
 }  // namespace
@@ -210,6 +245,7 @@ void add_container_routes(Router& router, World& world) {
   add("POST", "/containers/{id}/unpause", unpause);
   add("POST", "/containers/{id}/rename", rename);
   add("POST", "/containers/{id}/resize", resize);
+  add("POST", "/containers/{id}/update", update);
   add("DELETE", "/containers/{id}", remove);
 }
 

@@ -146,7 +146,9 @@ bool event_passes(const Event& event, const Filters& filters) {
          actor_passes(event, filters, Event::Type::container, "container") &&
          actor_passes(event, filters, Event::Type::image, "image") &&
          actor_passes(event, filters, Event::Type::network, "network") &&
-         actor_passes(event, filters, Event::Type::volume, "volume");
+         actor_passes(event, filters, Event::Type::volume, "volume") &&
+         // Kinds of events that never come here.
+         !filters.has("plugin") && !filters.has("daemon");
 }
 
 void add_event_routes(Router& router, World& world) {

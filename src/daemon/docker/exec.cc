@@ -1,4 +1,5 @@
 // /containers/{id}/exec and /exec.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
@@ -15,6 +16,8 @@ namespace {
 using engine::ExecDetails;
 using nlohmann::json;
 
+uint16_t cells(int64_t number) { return static_cast<uint16_t>(std::clamp<int64_t>(number, 0, UINT16_MAX)); }
+
 Result<engine::LocalEngine::ExecRequest> parse_exec(const json& body) {
   Trouble trouble;
   const Fields fields(body, "", trouble);
@@ -30,6 +33,10 @@ Result<engine::LocalEngine::ExecRequest> parse_exec(const json& body) {
   request.attach_stdout = fields.flag("AttachStdout");
   request.attach_stderr = fields.flag("AttachStderr");
   process.open_stdin = request.attach_stdin;
+  if (const std::vector<int64_t> size = fields.integers("ConsoleSize"); process.tty && size.size() == 2) {
+    process.rows = cells(size[0]);
+    process.columns = cells(size[1]);
+  }
   request.detach_keys = fields.text("DetachKeys");
   if (trouble) return *trouble;
   if (process.arguments.empty()) return invalid("No exec command specified");
@@ -58,8 +65,8 @@ Result<engine::ExecStreams> start_exec(Exchange& exchange, World& world, const E
 }
 
 // `tty` is what the client of `start` expects; what the program has was decided by `create`.
-void run_session(Exchange::Hijacked client, const ExecDetails& exec, engine::ExecStreams streams, bool tty,
-                 DetachKeys& keys) {
+Relay::End run_session(Exchange::Hijacked client, const ExecDetails& exec, engine::ExecStreams streams, bool tty,
+                       DetachKeys& keys) {
   const auto framed = [tty](Stream stream) -> std::function<std::string(std::string_view)> {
     if (tty) return {};
     return [stream](std::string_view bytes) { return frame(stream, bytes); };
@@ -76,7 +83,7 @@ void run_session(Exchange::Hijacked client, const ExecDetails& exec, engine::Exe
     relay.input = streams.stdin_write.get();
     relay.end_input = [&streams] { streams.stdin_write.reset(); };
   }
-  relay.run();
+  return relay.run();
 }
 
 Result<> start_attached(Exchange& exchange, const Call& call, World& world, const ExecId& id, bool tty) {
@@ -92,7 +99,13 @@ Result<> start_attached(Exchange& exchange, const Call& call, World& world, cons
     const std::string text = streams.error().message() + "\r\n";
     return http::send_all(client.socket, tty ? text : frame(Stream::out, text));
   }
-  run_session(std::move(client), exec, std::move(*streams), tty, keys);
+  const Relay::End end = run_session(std::move(client), exec, std::move(*streams), tty, keys);
+  if (end == Relay::End::detached) {
+    world.loop.post([&world, container = exec.container, id] {
+      world.engine.emit_about(container, "exec_detach", {{"execID", id.str()}});
+    });
+  }
+  if (end != Relay::End::output_ended) return {};  // the program goes on without this client
   // Clients inspect as soon as the stream has ended: the exit code has to be there by then.
   TRY(await<int>(exchange, world.loop,
                  [&world, id](auto reply) mutable { world.engine.wait_exec(id, std::move(reply)); }));
@@ -105,7 +118,14 @@ Result<> start(Exchange& exchange, const Call& call, World& world) {
   const Fields fields(body, "", trouble);
   const bool detach = fields.flag("Detach");
   const bool tty = fields.flag("Tty");
+  const std::vector<int64_t> size = fields.integers("ConsoleSize");
   if (trouble) return *trouble;
+  if (tty && size.size() == 2) {
+    // Before the start it becomes the terminal's first size; an exec that cannot take it tells so below.
+    (void)world.loop.ask([&] {
+      return world.engine.resize_exec(ExecId(call["id"]), cells(size[0]), cells(size[1]));
+    }).ok();
+  }
   const ExecId id(call["id"]);
   if (!detach) return start_attached(exchange, call, world, id, tty);
   TRY(start_exec(exchange, world, id, true));

@@ -66,6 +66,24 @@ std::optional<int64_t> Fields::optional_integer(std::string_view name) const {
 
 int64_t Fields::integer(std::string_view name) const { return optional_integer(name).value_or(0); }
 
+std::vector<int64_t> Fields::integers(std::string_view name) const {
+  std::vector<int64_t> numbers;
+  const json* value = find(name);
+  if (value == nullptr) return numbers;
+  if (!value->is_array()) {
+    complain(name, "expected a list of whole numbers");
+    return numbers;
+  }
+  for (const json& item : *value) {
+    if (item.is_number_integer()) {
+      numbers.push_back(item.get<int64_t>());
+    } else {
+      complain(name, "expected a list of whole numbers");
+    }
+  }
+  return numbers;
+}
+
 std::optional<bool> Fields::optional_flag(std::string_view name) const {
   const json* value = find(name);
   if (value == nullptr) return std::nullopt;

@@ -32,6 +32,7 @@ class Fields {
   std::optional<std::string> optional_text(std::string_view name) const;
   int64_t integer(std::string_view name) const;
   std::optional<int64_t> optional_integer(std::string_view name) const;
+  std::vector<int64_t> integers(std::string_view name) const;
   bool flag(std::string_view name) const;
   std::optional<bool> optional_flag(std::string_view name) const;
   std::vector<std::string> texts(std::string_view name) const;

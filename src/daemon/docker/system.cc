@@ -164,8 +164,6 @@ void add_system_routes(Router& router, World& world) {
   router.add("HEAD", "/_ping", [](Exchange& exchange, const Call&) { return ping(exchange); });
   router.add("GET", "/version", [](Exchange& exchange, const Call&) { return version(exchange); });
   router.add("GET", "/info", [&world](Exchange& exchange, const Call&) { return info(exchange, world); });
-  router.add("GET", "/plugins",
-             [](Exchange& exchange, const Call&) { return send_json(exchange, 200, json::array()); });
 }
 
 }  // namespace gantry::daemon::docker

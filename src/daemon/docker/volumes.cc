@@ -4,8 +4,11 @@
 #include "daemon/docker/answers.h"
 #include "daemon/docker/fields.h"
 #include "daemon/docker/filters.h"
+#include "daemon/docker/prune.h"
 #include "daemon/docker/routes.h"
+#include "daemon/docker/volume_json.h"
 #include "daemon/waiting.h"
+#include "engine/container/tree_copy.h"
 
 namespace gantry::daemon::docker {
 namespace {
@@ -16,17 +19,6 @@ using nlohmann::json;
 constexpr const char* kAnonymous = "com.docker.volume.anonymous";
 
 std::string driver_of(const VolumeDetails& volume) { return volume.spec.driver.empty() ? "local" : volume.spec.driver; }
-
-json volume_json(const VolumeDetails& volume) {
-  const WallTime created = std::chrono::floor<std::chrono::seconds>(volume.created_at);  // whole seconds here
-  return {{"Name", volume.spec.name},
-          {"Driver", driver_of(volume)},
-          {"Labels", volume.spec.labels.empty() ? json() : json(volume.spec.labels)},
-          {"Mountpoint", volume.mountpoint},
-          {"CreatedAt", format_rfc3339(created)},
-          {"Options", volume.spec.options.empty() ? json() : json(volume.spec.options)},
-          {"Scope", "local"}};
-}
 
 std::vector<VolumeDetails> all_volumes(World& world) {
   return world.loop.ask([&world] { return world.engine.list_volumes(); });
@@ -89,20 +81,40 @@ Result<> remove(Exchange& exchange, const Call& call, World& world) {
 Result<> prune(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"all", "label", "label!"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
-  const std::optional<bool> all = TRY(filters.flag("all"));
+  // Before 1.42 every unused volume went (API history).
+  const std::optional<bool> all =
+      call.version < ApiVersion{1, 42} ? std::optional<bool>(true) : TRY(filters.flag("all"));
+  const PruneTurn turn = TRY(PruneTurn::take(PruneTurn::Kind::volumes));
+  uint64_t reclaimed = 0;
   json deleted = json::array();
   for (const VolumeDetails& volume : all_volumes(world)) {
     const bool wanted = all.value_or(false) || volume.spec.labels.contains(kAnonymous);
     if (!wanted || !volume.users.empty() || !filters.labels(volume.spec.labels)) continue;
+    const uint64_t size = engine::tree_size(volume.mountpoint);
     const Result<> removed = remove_volume(exchange, world, volume.spec.name);
-    if (removed.ok()) deleted.push_back(volume.spec.name);
+    if (removed.ok()) {
+      deleted.push_back(volume.spec.name);
+      reclaimed += size;
+    }
     if (!removed.ok() && removed.error().code() == Code::cancelled) return removed;
   }
+  emit_prune(world, engine::Event::Type::volume, reclaimed);
   return send_json(exchange, 200,
-                   {{"VolumesDeleted", deleted.empty() ? json() : std::move(deleted)}, {"SpaceReclaimed", 0}});
+                   {{"VolumesDeleted", deleted.empty() ? json() : std::move(deleted)}, {"SpaceReclaimed", reclaimed}});
 }
 
 }  // namespace
+
+json volume_json(const VolumeDetails& volume) {
+  const WallTime created = std::chrono::floor<std::chrono::seconds>(volume.created_at);  // whole seconds here
+  return {{"Name", volume.spec.name},
+          {"Driver", driver_of(volume)},
+          {"Labels", volume.spec.labels.empty() ? json() : json(volume.spec.labels)},
+          {"Mountpoint", volume.mountpoint},
+          {"CreatedAt", format_rfc3339(created)},
+          {"Options", volume.spec.options.empty() ? json() : json(volume.spec.options)},
+          {"Scope", "local"}};
+}
 
 void add_volume_routes(Router& router, World& world) {
   const auto add = [&](const char* method, const char* path, Result<> (*handler)(Exchange&, const Call&, World&)) {
@@ -114,6 +126,9 @@ void add_volume_routes(Router& router, World& world) {
   add("POST", "/volumes/prune", prune);
   add("GET", "/volumes/{name}", inspect);
   add("DELETE", "/volumes/{name}", remove);
+  add("PUT", "/volumes/{name}", [](Exchange&, const Call&, World&) -> Result<> {
+    return Error(Code::unavailable, "volume update only valid for cluster volumes, but swarm is unavailable");
+  });
 }
 
 }  // namespace gantry::daemon::docker

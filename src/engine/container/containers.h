@@ -3,7 +3,7 @@
 //
 // Order: operations on one container run one after another in the order of the calls, except that a stop or kill
 // joins a stop which is waiting already. The end of the program is handled between operations, or during a stop.
-// Files: containers_create, _start, _stop, _end, _remove, _network, _exec, _health, _view, recovery.
+// Files: containers_create, _start, _stop, _end, _network, _exec, _files, _health, _view, _recovery.
 #pragma once
 
 #include <map>
@@ -55,6 +55,9 @@ class Containers {
   void wait(const ContainerId& id, WaitCondition condition, Reply<WaitResult> reply);
   void attach(const ContainerId& id, Reply<Fd> reply);
   Result<> resize(const ContainerId& id, uint16_t rows, uint16_t columns);
+  void update(const ContainerId& id, LocalEngine::Update update, Reply<std::vector<std::string>> reply);
+  Result<RootSource> root_source(const ContainerId& id) const;
+  void emit_about(const ContainerId& id, std::string action, std::map<std::string, std::string> attributes);
 
   Result<ExecId> create_exec(const ContainerId& id, LocalEngine::ExecRequest request);
   void start_exec(const ExecId& exec, bool detach, Reply<ExecStreams> reply);

@@ -38,8 +38,9 @@ void Containers::handle_end(Container& container) {
     std::filesystem::path run_dir;
     bool needed;
   };
-  // A dead shim has not removed what the container left in the kernel.
-  CleanUp clean_up{&context_.runtime, container.id, context_.paths.run(container.id), container.lost};
+  // A dead shim has not removed what the container left in the kernel; a living one not what it does not know of.
+  CleanUp clean_up{&context_.runtime, container.id, context_.paths.run(container.id),
+                   container.lost || container.status.regrouped};
   context_.tasks.run(
       [tools = StartTools{context_.runtime, context_.stack, context_.names}, job = std::move(job),
        ports = std::move(container.ports), clean_up = std::move(clean_up)]() mutable {

@@ -196,6 +196,12 @@ Result<ExecDetails> Containers::inspect_exec(const ExecId& id) const {
 Result<> Containers::resize_exec(const ExecId& id, uint16_t rows, uint16_t columns) {
   auto at = execs_.find(id);
   if (at == execs_.end()) return no_such_exec(id);
+  ExecDetails& details = at->second->details;
+  if (!details.started) {  // it will start with this size
+    details.spec.process.rows = rows;
+    details.spec.process.columns = columns;
+    return {};
+  }
   if (!at->second->terminal) return invalid("exec process is not started");
   winsize size{.ws_row = rows, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
   if (ioctl(at->second->terminal.get(), TIOCSWINSZ, &size) != 0) return Error::from_errno(errno, "resize of exec");

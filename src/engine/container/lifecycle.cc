@@ -111,6 +111,7 @@ ContainerStatus after_end(ContainerStatus status, const ExitReport& report, bool
   status.exit_code = report.exit_code;
   status.finished_at = report.finished_at;
   status.oom_killed = report.oom_killed;
+  status.regrouped = false;
   // Docker shows a stopped container with a check as unhealthy until its next start.
   if (status.health != HealthState::none) status.health = HealthState::unhealthy;
   status.endpoints.clear();

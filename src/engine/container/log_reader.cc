@@ -114,6 +114,10 @@ class FileLogReader final : public LogReader {
     return std::optional<LogEntry>();
   }
 
+  bool is_ready() const override {
+    return !stopped_ && !past_until_ && buffer_.find('\n', scanned_) != std::string::npos;
+  }
+
   void finish() override {
     finished_ = true;
     wake();

@@ -41,6 +41,9 @@ class LogReader {
   // (torn by a crash) is skipped. Errors: reading the file failed; the reader is of no use afterwards.
   virtual Result<std::optional<LogEntry>> next() = 0;
 
+  // next() has something at hand: whoever passes entries on may collect some more first.
+  virtual bool is_ready() const { return false; }
+
   // The container ended: what is in the log is still delivered, then the end. Call it when the exit has been
   // reported: the shim has then written everything.
   virtual void finish() = 0;

@@ -51,6 +51,7 @@ struct ContainerStatus {
   std::string error;
   bool oom_killed = false;
   bool stopped_by_user = false;
+  bool regrouped = false;  // an update put this run into cgroups that its shim does not know of
   WallTime started_at{};
   WallTime finished_at{};
   int restart_count = 0;

@@ -98,6 +98,7 @@ void describe(Fields& fields, ContainerStatus*) {
   fields("error", &S::error);
   fields("oom_killed", &S::oom_killed);
   fields("stopped_by_user", &S::stopped_by_user);
+  fields("regrouped", &S::regrouped);
   fields("started_at", &S::started_at);
   fields("finished_at", &S::finished_at);
   fields("restart_count", &S::restart_count);

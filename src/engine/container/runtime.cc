@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "engine/container/cgroup_plan.h"
+#include "engine/container/cgroup_update.h"
 #include "engine/container/device_program.h"
 #include "engine/container/launch.h"
 #include "engine/container/shim_channel.h"
@@ -222,6 +223,10 @@ class ShimRuntime final : public Runtime {
     if (!cgroups.ok()) return cgroups;
     if (error) return internal_error("remove " + run_dir.native() + ": " + error.message());
     return {};
+  }
+
+  Result<bool> update(const ContainerId& id, int pid, const Resources& resources, bool privileged) override {
+    return update_cgroups(cgroups_, options_.cgroup_root, id, pid, resources, privileged);
   }
 
   void remove_cgroup_root() override { remove_cgroup_roots(cgroups_, options_.cgroup_root); }

@@ -9,11 +9,12 @@
 namespace gantry::engine {
 
 struct Event {
-  enum class Type { container, network, volume, image };
+  enum class Type { container, network, volume, image, builder };
   WallTime time{};
   Type type = Type::container;
   // container: create start die stop kill oom pause unpause restart rename destroy "health_status: healthy" …
   // network: create connect disconnect destroy; volume: create mount unmount destroy; image: pull tag untag delete
+  // each also: prune, with attribute `reclaimed`, without an actor
   std::string action;
   std::string actor_id;  // container/network/image id, volume name
   // container: image, name, its labels, and exitCode (die), signal (kill), execDuration (die);

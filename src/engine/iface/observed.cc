@@ -33,6 +33,7 @@ const char* to_string(Event::Type type) {
     case Event::Type::network: return "network";
     case Event::Type::volume: return "volume";
     case Event::Type::image: return "image";
+    case Event::Type::builder: return "builder";
   }
   return "";
 }

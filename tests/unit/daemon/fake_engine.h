@@ -8,6 +8,7 @@
 #include <list>
 
 #include "base/loop.h"
+#include "engine/container/container_root.h"
 #include "engine/local_engine.h"
 
 namespace gantry::daemon {
@@ -165,6 +166,14 @@ class FakeEngine final : public engine::LocalEngine {
   Result<> resize(const ContainerId& id, uint16_t rows, uint16_t columns) override {
     calls.push_back("resize " + id.str() + " " + std::to_string(rows) + "x" + std::to_string(columns));
     return {};
+  }
+  void update_container(const ContainerId& id, Update update, engine::Reply<std::vector<std::string>> reply) override {
+    reply_with(std::move(reply), "update " + id.str() + " memory=" + std::to_string(update.resources.memory),
+               std::vector<std::string>{});
+  }
+  Result<engine::RootSource> root_source(const ContainerId&) const override { return unsupported("fake"); }
+  void emit_about(const ContainerId& id, std::string action, std::map<std::string, std::string>) override {
+    calls.push_back(action + " " + id.str());
   }
   Result<ExecId> create_exec(const ContainerId& container, ExecRequest request) override {
     exec = {};
