@@ -1,0 +1,20 @@
+"""load.py with numbers for every day: `./dev load` takes the large ones."""
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import load  # noqa: E402  (finds the harness)
+import harness  # noqa: E402
+
+
+class Load(harness.GantryTest):
+    def test_lives_leave_nothing_and_memory_stays(self):
+        load.life_and_death(self.gantry, sequential=100, workers=16, each=8)
+
+    def test_every_follower_gets_every_line(self):
+        load.followers(self.gantry, readers=40, lines=20_000)
+
+
+if __name__ == "__main__":
+    harness.main()
