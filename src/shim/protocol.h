@@ -330,7 +330,8 @@ struct NamedNumber {
 struct Exec {
   Program program;
   uint64_t privileged_capabilities = 0;  // 0: those of the container
-  template <class A> void fields(A& a) { a(program, privileged_capabilities); }
+  uint8_t detached = 0;                  // without a tty its streams are /dev/null, and none are sent
+  template <class A> void fields(A& a) { a(program, privileged_capabilities, detached); }
 };
 struct Started {
   int64_t at_ns = 0;  // since 1970

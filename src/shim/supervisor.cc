@@ -438,7 +438,7 @@ void Supervisor::begin_exec(std::string_view body, std::vector<Fd>& fds) {
   auto exec = std::make_unique<ExecProcess>();
   exec->id = named.id;
   ChildStreams streams;
-  if (request.program.tty == 0) {
+  if (request.program.tty == 0 && request.detached == 0) {
     auto open_pipe = [&](Fd& theirs, bool they_read) {
       int ends[2];
       if (::pipe2(ends, O_CLOEXEC) != 0) return false;

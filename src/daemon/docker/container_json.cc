@@ -17,10 +17,6 @@ using engine::ContainerState;
 using engine::Mount;
 using nlohmann::json;
 
-const char* protocol_name(uint8_t protocol) {
-  return protocol == IPPROTO_UDP ? "udp" : protocol == IPPROTO_SCTP ? "sctp" : "tcp";
-}
-
 bool is_up(const ContainerDetails& container) {
   const ContainerState state = container.observed.state;
   return state == ContainerState::running || state == ContainerState::paused;
@@ -237,6 +233,10 @@ json network_settings(const ContainerDetails& container) {
 }
 
 }  // namespace
+
+const char* protocol_name(uint8_t protocol) {
+  return protocol == IPPROTO_UDP ? "udp" : protocol == IPPROTO_SCTP ? "sctp" : "tcp";
+}
 
 std::string command_text(const std::vector<std::string>& arguments) {
   std::string text;

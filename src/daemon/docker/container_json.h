@@ -13,6 +13,8 @@ namespace gantry::daemon::docker {
 nlohmann::json container_summary(const engine::ContainerDetails& container, const std::string& image, WallTime now);
 nlohmann::json container_inspect(const engine::ContainerDetails& container);
 
+const char* protocol_name(uint8_t protocol);  // of IPPROTO_…: "tcp", "udp", "sctp"
+
 // "nginx -g 'daemon off;'": arguments with spaces are quoted.
 std::string command_text(const std::vector<std::string>& arguments);
 

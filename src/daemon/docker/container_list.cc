@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/strings.h"
+#include "daemon/docker/container_json.h"
 #include "daemon/docker/container_spec.h"
 
 namespace gantry::daemon::docker {
@@ -108,7 +109,11 @@ bool ContainerQuery::passes(const ContainerDetails& container) const {
     volumes.push_back(mount.source);
   }
   std::vector<engine::ExposedPort> published;
-  for (const engine::PublishedPort& port : container.spec.published) published.push_back(port.container);
+  for (const net::PortForward& port : container.published) {
+    const Result<engine::ExposedPort> outside =
+        parse_exposed_port(std::to_string(port.host_port) + "/" + protocol_name(port.protocol));
+    if (outside.ok()) published.push_back(*outside);
+  }
   return filters_.any_exact("network", networks) && filters_.any_exact("volume", volumes) &&
          filters_.exact("is-task", "false") && any_port(filters_.values("publish"), published) &&
          any_port(filters_.values("expose"), container.exposed);

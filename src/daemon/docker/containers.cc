@@ -95,6 +95,17 @@ Result<> operate(Exchange& exchange, const Call& call, World& world, Operation o
   return send_nothing(exchange);
 }
 
+// Programs that could not be started: scripts look for the words of dockerd's runtime around the reason.
+Error in_runtimes_words(const Error& error) {
+  std::string reason = error.message();
+  if (!reason.starts_with("exec: ")) return error;
+  reason += ": unknown";
+  if (reason.find("is a directory") != std::string::npos) reason += ": permission denied";
+  return {error.code(),
+          "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
+          "unable to start container process: " + reason};
+}
+
 Result<> start(Exchange& exchange, const Call& call, World& world) {
   if (call.query.has("checkpoint")) return unsupported("checkpoints are not supported");
   const std::string body = TRY(exchange.read_body(kMaxJsonBody));
@@ -104,8 +115,10 @@ Result<> start(Exchange& exchange, const Call& call, World& world) {
     return invalid(
         "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24");
   }
-  return operate(exchange, call, world,
-                 [&world](ContainerId id, auto reply) { world.engine.start_container(id, std::move(reply)); });
+  const Result<> started = operate(exchange, call, world, [&world](ContainerId id, auto reply) {
+    world.engine.start_container(id, std::move(reply));
+  });
+  return started.ok() ? started : in_runtimes_words(started.error());
 }
 
 Result<> stop(Exchange& exchange, const Call& call, World& world) {

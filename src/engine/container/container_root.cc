@@ -146,6 +146,10 @@ Result<Assembled> assemble(const RootSource& source) {
   const Fd mount = TRY(overlay(source));
   const Fd place = TRY(open_file(source.directory, O_PATH | O_DIRECTORY));
   TRY(attach(mount.get(), place.get(), source.directory.native()));
+  // Every container has these files; the sandbox makes their places at the first start.
+  for (const char* name : {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}) {
+    (void)open_target(mount.get(), name, false).ok();  // an image whose /etc is a file has none
+  }
   for (const auto& [bind, tree] : trees) {
     const bool directory = TRY(is_directory(tree.get()));
     const Fd target = TRY(open_target(mount.get(), bind->target, directory));

@@ -178,7 +178,8 @@ void Containers::answer_waiters(Container& container, bool removed) {
     const bool due = removed || waiter.condition != WaitCondition::removed;
     (due ? waiting : container.waiters).push_back(std::move(waiter));
   }
-  const WaitResult result{.exit_code = container.status.exit_code, .error = container.status.error};
+  // Who waits for the removal has heard of a failed start from the start itself.
+  const WaitResult result{.exit_code = container.status.exit_code, .error = removed ? "" : container.status.error};
   for (Container::Waiter& waiter : waiting) waiter.reply(result);
 }
 

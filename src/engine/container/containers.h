@@ -105,6 +105,7 @@ class Containers {
   Result<std::vector<ContainerMount>> resolve_mounts(const ContainerSpec& spec, const EffectiveConfig& config,
                                                      std::vector<VolumeRecord>& to_make);
   Result<> resolve_references(ContainerSpec& spec) const;
+  Result<ContainerId> find_mentioned(const std::string& reference) const;
   Result<std::string> claim_name(const std::string& wanted, const ContainerId& id);
   void created(std::shared_ptr<Container> container, std::vector<VolumeRecord> made, Result<> done,
                std::vector<std::string> warnings, Reply<CreatedContainer> reply);
@@ -180,6 +181,7 @@ class Containers {
   void exec_started(const ExecId& exec, std::variant<ExecStreams, StartFailure> result, Reply<ExecStreams> reply);
   void forget_exec(const ExecId& exec);
   void forget_later(const ExecId& exec);
+  void drain_terminal(Exec& exec);
 
   ContainerDetails details(const Container& container) const;
   ObservedContainer observed(const Container& container) const;

@@ -105,13 +105,20 @@ Result<std::string> Containers::claim_name(const std::string& wanted, const Cont
   return name;
 }
 
+// A container that a create names. Not "not found" if it is missing: clients take that for a missing image, and pull.
+Result<ContainerId> Containers::find_mentioned(const std::string& reference) const {
+  auto found = find(reference);
+  if (!found.ok()) return invalid(found.error().message());
+  return found;
+}
+
 // "container:NAME" becomes "container:ID", so that a later rename does not matter.
 Result<> Containers::resolve_references(ContainerSpec& spec) const {
   if (spec.network_mode.kind == NetworkMode::Kind::container) {
-    spec.network_mode.container = TRY(find(spec.network_mode.container)).str();
+    spec.network_mode.container = TRY(find_mentioned(spec.network_mode.container)).str();
   }
   for (std::string* mode : {&spec.pid_mode, &spec.ipc_mode}) {
-    if (mode->starts_with("container:")) *mode = "container:" + TRY(find(mode->substr(10))).str();
+    if (mode->starts_with("container:")) *mode = "container:" + TRY(find_mentioned(mode->substr(10))).str();
   }
   if (spec.network_mode.kind == NetworkMode::Kind::networks && spec.endpoints.empty()) {
     spec.endpoints.emplace_back().network = kDefaultNetwork;
@@ -158,7 +165,7 @@ Result<std::vector<ContainerMount>> Containers::resolve_mounts(const ContainerSp
     const size_t colon = entry.find(':');
     const std::string mode = colon == std::string::npos ? "" : entry.substr(colon + 1);
     if (mode != "" && mode != "rw" && mode != "ro") return invalid("invalid mode: " + mode);
-    const Container* source = get(TRY(find(entry.substr(0, colon))));
+    const Container* source = get(TRY(find_mentioned(entry.substr(0, colon))));
     for (ContainerMount taken : source->record.mounts) {
       if (!targets.insert(taken.mount.target).second) continue;
       taken.mount.read_only = taken.mount.read_only || mode == "ro";

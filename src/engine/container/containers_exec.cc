@@ -1,6 +1,7 @@
 // Attach, resize and exec: other streams into a running container.
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -14,6 +15,7 @@ namespace {
 
 // An ended exec can still be inspected for that long.
 constexpr std::chrono::minutes kKeepExecs{5};
+constexpr int kCannotRun = 126;
 
 Error no_such_exec(const ExecId& id) { return not_found("No such exec instance: " + id.str()); }
 
@@ -108,6 +110,7 @@ void Containers::start_exec(const ExecId& id, bool detach, Reply<ExecStreams> re
   if (auto may = check(); !may.ok()) return context_.answer(std::move(reply), std::move(may).error());
   exec.details.started = true;
   exec.details.running = true;
+  exec.details.spec.detached = detach;
   if (detach) exec.details.spec.process.open_stdin = false;
   container->link->exec(
       id, exec.details.spec,
@@ -124,10 +127,14 @@ void Containers::exec_started(const ExecId& id, std::variant<ExecStreams, StartF
   Container* container = get(exec.details.container);
   if (auto* failure = std::get_if<StartFailure>(&result)) {
     exec.details.running = false;
-    exec.details.exit_code = failure->exit_code;
-    Error error = invalid("OCI runtime exec failed: exec failed: unable to start container process: " +
-                          failure->message + ": unknown");
-    for (Reply<int>& waiting : std::exchange(exec.waiters, {})) waiting(failure->exit_code);
+    // dockerd looks users up itself, before its runtime is asked.
+    const bool no_user = failure->message.starts_with("unable to find ");
+    const int exit_code = no_user ? kCannotRun : failure->exit_code;
+    exec.details.exit_code = exit_code;
+    Error error = no_user ? invalid(failure->message)
+                          : invalid("OCI runtime exec failed: exec failed: unable to start container process: " +
+                                    failure->message + ": unknown");
+    for (Reply<int>& waiting : std::exchange(exec.waiters, {})) waiting(exit_code);
     forget_later(id);
     return context_.answer(std::move(reply), std::move(error));
   }
@@ -138,8 +145,17 @@ void Containers::exec_started(const ExecId& id, std::variant<ExecStreams, StartF
   }
   if (streams.terminal) {
     if (auto own = streams.terminal.duplicate(); own.ok()) exec.terminal = *std::move(own);
+    if (exec.details.spec.detached && exec.terminal) drain_terminal(exec);
   }
   context_.answer(std::move(reply), std::move(streams));
+}
+
+// Nobody else reads a detached program's terminal, and a full one would stop the program.
+void Containers::drain_terminal(Exec& exec) {
+  exec.drain = std::make_unique<FdWatcher>(context_.loop, exec.terminal.get(), FdWatcher::readable, [&exec](int) {
+    char dropped[4096];
+    if (::read(exec.terminal.get(), dropped, sizeof dropped) <= 0) exec.drain->set_interest(0);
+  });
 }
 
 void Containers::exec_ended(const ExecId& id, ExitReport report) {
@@ -150,6 +166,7 @@ void Containers::exec_ended(const ExecId& id, ExitReport report) {
   exec.details.running = false;
   exec.details.exit_code = report.exit_code;
   exec.details.pid = 0;
+  exec.drain.reset();
   exec.terminal.reset();
   if (Container* container = get(exec.details.container)) {
     emit(*container, "exec_die", {{"execID", id.str()}, {"exitCode", std::to_string(report.exit_code)}});

@@ -1,4 +1,5 @@
 // What the API needs to reach into a container from outside: its files, its limits, its events.
+#include <algorithm>
 #include <thread>
 
 #include "engine/container/cgroup_update.h"
@@ -64,6 +65,14 @@ Result<RootSource> Containers::root_source(const ContainerId& id) const {
       bind.source = bind.volume.directory;
     }
     source.binds.push_back(std::move(bind));
+  }
+  for (const char* name : {"hostname", "hosts", "resolv.conf"}) {  // there since its first start
+    const bool replaced = std::any_of(source.binds.begin(), source.binds.end(), [&](const RootSource::Bind& bind) {
+      return bind.target == "/etc/" + std::string(name);
+    });
+    if (replaced) continue;
+    source.binds.push_back(
+        {.source = source.directory / name, .subpath = {}, .target = "/etc/" + std::string(name), .volume = {}});
   }
   return source;
 }

@@ -10,6 +10,7 @@ namespace gantry::engine {
 struct Exec {
   ExecDetails details;
   Fd terminal;  // of a running one with a tty
+  std::unique_ptr<FdWatcher> drain;  // of a detached one's terminal
   std::vector<Reply<int>> waiters;
   // The engine's own health probe: its end goes there instead of to clients.
   Function<void(int exit_code)> on_end;

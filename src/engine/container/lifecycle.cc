@@ -6,8 +6,9 @@ namespace {
 std::string subject(const ContainerLabel& container) { return "container " + container.id.str(); }
 
 Error not_running(const ContainerLabel& container) { return conflict(subject(container) + " is not running"); }
+// A capital letter here and small ones there: so dockerd writes them.
 Error is_restarting(const ContainerLabel& container) {
-  return conflict(subject(container) + " is restarting, wait until the container is running");
+  return conflict("Container " + container.id.str() + " is restarting, wait until the container is running");
 }
 
 }  // namespace
@@ -39,20 +40,20 @@ Result<> may_kill(const ContainerLabel& container, ContainerState state) {
 }
 
 Result<> may_pause(const ContainerLabel& container, ContainerState state) {
-  if (state == ContainerState::paused) return conflict(subject(container) + " is already paused");
+  if (state == ContainerState::paused) return conflict("Container " + container.id.str() + " is already paused");
   if (state == ContainerState::restarting) return is_restarting(container);
   if (state != ContainerState::running) return not_running(container);
   return {};
 }
 
 Result<> may_unpause(const ContainerLabel& container, ContainerState state) {
-  if (state != ContainerState::paused) return internal_error(subject(container) + " is not paused");
+  if (state != ContainerState::paused) return internal_error("Container " + container.id.str() + " is not paused");
   return {};
 }
 
 Result<> may_exec(const ContainerLabel& container, ContainerState state) {
   if (state == ContainerState::paused) {
-    return conflict("container " + container.name + " is paused, unpause the container before exec");
+    return conflict("Container " + container.name + " is paused, unpause the container before exec");
   }
   if (state == ContainerState::restarting) return is_restarting(container);
   if (state != ContainerState::running) return not_running(container);

@@ -114,6 +114,7 @@ struct StartFailure {
 
 struct ExecSpec {
   ProcessSpec process;
+  bool detached = false;  // nobody will read: without a tty it runs on /dev/null
 };
 
 // The daemon's end of a started exec. Without a tty three pipes; with one, the pty's master is all.

@@ -44,7 +44,7 @@ class SocketShimLink final : public ShimLink {
   }
 
   void exec(ExecId id, ExecSpec spec, Function<void(std::variant<ExecStreams, StartFailure>)> started) override {
-    shim::Exec request{.program = make_program(spec.process)};
+    shim::Exec request{.program = make_program(spec.process), .detached = spec.detached};
     Result<> sent = [&]() -> Result<> {
       if (spec.process.privileged) request.privileged_capabilities = TRY(capability_mask({}, {}, true));
       Fd blob = TRY(make_blob(shim::encode(request)));
@@ -56,7 +56,8 @@ class SocketShimLink final : public ShimLink {
       });
       return;
     }
-    execs_[id] = {.started = std::move(started), .tty = spec.process.tty, .open_stdin = spec.process.open_stdin};
+    execs_[id] = {.started = std::move(started), .tty = spec.process.tty, .open_stdin = spec.process.open_stdin,
+                  .detached = spec.detached};
   }
 
   Result<> signal_exec(ExecId id, int number) override {
@@ -95,6 +96,7 @@ class SocketShimLink final : public ShimLink {
     Function<void(std::variant<ExecStreams, StartFailure>)> started;
     bool tty = false;
     bool open_stdin = false;
+    bool detached = false;
     int pid = 0;
   };
 
@@ -188,7 +190,7 @@ class SocketShimLink final : public ShimLink {
     auto at = execs_.find(id);
     if (at == execs_.end()) return;
     at->second.pid = pid;
-    const size_t expected = at->second.tty ? 2 : at->second.open_stdin ? 3 : 2;
+    const size_t expected = at->second.tty ? 2 : at->second.detached ? 0 : at->second.open_stdin ? 3 : 2;
     auto started = std::move(at->second.started);
     if (fds.size() != expected) {
       started(StartFailure{.exit_code = 128, .message = "the shim sent a wrong number of streams"});
@@ -198,7 +200,7 @@ class SocketShimLink final : public ShimLink {
     if (at->second.tty) {
       streams.stdout_read = std::move(fds[0]);
       streams.terminal = std::move(fds[1]);
-    } else {
+    } else if (!at->second.detached) {
       size_t next = 0;
       if (at->second.open_stdin) streams.stdin_write = std::move(fds[next++]);
       streams.stdout_read = std::move(fds[next++]);
