@@ -185,9 +185,9 @@ json config_json(const ContainerDetails& container) {
   json config = {{"Hostname", or_else(spec.hostname, id)},
                  {"Domainname", spec.domainname},
                  {"User", or_else(spec.user, image.user)},
-                 {"AttachStdin", false},
-                 {"AttachStdout", true},
-                 {"AttachStderr", true},
+                 {"AttachStdin", spec.attach_stdin},
+                 {"AttachStdout", spec.attach_stdout},
+                 {"AttachStderr", spec.attach_stderr},
                  {"Tty", spec.tty},
                  {"OpenStdin", spec.open_stdin},
                  {"StdinOnce", spec.stdin_once},
@@ -271,6 +271,8 @@ json container_inspect(const ContainerDetails& container) {
   json args = json::array();
   for (size_t i = 1; i < container.arguments.size(); ++i) args.push_back(container.arguments[i]);
   const std::filesystem::path directory = std::filesystem::path(container.log_path).parent_path();
+  json host = host_config_json(container.spec);
+  host["ConsoleSize"] = {container.spec.console_rows, container.spec.console_columns};
   const auto beside_log = [&](const char* name) { return directory.empty() ? "" : (directory / name).native(); };
   return {{"Id", seen.id.str()},
           {"Created", format_rfc3339(seen.created_at)},
@@ -290,7 +292,7 @@ json container_inspect(const ContainerDetails& container) {
           {"ProcessLabel", ""},
           {"AppArmorProfile", ""},
           {"ExecIDs", container.exec_ids.empty() ? json() : json(container.exec_ids)},
-          {"HostConfig", host_config_json(container.spec)},
+          {"HostConfig", std::move(host)},
           {"GraphDriver", {{"Name", "overlay2"}, {"Data", {{"UpperDir", container.upper_dir}}}}},
           {"Mounts", mounts_json(container)},
           {"Config", config_json(container)},

@@ -44,6 +44,13 @@ void read_program(const Fields& config, ContainerSpec& spec) {
   spec.tty = config.flag("Tty");
   spec.open_stdin = config.flag("OpenStdin");
   spec.stdin_once = config.flag("StdinOnce");
+  spec.attach_stdin = config.flag("AttachStdin");
+  spec.attach_stdout = config.flag("AttachStdout");
+  spec.attach_stderr = config.flag("AttachStderr");
+  if (const auto size = config.object("HostConfig").integers("ConsoleSize"); size.size() == 2) {
+    spec.console_rows = static_cast<uint16_t>(std::clamp<int64_t>(size[0], 0, UINT16_MAX));
+    spec.console_columns = static_cast<uint16_t>(std::clamp<int64_t>(size[1], 0, UINT16_MAX));
+  }
   if (const std::string signal = config.text("StopSignal"); !signal.empty()) spec.stop_signal = signal;
   if (const auto timeout = config.optional_integer("StopTimeout")) spec.stop_timeout = std::chrono::seconds(*timeout);
   spec.health_check = health_check(config);

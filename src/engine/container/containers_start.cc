@@ -541,6 +541,8 @@ Result<StartJob> Containers::make_start_job(Container& container, const std::vec
   process.group_add = spec.group_add;
   process.working_dir = container.config.working_dir.empty() ? "/" : container.config.working_dir;
   process.tty = spec.tty;
+  process.rows = spec.console_rows;
+  process.columns = spec.console_columns;
   process.open_stdin = spec.open_stdin;
   process.privileged = spec.privileged;
   sandbox.shm_size = spec.shm_size.value_or(uint64_t{64} << 20);

@@ -178,6 +178,11 @@ void describe(Fields& fields, ContainerSpec*) {
   fields("tty", &S::tty);
   fields("open_stdin", &S::open_stdin);
   fields("stdin_once", &S::stdin_once);
+  fields("console_rows", &S::console_rows);
+  fields("console_columns", &S::console_columns);
+  fields("attach_stdin", &S::attach_stdin);
+  fields("attach_stdout", &S::attach_stdout);
+  fields("attach_stderr", &S::attach_stderr);
   fields("stop_signal", &S::stop_signal);
   fields("stop_timeout", &S::stop_timeout);
   fields("health_check", &S::health_check);

@@ -171,6 +171,11 @@ struct ContainerSpec {
   bool tty = false;
   bool open_stdin = false;   // keep the program's standard input open
   bool stdin_once = false;   // close it when the first attached client goes
+  uint16_t console_rows = 0;     // of the terminal when the program starts; 0: it has no size yet
+  uint16_t console_columns = 0;
+  bool attach_stdin = false;     // what the creating client is going to attach: for inspect, without effect
+  bool attach_stdout = true;
+  bool attach_stderr = true;
   std::optional<std::string> stop_signal;
   std::optional<std::chrono::seconds> stop_timeout;  // 10 s
   std::optional<HealthCheck> health_check;

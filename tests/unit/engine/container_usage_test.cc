@@ -51,11 +51,10 @@ TEST(ContainerUsage, CgroupsOfAProcessInAHybridMachine) {
 TEST(ContainerUsage, ReadsThisProcess) {
   const auto usage = read_usage(::getpid(), true);
   ASSERT_TRUE(usage.ok()) << usage.error().message();
-  EXPECT_GT(usage->cpu_ns, 0u);
   EXPECT_GT(usage->memory_bytes, 0u);
   EXPECT_GT(usage->memory_limit, usage->memory_bytes);
   EXPECT_GE(usage->processes, 1u);
-  EXPECT_GT(*read_system_cpu(), usage->cpu_ns);
+  EXPECT_GT(*read_system_cpu(), usage->cpu_ns);  // which counts in ticks: a young process has none
 }
 
 TEST(ContainerUsage, AnEndedProcessIsAConflict) {
