@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the daemon endures: containers by the thousand, logs with hundreds of readers. `./dev load` runs it in full.
+"""What the daemon endures: containers by the thousand, logs with hundreds of readers. `./dev endure` runs it in full.
 
 Figures go to standard output; a broken promise is an exit status of 1. Memory is the daemon's proportional set size
 (Pss) when nothing is under way.

@@ -1,4 +1,4 @@
-"""load.py with numbers for every day: `./dev load` takes the large ones."""
+"""load.py with numbers for every day: `./dev endure` takes the large ones."""
 import pathlib
 import sys
 import unittest

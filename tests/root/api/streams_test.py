@@ -21,7 +21,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import harness  # noqa: E402
 
-MEGABYTES = int(os.environ.get("GANTRY_STREAM_MB", "64"))  # through exec; ./dev load sets 1024
+MEGABYTES = int(os.environ.get("GANTRY_STREAM_MB", "64"))  # through exec; 1024 for a gigabyte
 
 
 class Terminal:
