@@ -81,6 +81,7 @@ struct Shape {
   std::span<const char* const> one_of = {};  // strings
   bool (*matches)(std::string_view) = nullptr;
   const char* pattern = nullptr;            // how `matches` is told to people
+  const char* regex = nullptr;              // and to machines: for the JSON schema (json_schema.h)
   int64_t minimum = INT64_MIN;
   int64_t maximum = INT64_MAX;
 };

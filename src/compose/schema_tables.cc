@@ -79,11 +79,15 @@ constexpr Shape kNumberOrText{.accepts = kInteger | kNumber | kString, .format =
 constexpr const char* kCgroupWords[] = {"host", "private"};
 constexpr Shape kCgroup{.accepts = kString, .one_of = kCgroupWords};
 constexpr Shape kContainerName{.accepts = kString, .matches = is_container_name,
-                               .pattern = "two or more of letters, digits, '_', '.', '-', the first a letter or digit"};
+                               .pattern = "two or more of letters, digits, '_', '.', '-', the first a letter or digit",
+                               .regex = "^[a-zA-Z0-9][a-zA-Z0-9_.-]+$"};
 constexpr Shape kPullPolicy{.accepts = kString, .matches = is_pull_policy,
-                            .pattern = "always, never, build, missing, refresh, daily, weekly or every_<time>"};
+                            .pattern = "always, never, build, missing, refresh, daily, weekly or every_<time>",
+                            .regex = "^(always|never|build|if_not_present|missing|refresh|daily|weekly|"
+                                     "every_([0-9]+[wdhms])+)$"};
 constexpr Shape kRestart{.accepts = kString, .matches = is_restart,
-                         .pattern = "no, always, unless-stopped or on-failure[:<times>]"};
+                         .pattern = "no, always, unless-stopped or on-failure[:<times>]",
+                         .regex = "^(no|always|unless-stopped|on-failure(:[0-9]+)?)$"};
 
 // ---- lists and user-keyed mappings of scalars
 
@@ -465,7 +469,9 @@ constexpr Field kServiceFields[] = {
 };
 constexpr Shape kService{.accepts = kMapping, .fields = kServiceFields, .extensions = true};
 constexpr const char* kNamePattern = "letters, digits, '.', '_' and '-'";
-constexpr Shape kServices{.accepts = kMapping, .values = &kService, .matches = is_name, .pattern = kNamePattern};
+constexpr const char* kNameRegex = "^[a-zA-Z0-9._-]+$";
+constexpr Shape kServices{.accepts = kMapping, .values = &kService, .matches = is_name, .pattern = kNamePattern,
+                           .regex = kNameRegex};
 
 // ---- networks, volumes, secrets, configs, models
 
@@ -486,13 +492,15 @@ constexpr Field kNetworkFields[] = {
 };
 constexpr Shape kNetwork{
     .accepts = kMapping | kNull, .canonical = canonical::external, .fields = kNetworkFields, .extensions = true};
-constexpr Shape kNetworks{.accepts = kMapping, .values = &kNetwork, .matches = is_name, .pattern = kNamePattern};
+constexpr Shape kNetworks{.accepts = kMapping, .values = &kNetwork, .matches = is_name, .pattern = kNamePattern,
+                           .regex = kNameRegex};
 
 constexpr Field kVolumeFields[] = {
     {"name", &kText}, {"driver", &kText}, {"driver_opts", &kOptions}, {"external", &kExternal}, {"labels", &kLabels}};
 constexpr Shape kVolume{
     .accepts = kMapping | kNull, .canonical = canonical::external, .fields = kVolumeFields, .extensions = true};
-constexpr Shape kVolumes{.accepts = kMapping, .values = &kVolume, .matches = is_name, .pattern = kNamePattern};
+constexpr Shape kVolumes{.accepts = kMapping, .values = &kVolume, .matches = is_name, .pattern = kNamePattern,
+                           .regex = kNameRegex};
 
 constexpr Field kSecretFields[] = {
     {"name", &kText},         {"file", &kText},     {"environment", &kText}, {"external", &kExternal},
@@ -506,13 +514,16 @@ constexpr Shape kSecret{
     .accepts = kMapping, .canonical = canonical::external, .fields = kSecretFields, .extensions = true};
 constexpr Shape kConfig{
     .accepts = kMapping, .canonical = canonical::external, .fields = kConfigFields, .extensions = true};
-constexpr Shape kSecrets{.accepts = kMapping, .values = &kSecret, .matches = is_name, .pattern = kNamePattern};
-constexpr Shape kConfigs{.accepts = kMapping, .values = &kConfig, .matches = is_name, .pattern = kNamePattern};
+constexpr Shape kSecrets{.accepts = kMapping, .values = &kSecret, .matches = is_name, .pattern = kNamePattern,
+                           .regex = kNameRegex};
+constexpr Shape kConfigs{.accepts = kMapping, .values = &kConfig, .matches = is_name, .pattern = kNamePattern,
+                           .regex = kNameRegex};
 
 constexpr Field kModelFields[] = {
     {"name", &kText}, {"model", &kText, true}, {"context_size", &kStrictInt}, {"runtime_flags", &kTextList}};
 constexpr Shape kModel{.accepts = kMapping, .fields = kModelFields, .extensions = true};
-constexpr Shape kModels{.accepts = kMapping, .values = &kModel, .matches = is_name, .pattern = kNamePattern};
+constexpr Shape kModels{.accepts = kMapping, .values = &kModel, .matches = is_name, .pattern = kNamePattern,
+                           .regex = kNameRegex};
 
 constexpr Field kProjectFields[] = {
     {"name", &kText},       {"services", &kServices}, {"networks", &kNetworks}, {"volumes", &kVolumes},
