@@ -67,10 +67,12 @@ std::optional<uint64_t> parse_unsigned(std::string_view text) {
 }
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {
+  if (word.size() > 100) return std::nullopt;  // nobody mistypes that, and it would take long
   const size_t limit = word.size() <= 3 ? 1 : word.size() <= 6 ? 2 : 3;
   std::optional<std::string> best;
   size_t best_distance = limit + 1;
   for (const std::string& candidate : candidates) {
+    if (candidate.size() > word.size() + limit || word.size() > candidate.size() + limit) continue;
     std::vector<size_t> row(candidate.size() + 1);
     for (size_t j = 0; j < row.size(); ++j) row[j] = j;
     for (size_t i = 1; i <= word.size(); ++i) {

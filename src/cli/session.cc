@@ -72,6 +72,7 @@ Result<compose::Project> Session::load_project(const std::vector<std::string>& s
   compose::LoadOptions options = load_options();
   options.services = services;
   options.with_dependencies = with_dependencies;
+  options.print_yaml = options.print_json = false;
   compose::LoadResult result = TRY(load(options));
   return *std::move(result.project);
 }

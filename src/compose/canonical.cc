@@ -156,10 +156,13 @@ void devices(Node& node, const Path& path, Report& report) {
   for (size_t i = 0; i < node.items.size(); ++i) {
     Node& item = node.items[i];
     if (item.is_string()) {
+      if (report.is_raw(item.text)) continue;
       auto parts = split(item.text, ':');
       if (parts.size() > 3 || parts[0].empty()) {
         report.error(item.place, path[static_cast<int>(i)],
-                     "confusing device mapping, please use long syntax: " + item.text);
+                     "confusing device mapping, please use long syntax: " + item.text,
+                     "write SOURCE[:TARGET[:PERMISSIONS]]");
+        item.mark_broken();
         continue;
       }
       Node map = Node::mapping(item.place);
@@ -206,6 +209,7 @@ void device_request(Node& node, const Path& path, Report& report) {
   if (count->text == "all") *count = Node::integer(-1, count->place);
   else if (!parse_integer(count->text)) {
     report.error(count->place, path / "count", "the only value allowed is 'all' or a number");
+    count->mark_broken();
   }
 }
 

@@ -140,6 +140,8 @@ void ports(Node& node, const Path& path, Report& report) {
     if (item.is_map()) {
       complete_long(item, child, report);
       list.items.push_back(std::move(item));
+    } else if (report.is_raw(item.text)) {
+      list.items.push_back(std::move(item));
     } else if (item.is_string() || item.kind == Node::Kind::integer) {
       auto expanded = expand(item.text, item.place);
       if (!expanded.ok()) {

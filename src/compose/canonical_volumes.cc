@@ -95,10 +95,10 @@ void volumes(Node& node, const Path& path, Report& report) {
     Path child = path[static_cast<int>(i)];
     if (item.is_map()) {
       complete_long(item, child, report);
-    } else if (item.is_string()) {
+    } else if (item.is_string() && !report.is_raw(item.text)) {
       auto mount = long_form(item, child, report);
       if (mount.ok()) item = std::move(*mount);
-      else report.error(item.place, child, mount.error().message());
+      else report.error(item.place, child, mount.error().message()), item.mark_broken();
     }
   }
 }

@@ -6,6 +6,11 @@
 namespace gantry::compose {
 namespace {
 
+Node implied(Node node) {
+  node.tag = Node::Tag::implied;
+  return node;
+}
+
 Node& ensure_map(Node& parent, const char* key) {
   Node* found = parent.find(key);
   if (found == nullptr) return parent.set(key, Node::mapping(parent.place));
@@ -15,11 +20,11 @@ Node& ensure_map(Node& parent, const char* key) {
 
 void depend(Node& service, const std::string& on, bool restart, Place place) {
   Node& depends_on = ensure_map(service, "depends_on");
-  if (depends_on.has(on)) return;
+  if (on.empty() || depends_on.has(on)) return;
   Node dependency = Node::mapping(place);
-  dependency.set("condition", Node::string("service_started", place));
-  if (restart) dependency.set("restart", Node::boolean(true, place));
-  dependency.set("required", Node::boolean(true, place));
+  dependency.set("condition", implied(Node::string("service_started", place)));
+  if (restart) dependency.set("restart", implied(Node::boolean(true, place)));
+  dependency.set("required", implied(Node::boolean(true, place)));
   depends_on.entries.push_back({on, place, std::move(dependency)});
 }
 
@@ -47,7 +52,7 @@ void imply_dependencies(Node& service) {
 
 void normalize_build(Node& build) {
   if (!build.has("dockerfile") && !build.has("dockerfile_inline")) {
-    build.set("dockerfile", Node::string("Dockerfile", build.place));
+    build.set("dockerfile", implied(Node::string("Dockerfile", build.place)));
   }
   // Arguments that nothing gave a value are not passed.
   if (Node* args = build.find("args")) {
@@ -68,7 +73,7 @@ void normalize_service(Entry& entry, bool& uses_default_network) {
   bool has_networks = networks != nullptr && !networks->entries.empty();
   if (!has_networks && !service.has("network_mode") && !service.has("provider")) {
     Node map = Node::mapping(entry.place);
-    map.set("default", Node::null(entry.place));
+    map.set("default", implied(Node::null(entry.place)));
     networks = &service.set("networks", std::move(map));
     has_networks = true;
   }
@@ -84,30 +89,31 @@ void name_resources(Node& project, const char* section, const std::string& proje
   Node* resources = project.find(section);
   if (resources == nullptr) return;
   for (Entry& entry : resources->entries) {
+    if (entry.value.is_broken()) continue;
     if (entry.value.is_null()) entry.value = Node::mapping(entry.place);
     Node* name = entry.value.find("name");
     if (name != nullptr && !name->text.empty()) continue;
     const Node* external = entry.value.find("external");
     bool is_external = external != nullptr && external->is_true();
-    entry.value.set("name", Node::string(is_external ? entry.key : project_name + "_" + entry.key, entry.place));
+    entry.value.set("name", implied(Node::string(is_external ? entry.key : project_name + "_" + entry.key, entry.place)));
   }
 }
 
 void default_service(Node& service) {
   if (Node* build = service.find("build"); build != nullptr && build->is_map() && !build->has("context") ) {
-    build->set("context", Node::string(".", build->place));
+    build->set("context", implied(Node::string(".", build->place)));
   }
   if (Node* secrets = service.find("secrets")) {
     for (Node& secret : secrets->items) {
       if (secret.is_map() && secret.text_of("target").empty()) {
-        secret.set("target", Node::string("/run/secrets/" + secret.text_of("source"), secret.place));
+        secret.set("target", implied(Node::string("/run/secrets/" + secret.text_of("source"), secret.place)));
       }
     }
   }
   if (Node* dependencies = service.find("depends_on")) {
     for (Entry& entry : dependencies->entries) {
       if (entry.value.is_map() && !entry.value.has("required")) {
-        entry.value.set("required", Node::boolean(true, entry.place));
+        entry.value.set("required", implied(Node::boolean(true, entry.place)));
       }
     }
   }
@@ -119,7 +125,7 @@ void default_service(Node& service) {
     }
   }
   if (Node* dns = service.find("dns")) {
-    std::erase_if(dns->items, [](const Node& item) { return item.text.empty(); });
+    std::erase_if(dns->items, [](const Node& item) { return item.text.empty() && !item.is_broken(); });
   }
 }
 

@@ -90,6 +90,7 @@ class Reader {
   Error at_line(const std::string& message) const { return invalid("line " + std::to_string(line_) + ": " + message); }
 
   Result<> statement() {
+    statement_line_ = line_;
     std::string_view line = rest_.substr(0, rest_.find('\n'));
     if (line.starts_with("export") && line.size() > 6 && blank(line[6])) {
       advance(6);
@@ -178,7 +179,7 @@ class Reader {
 
   void assign(const std::string& key, std::string text) {
     own_[key] = text;
-    out_.emplace_back(key, std::move(text));
+    out_.push_back({key, std::move(text), statement_line_});
   }
 
   std::string_view rest_;
@@ -186,6 +187,7 @@ class Reader {
   std::vector<std::string>* unset_;
   Environment own_;
   int line_ = 1;
+  int statement_line_ = 1;
   Assignments out_;
 };
 
@@ -199,7 +201,7 @@ Result<Assignments> parse_dotenv(std::string_view text, const Lookup& lookup, co
 Result<Assignments> parse_raw_env(std::string_view text, const Lookup& lookup) {
   text = strip_mark(text);
   Assignments out;
-  while (!text.empty()) {
+  for (int number = 1; !text.empty(); ++number) {
     size_t end = text.find('\n');
     std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
@@ -210,8 +212,8 @@ Result<Assignments> parse_raw_env(std::string_view text, const Lookup& lookup) {
     std::string key(line.substr(0, equals));
     if (key.empty()) return invalid("no variable name on line '" + std::string(line) + "'");
     if (key.find_first_of(" \t") != std::string::npos) return invalid("variable '" + key + "' contains whitespaces");
-    if (equals != std::string_view::npos) out.emplace_back(key, line.substr(equals + 1));
-    else if (const std::string* value = lookup(key)) out.emplace_back(key, *value);
+    if (equals != std::string_view::npos) out.push_back({key, std::string(line.substr(equals + 1)), number});
+    else if (const std::string* value = lookup(key)) out.push_back({key, *value, number});
   }
   return out;
 }

@@ -4,7 +4,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -12,7 +11,12 @@
 
 namespace gantry::compose {
 
-using Assignments = std::vector<std::pair<std::string, std::string>>;  // in order; later ones win
+struct Assignment {
+  std::string key;
+  std::string value;
+  int line = 0;  // from 1
+};
+using Assignments = std::vector<Assignment>;  // in order; later ones win
 
 // `lookup` resolves variables that the file itself has not set yet, and bare `KEY` lines. Errors: "line N: …".
 // `earlier` holds what files before this one set; the file's own lines hide it.

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "base/result.h"
 #include "base/strings.h"
 #include "compose/dotenv.h"
 #include "compose/files.h"
@@ -20,15 +21,24 @@ Lookup lookup_for(const Environment& project, const Environment& service) {
   };
 }
 
+// `number`: of the file in the report, so that its values have places.
 Result<Assignments> read_one(const std::string& path, const std::string& format, const Lookup& lookup,
-                             const Environment& earlier, std::vector<std::string>& unset) {
-  std::string text = TRY(read_text_file(path));
-  auto parsed = format == "raw" ? parse_raw_env(text, lookup) : parse_dotenv(text, lookup, earlier, &unset);
+                             const Environment& earlier, EnvFileTexts& texts, Report& report, int& number,
+                             std::vector<std::string>& unset) {
+  const EnvFileTexts::Text* file = TRY(texts.get(path, report));
+  number = file->number;
+  auto parsed = format == "raw" ? parse_raw_env(file->text, lookup) : parse_dotenv(file->text, lookup, earlier, &unset);
   if (!parsed.ok()) return std::move(parsed).error().within("failed to read " + path);
   return parsed;
 }
 
-void read_env_files(Node& service, const Environment& project, const Path& path, Report& report) {
+void forget(Report& report, const std::string& path, const Place& what, const std::string& value, const Place& by,
+            const char* how) {
+  if (report.history.whole) report.history.replacements.push_back({by, what, path, gantry::quoted(value), how});
+}
+
+void read_env_files(Node& service, const Environment& project, EnvFileTexts& texts, const Path& path,
+                    Report& report) {
   const Node* files = service.find("env_file");
   if (files == nullptr) return;
   Environment inline_values, collected;
@@ -62,17 +72,21 @@ void read_env_files(Node& service, const Environment& project, const Path& path,
       continue;
     }
     std::vector<std::string> unset;
-    auto values = read_one(file->text, format, lookup, collected, unset);
+    int number = -1;
+    auto values = read_one(file->text, format, lookup, collected, texts, report, number, unset);
     for (const std::string& name : unset) {
       report.warning(file->place, child, "The " + gantry::quoted(name) + " variable is not set. Defaulting to a blank string.");
     }
     if (!values.ok()) {
-      report.error(file->place, child, values.error().message());
+      report_env_file(values.error(), number, file->place, child.str(), report);
       continue;
     }
-    for (auto& [key, value] : *values) {
-      collected[key] = std::move(value);
-      places[key] = file->place;
+    for (Assignment& one : *values) {
+      Place place{number, one.line, 1};
+      auto [before, fresh] = places.try_emplace(one.key, place);
+      if (!fresh) forget(report, child.str(), before->second, collected[one.key], place, "set again");
+      before->second = place;
+      collected[one.key] = std::move(one.value);
     }
   }
   service.erase("env_file");
@@ -81,17 +95,22 @@ void read_env_files(Node& service, const Environment& project, const Path& path,
   if (environment == nullptr) environment = &service.set("environment", Node::mapping(service.place));
   for (auto& [key, value] : collected) {
     // An entry without a value hides the file's value, too: it means "not set in the container".
-    if (!environment->has(key)) environment->set(key, Node::string(value, places[key]));
+    if (const Node* own = environment->find(key)) {
+      Path environment_path = path / "environment";
+      forget(report, (environment_path / key).str(), places[key], value, own->place, "set in `environment`");
+    } else {
+      environment->set(key, Node::string(value, places[key]));
+    }
   }
 }
 
-void read_label_files(Node& service, const Path& path, Report& report) {
+void read_label_files(Node& service, EnvFileTexts& texts, const Path& path, Report& report) {
   const Node* files = service.find("label_file");
   if (files == nullptr) return;
   Environment collected, none;
   Lookup lookup = lookup_for(none, none);
   Path files_path = path / "label_file";
-  Place place = files->place;
+  std::map<std::string, Place> places;
   for (size_t i = 0; i < files->items.size(); ++i) {
     const Node& file = files->items[i];
     Path child = files_path[static_cast<int>(i)];
@@ -101,27 +120,51 @@ void read_label_files(Node& service, const Path& path, Report& report) {
       continue;
     }
     std::vector<std::string> unset;
-    auto values = read_one(file.text, "", lookup, collected, unset);
+    int number = -1;
+    auto values = read_one(file.text, "", lookup, collected, texts, report, number, unset);
     if (!values.ok()) {
-      report.error(file.place, child, values.error().message());
+      report_env_file(values.error(), number, file.place, child.str(), report);
       continue;
     }
-    for (auto& [key, value] : *values) collected[key] = std::move(value);
+    for (Assignment& one : *values) {
+      places[one.key] = {number, one.line, 1};
+      collected[one.key] = std::move(one.value);
+    }
   }
   service.erase("label_file");
   if (collected.empty()) return;
   Node* labels = service.find("labels");
   if (labels == nullptr) labels = &service.set("labels", Node::mapping(service.place));
   for (auto& [key, value] : collected) {
-    if (!labels->has(key)) labels->set(key, Node::string(value, place));
+    if (!labels->has(key)) labels->set(key, Node::string(value, places[key]));
   }
 }
 
 }  // namespace
 
-void read_service_files(Node& service, const Environment& environment, const Path& path, Report& report) {
-  read_env_files(service, environment, path, report);
-  read_label_files(service, path, report);
+void report_env_file(const Error& error, int number, const Place& otherwise, const std::string& path, Report& report) {
+  const std::string& message = error.message();
+  size_t at = message.rfind(": line ");
+  size_t digits = at == std::string::npos ? 0 : message.find(':', at + 7);
+  auto line = parse_unsigned(at == std::string::npos ? "" : std::string_view(message).substr(at + 7, digits - at - 7));
+  bool placed = line && number >= 0;
+  report.error_at(placed ? Place{number, static_cast<int>(*line), 1} : otherwise, path, message);
+}
+
+Result<const EnvFileTexts::Text*> EnvFileTexts::get(const std::string& path, Report& report) {
+  auto found = known.find(path);
+  if (found == known.end()) {
+    std::string text = TRY(read_text_file(path));
+    int number = report.add_file(shown_path(working_dir, path), text);
+    found = known.emplace(path, Text{number, std::move(text)}).first;
+  }
+  return &found->second;
+}
+
+void read_service_files(Node& service, const Environment& environment, EnvFileTexts& texts, const Path& path,
+                        Report& report) {
+  read_env_files(service, environment, texts, path, report);
+  read_label_files(service, texts, path, report);
 }
 
 }  // namespace gantry::compose

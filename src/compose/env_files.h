@@ -8,6 +8,22 @@
 
 namespace gantry::compose {
 
-void read_service_files(Node& service, const Environment& environment, const Path& path, Report& report);
+// The files of one load: services often share them. Values get places within them.
+struct EnvFileTexts {
+  struct Text {
+    int number = -1;  // in the report
+    std::string text;
+  };
+  std::string working_dir;  // how names are shown
+  std::map<std::string, Text> known = {};
+
+  Result<const Text*> get(const std::string& path, Report& report);
+};
+
+// An error "… line N: …" at that line of the file, which `report` knows as `number`; else at `otherwise`.
+void report_env_file(const Error& error, int number, const Place& otherwise, const std::string& path, Report& report);
+
+void read_service_files(Node& service, const Environment& environment, EnvFileTexts& texts, const Path& path,
+                        Report& report);
 
 }  // namespace gantry::compose

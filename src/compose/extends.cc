@@ -1,6 +1,7 @@
 // `extends`: a service as the base of another, from the same document or another file (compose-file.md section 5.2).
 #include <set>
 
+#include "base/result.h"
 #include "base/strings.h"
 #include "compose/merge.h"
 #include "compose/model.h"
@@ -28,6 +29,12 @@ struct SourceFile {
   Node services;
 };
 
+void collect_places(const Node& node, std::set<Place>& places) {
+  places.insert(node.place);
+  for (const Entry& entry : node.entries) collect_places(entry.value, places);
+  for (const Node& item : node.items) collect_places(item, places);
+}
+
 class Extender {
  public:
   Extender(const ModelContext& context, Loading& loading) : context_(context), loading_(loading) {}
@@ -43,6 +50,13 @@ class Extender {
   }
 
  private:
+  static std::string did_you_mean(const std::string& name, const Node& services) {
+    std::vector<std::string> known;
+    for (const Entry& entry : services.entries) known.push_back(entry.key);
+    auto near = nearest(name, known);
+    return near ? "did you mean " + gantry::quoted(*near) + "?" : "";
+  }
+
   std::string shown(const std::string& file) const { return shown_path(loading_.working_dir, file); }
 
   // Makes `entry` whole. `services`: of the file that it is in.
@@ -53,15 +67,21 @@ class Extender {
     std::string name = entry.key;
     Path path = services_ / name;
     auto base = read(*extends, path / "extends");
-    if (!base) return false;
-    if (is_cycle(way, {file.absolute, name}, extends->place, path / "extends")) return false;
+    if (!base || is_cycle(way, {file.absolute, name}, extends->place, path / "extends")) {
+      entry.value.mark_broken();
+      return false;
+    }
     way.push_back({file.absolute, name});
     std::optional<Node> whole = base->file.empty() ? from_same(*base, name, services, file, way)
                                                    : from_file(*base, name, file, way);
     way.pop_back();
     if (!whole) {
-      entry.value.erase("extends");
+      services.find_entry(name)->value.mark_broken();  // half a service would only give more errors
       return false;
+    }
+    if (loading_.report.history.whole) {
+      loading_.report.history.extensions.push_back({name, base->service, base->service_place, {}});
+      collect_places(*whole, loading_.report.history.extensions.back().inherited);
     }
     Entry* mine = services.find_entry(name);  // the list may have moved
     mine->value.erase("extends");
@@ -123,14 +143,11 @@ class Extender {
                                 std::vector<Link>& way) {
     Entry* found = services.find_entry(base.service);
     if (found == nullptr) {
-      std::vector<std::string> known;
-      for (const Entry& entry : services.entries) known.push_back(entry.key);
-      auto near = nearest(base.service, known);
       Path mine = services_ / name;
       loading_.report.error(base.service_place, mine / "extends",
                             "cannot extend service " + gantry::quoted(name) + " in " + shown(file.absolute) + ": service " +
                                 gantry::quoted(base.service) + " not found",
-                            near ? "did you mean " + gantry::quoted(*near) + "?" : "");
+                            did_you_mean(base.service, services));
       return std::nullopt;
     }
     if (!resolve(*found, services, file, way)) return std::nullopt;
@@ -148,17 +165,16 @@ class Extender {
     if (found == nullptr) {
       loading_.report.error(base.service_place, path,
                             "cannot extend service " + gantry::quoted(name) + " in " + shown(from.absolute) + ": service " +
-                                gantry::quoted(base.service) + " not found in " + shown(absolute));
+                                gantry::quoted(base.service) + " not found in " + shown(absolute),
+                            did_you_mean(base.service, file->services));
       return std::nullopt;
     }
     if (!resolve(*found, file->services, *file, way)) return std::nullopt;
     Node service = *file->services.find(base.service);
     if (!service.is_map()) return std::nullopt;
-    // Relative paths count from the extended file's own directory; to find them the short forms must be gone. What is
-    // wrong in it is reported later, in the service that extends it.
-    Report trial = Report::silent();
-    conform(service, service_shape(), path, trial);
-    resolve_service_paths(service, file->directory, context_.environment, path, trial);
+    // Relative paths count from the extended file's own directory; to find them the short forms must be gone.
+    conform(service, service_shape(), mine, loading_.report);
+    resolve_service_paths(service, file->directory, context_.environment, mine, loading_.report);
     return service;
   }
 
@@ -181,7 +197,7 @@ class Extender {
     for (Node& document : load_documents(input, context_, loading_)) {
       std::vector<TaggedPath> tags = take_tags(document);
       std::erase_if(document.entries, [](const Entry& entry) { return entry.key != "services"; });
-      apply_tags(merged, tags);
+      apply_tags(merged, tags, loading_.report);
       if (merged.is_null()) merged = std::move(document);
       else merge(merged, std::move(document), project_shape(), Path::root(), loading_.report);
     }
@@ -203,9 +219,9 @@ class Extender {
     std::vector<TaggedPath> mine;
     for (const TaggedPath& tag : *tags_) {
       if (tag.keys.size() < 3 || tag.keys[0] != "services" || tag.keys[1] != name) continue;
-      mine.push_back({{tag.keys.begin() + 2, tag.keys.end()}, tag.reset});
+      mine.push_back({{tag.keys.begin() + 2, tag.keys.end()}, tag.reset, tag.place});
     }
-    apply_tags(inherited, mine);
+    apply_tags(inherited, mine, loading_.report, "services." + name);
   }
 
   const ModelContext& context_;

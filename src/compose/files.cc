@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/strings.h"
 #include "compose/dotenv.h"
+#include "compose/env_files.h"
 #include "compose/values.h"
 
 namespace gantry::compose {
@@ -133,17 +134,16 @@ class Finder {
     if (given.empty()) return read_default_env_file(early_directory());
     // Later files win over earlier ones, but not over the process's variables.
     explicit_ = true;
-    Environment collected;
+    FileVariables collected;
     for (const std::string& name : given) {
       std::string path = name.starts_with("~/") && !home().empty() ? home() + name.substr(1) : name;
       path = absolute_path(inputs_.working_dir, path);
       if (path != "/dev/null" && !is_file(path)) return not_found("couldn't find env file: " + path);
       inputs_.env_files.push_back(path);
-      Environment one;
-      TRY(read_env_file(path, lookup_in(inputs_.environment), collected, one));
-      for (auto& [key, value] : one) collected[key] = std::move(value);
+      collected.override_with(TRY(read_env_file(path, shown_path(inputs_.working_dir, path),
+                                                lookup_in(inputs_.environment), collected.values, report_)));
     }
-    inputs_.environment.merge(collected);
+    collected.add_to(inputs_.environment, inputs_.origins);
     return {};
   }
 
@@ -153,9 +153,9 @@ class Finder {
     std::string path = directory + "/.env";
     if (path == default_read_ || !is_file(path)) return {};
     if (default_read_.empty()) default_read_ = path;
-    Environment one;
-    TRY(read_env_file(path, lookup_in(inputs_.environment), {}, one));
-    inputs_.environment.merge(one);
+    FileVariables found = TRY(read_env_file(path, shown_path(inputs_.working_dir, path),
+                                            lookup_in(inputs_.environment), {}, report_));
+    found.add_to(inputs_.environment, inputs_.origins);
     return {};
   }
 
@@ -271,13 +271,32 @@ std::string shown_path(const std::string& working_dir, const std::string& path) 
   return path.starts_with(prefix) ? path.substr(prefix.size()) : path;
 }
 
-Result<> read_env_file(const std::string& path, const Lookup& lookup, const Environment& earlier,
-                       Environment& environment) {
+void FileVariables::override_with(FileVariables later) {
+  for (auto& [key, value] : later.values) values[key] = std::move(value);
+  for (auto& [key, origin] : later.origins) origins[key] = std::move(origin);
+}
+
+void FileVariables::add_to(Environment& environment, Origins& environment_origins) {
+  for (auto& [key, value] : values) {
+    if (environment.emplace(key, std::move(value)).second) environment_origins[key] = origins[key];
+  }
+}
+
+Result<FileVariables> read_env_file(const std::string& path, const std::string& shown, const Lookup& lookup,
+                                    const Environment& earlier, Report& report) {
   std::string text = TRY(read_text_file(path));
   auto assignments = parse_dotenv(text, lookup, earlier);
-  if (!assignments.ok()) return std::move(assignments).error().within("failed to read " + path);
-  for (auto& [key, value] : *assignments) environment[key] = std::move(value);
-  return {};
+  if (!assignments.ok()) {
+    Error error = std::move(assignments).error().within("failed to read " + path);
+    report_env_file(error, report.add_file(shown, std::move(text)), {}, "", report);
+    return error;
+  }
+  FileVariables out;
+  for (Assignment& one : *assignments) {
+    out.origins[one.key] = shown + ":" + std::to_string(one.line);
+    out.values[one.key] = std::move(one.value);
+  }
+  return out;
 }
 
 bool is_project_name(std::string_view name) {

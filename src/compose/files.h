@@ -24,6 +24,7 @@ struct Inputs {
   std::string project_dir;                 // absolute
   std::vector<InputFile> files;
   Environment environment;                 // process > --env-file / .env
+  Origins origins;                         // of those variables that come from a file
   std::vector<std::string> env_files;      // explicit ones, absolute
   std::string given_name;                  // -p or COMPOSE_PROJECT_NAME; "" = neither
   std::vector<std::string> profiles;       // --profile, else COMPOSE_PROFILES
@@ -40,9 +41,18 @@ std::string directory_of(const std::string& path);
 // The path as the user would type it: relative to `working_dir` when it is inside.
 std::string shown_path(const std::string& working_dir, const std::string& path);
 
-// One env file into `environment`, names that are there already kept. Errors name the file.
-Result<> read_env_file(const std::string& path, const Lookup& lookup, const Environment& earlier,
-                       Environment& environment);
+// Variables of env files, and where each was set.
+struct FileVariables {
+  Environment values;
+  Origins origins;
+
+  void override_with(FileVariables later);                              // later files win
+  void add_to(Environment& environment, Origins& environment_origins);  // what is there already stays
+};
+// One env file. `shown`: its name in messages and origins. Errors name the file and the line; what is wrong inside of it
+// is in `report`, too, with its place.
+Result<FileVariables> read_env_file(const std::string& path, const std::string& shown, const Lookup& lookup,
+                                    const Environment& earlier, Report& report);
 
 bool is_project_name(std::string_view name);
 std::string normalized_project_name(std::string_view text);

@@ -72,32 +72,32 @@ bool exists(const std::string& path) {
 }
 
 // The including model's variables win over the env files.
-Environment variables_of(const Include& include, const std::string& directory, const ModelContext& context,
-                         const Path& path, Report& report) {
-  Environment collected;
-  Lookup lookup = lookup_in(context.environment);
+void read_variables(const Include& include, const ModelContext& outer, const Path& path, Loading& loading,
+                    ModelContext& inner) {
+  FileVariables collected;
+  Lookup lookup = lookup_in(outer.environment);
   auto read = [&](const std::string& file, Place place) {
-    Environment one;
-    auto done = read_env_file(file, lookup, collected, one);
-    if (!done.ok()) return report.error(place, path / "env_file", done.error().message());
-    for (auto& [key, value] : one) collected[key] = std::move(value);
+    size_t errors = loading.report.errors();
+    auto one = read_env_file(file, shown_path(loading.working_dir, file), lookup, collected.values, loading.report);
+    if (!one.ok() && loading.report.errors() > errors) return;  // told with its place
+    if (!one.ok()) return loading.report.error(place, path / "env_file", one.error().message());
+    collected.override_with(std::move(*one));
   };
-  if (!include.env_files_given) {
-    if (exists(directory + "/.env")) read(directory + "/.env", include.place);
-  }
+  std::string default_file = inner.directory + "/.env";
+  if (!include.env_files_given && exists(default_file)) read(default_file, include.place);
   for (const Node& file : include.env_files) {
-    if (file.text != "/dev/null") read(absolute_path(context.directory, file.text), file.place);
+    if (file.text != "/dev/null") read(absolute_path(outer.directory, file.text), file.place);
   }
-  Environment out = context.environment;
-  out.merge(collected);
-  return out;
+  inner.environment = outer.environment;
+  inner.origins = outer.origins;
+  collected.add_to(inner.environment, inner.origins);
 }
 
 std::optional<Node> load_include(const Include& include, const ModelContext& context, const Path& path,
                                  Loading& loading) {
   Report& report = loading.report;
   std::vector<InputFile> files;
-  ModelContext inner{.directory = {}, .environment = {}, .including = context.including};
+  ModelContext inner{.directory = {}, .environment = {}, .origins = {}, .including = context.including};
   for (const Node& name : include.paths) {
     std::string absolute = absolute_path(context.directory, name.text);
     for (const std::string& outer : context.including) {
@@ -122,12 +122,12 @@ std::optional<Node> load_include(const Include& include, const ModelContext& con
   if (!include.project_directory.empty()) {
     inner.directory = absolute_path(context.directory, include.project_directory);
   }
-  inner.environment = variables_of(include, inner.directory, context, path, report);
+  read_variables(include, context, path, loading, inner);
   Node model = load_model(files, inner, loading);
   if (model.is_map()) {
     set_defaults(model);
     resolve_paths(model, inner.directory, inner.environment, report);
-    resolve_bare_values(model, inner.environment);
+    resolve_bare_values(model, inner.environment, inner.origins, report);
     std::erase_if(model.entries, [](const Entry& e) { return e.key == "name" || e.key.starts_with("x-"); });
   }
   return model;
@@ -150,10 +150,12 @@ void import_includes(Node& document, const std::vector<TaggedPath>& tags, const 
   for (size_t i = 0; i < list.items.size(); ++i) {
     Path child = path[static_cast<int>(i)];
     auto include = read_entry(list.items[i], child, loading.report);
+    loading.incomplete = loading.incomplete || !include;
     if (!include) continue;
     auto model = load_include(*include, context, child, loading);
+    loading.incomplete = loading.incomplete || !model;
     if (!model || !model->is_map()) continue;
-    apply_tags(*model, tags);
+    apply_tags(*model, tags, loading.report);
     merge(*model, std::move(document), project_shape(), Path::root(), loading.report);
     document = std::move(*model);
   }

@@ -1,5 +1,8 @@
 #include "compose/interpolate.h"
 
+#include "base/result.h"
+#include "base/strings.h"
+
 namespace gantry::compose {
 namespace {
 
@@ -60,11 +63,17 @@ class Substituter {
     }
   }
 
+  std::vector<std::string> used;
   std::vector<std::string> unset;
 
  private:
+  const std::string* look_up(std::string_view name) {
+    if (std::find(used.begin(), used.end(), name) == used.end()) used.emplace_back(name);
+    return lookup_(name);
+  }
+
   std::string plain(std::string_view name) {
-    if (const std::string* value = lookup_(name)) return *value;
+    if (const std::string* value = look_up(name)) return *value;
     unset.emplace_back(name);
     return {};
   }
@@ -80,7 +89,7 @@ class Substituter {
     char operation = rest.empty() ? '\0' : rest[0];
     if (operation != '-' && operation != '?' && operation != '+') return malformed(whole);
     std::string_view word = rest.substr(1);
-    const std::string* value = lookup_(name);
+    const std::string* value = look_up(name);
     bool given = value != nullptr && !(empty_counts && value->empty());
     if (operation == '-') return given ? Result<std::string>(*value) : run(word, depth + 1);
     if (operation == '+') return given ? run(word, depth + 1) : Result<std::string>(value ? *value : "");
@@ -104,25 +113,109 @@ Lookup lookup_in(const Environment& environment) {
 Result<Substitution> substitute(std::string_view text, const Lookup& lookup) {
   Substituter substituter(lookup);
   std::string out = TRY(substituter.run(text));
-  return Substitution{std::move(out), std::move(substituter.unset)};
+  return Substitution{std::move(out), std::move(substituter.used), std::move(substituter.unset)};
 }
 
-void interpolate(Node& node, const Lookup& lookup, const Path& path, Report& report) {
-  if (node.is_map()) {
-    for (Entry& entry : node.entries) interpolate(entry.value, lookup, path / entry.key, report);
-    return;
+std::string describe_variable(const std::string& name, const Environment& environment, const Origins& origins) {
+  if (!environment.contains(name)) return name + " is not set";
+  auto origin = origins.find(name);
+  return name + " comes from " + (origin == origins.end() ? "the environment" : origin->second);
+}
+
+namespace {
+
+class Interpolator {
+ public:
+  Interpolator(const Environment& environment, const Origins& origins, Report& report)
+      : environment_(environment), origins_(origins), lookup_(lookup_in(environment)), report_(report) {}
+
+  void run(Node& node, const Path& path) {
+    if (node.is_map()) {
+      for (Entry& entry : node.entries) run(entry.value, path / entry.key);
+    } else if (node.is_list()) {
+      for (size_t i = 0; i < node.items.size(); ++i) run(node.items[i], path[static_cast<int>(i)]);
+    } else if (node.is_string() && node.text.find('$') != std::string::npos) {
+      text(node, path);
+    }
   }
-  if (node.is_list()) {
-    for (size_t i = 0; i < node.items.size(); ++i) interpolate(node.items[i], lookup, path[static_cast<int>(i)], report);
-    return;
+
+ private:
+  void text(Node& node, const Path& path) {
+    auto result = substitute(node.text, lookup_);
+    if (!result.ok()) return report_.error(node.place, path, result.error().message());
+    for (const std::string& name : result->unset) {
+      report_.warning(node.place, path,
+                      "The " + gantry::quoted(name) + " variable is not set. Defaulting to a blank string.",
+                      near(name));
+    }
+    if (!result->used.empty()) remember(node, result->used);
+    node.text = std::move(result->text);
   }
-  if (!node.is_string() || node.text.find('$') == std::string::npos) return;
-  auto result = substitute(node.text, lookup);
-  if (!result.ok()) return report.error(node.place, path, result.error().message());
-  for (const std::string& name : result->unset) {
-    report.warning(node.place, path, "The " + gantry::quoted(name) + " variable is not set. Defaulting to a blank string.");
+
+  void remember(Node& node, const std::vector<std::string>& used) {
+    std::string lines;
+    for (const std::string& name : used) {
+      lines += (lines.empty() ? "" : "\n") + describe_variable(name, environment_, origins_);
+    }
+    report_.history.interpolations[node.place] = {node.text, std::move(lines)};
   }
-  node.text = std::move(result->text);
+
+  // Only among those that files set: the process's environment is full of names that look alike.
+  std::string near(const std::string& name) const {
+    std::vector<std::string> names;
+    for (const auto& [known, origin] : origins_) names.push_back(known);
+    auto found = nearest(name, names);
+    return found ? "did you mean " + gantry::quoted(*found) + "?" : "";
+  }
+
+  const Environment& environment_;
+  const Origins& origins_;
+  Lookup lookup_;
+  Report& report_;
+};
+
+// The variables of one template; reads as the substitution does, without values.
+void collect_variables(std::string_view text, std::vector<VariableUse>& out, int depth) {
+  if (depth > 100) return;
+  for (size_t at = text.find('$'); at != std::string_view::npos; at = text.find('$', at)) {
+    std::string_view rest = text.substr(at + 1);
+    if (rest.starts_with('$')) {
+      at += 2;
+    } else if (rest.starts_with('{')) {
+      size_t close = closing_brace(rest.substr(1));
+      if (close == std::string_view::npos) return;
+      std::string_view inside = rest.substr(1, close);
+      at += close + 3;
+      size_t length = name_length(inside);
+      if (length == 0) return;
+      VariableUse use{.name = std::string(inside.substr(0, length))};
+      std::string_view word = inside.substr(length);
+      if (word.starts_with(':')) word.remove_prefix(1);
+      char operation = word.empty() ? '\0' : word[0];
+      word = word.substr(std::min<size_t>(1, word.size()));
+      use.required = operation == '?';
+      if (operation == '-') use.default_value = word;
+      if (operation == '+') use.alternative = word;
+      out.push_back(std::move(use));
+      collect_variables(word, out, depth + 1);
+    } else {
+      size_t length = name_length(rest);
+      if (length > 0) out.push_back({.name = std::string(rest.substr(0, length))});
+      at += 1 + length;
+    }
+  }
+}
+
+}  // namespace
+
+void interpolate(Node& node, const Environment& environment, const Origins& origins, const Path& path, Report& report) {
+  Interpolator(environment, origins, report).run(node, path);
+}
+
+std::vector<VariableUse> variables_in(std::string_view text) {
+  std::vector<VariableUse> out;
+  collect_variables(text, out, 0);
+  return out;
 }
 
 }  // namespace gantry::compose

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "compose/report.h"
+#include "compose/variable_use.h"
 #include "compose/yaml_tree.h"
 
 namespace gantry::compose {
@@ -21,8 +22,14 @@ using Lookup = std::function<const std::string*(std::string_view)>;
 
 Lookup lookup_in(const Environment& environment);
 
+// Where variables got their values: NAME → ".env:3". What is not in it comes from the process's environment.
+using Origins = std::map<std::string, std::string, std::less<>>;
+// "PORT comes from .env:3"
+std::string describe_variable(const std::string& name, const Environment& environment, const Origins& origins);
+
 struct Substitution {
   std::string text;
+  std::vector<std::string> used;   // variables that were looked at, each once
   std::vector<std::string> unset;  // variables replaced by nothing, in order, repetitions kept: each deserves a warning
 };
 
@@ -30,6 +37,10 @@ struct Substitution {
 Result<Substitution> substitute(std::string_view text, const Lookup& lookup);
 
 // Every string value of the tree, in place; keys are never touched. Warnings for unset variables, errors at the value.
-void interpolate(Node& node, const Lookup& lookup, const Path& path, Report& report);
+// The report's history learns which variables are in which value.
+void interpolate(Node& node, const Environment& environment, const Origins& origins, const Path& path, Report& report);
+
+// All variables of a text, those within words too, in order. What is malformed ends the list.
+std::vector<VariableUse> variables_in(std::string_view text);
 
 }  // namespace gantry::compose

@@ -4,11 +4,13 @@
 #include "compose/bind.h"
 #include "compose/defaults.h"
 #include "compose/env_files.h"
+#include "compose/explain.h"
 #include "compose/files.h"
 #include "compose/model.h"
 #include "compose/output.h"
 #include "compose/schema.h"
 #include "compose/selection.h"
+#include "compose/traps.h"
 #include "compose/validate.h"
 #include "compose/values.h"
 #include "compose/yaml_tree.h"
@@ -30,13 +32,19 @@ std::string name_in_documents(const std::vector<Node>& documents, const Environm
   return name;
 }
 
-// By the rules of section 5.1. What is read for it stays in `loading`.
-Result<std::string> choose_project_name(const Inputs& inputs, Loading& loading) {
+// Reads all files as YAML: what is wrong with the text of one does not hide what is wrong with another.
+void parse_ahead(const Inputs& inputs, Loading& loading) {
+  for (const InputFile& file : inputs.files) {
+    if (!loading.parsed.contains(file.absolute)) loading.parsed[file.absolute] = parse_file(file, loading);
+  }
+}
+
+// By the rules of section 5.1. The files have been parsed ahead.
+Result<std::string> choose_project_name(const Inputs& inputs, const Loading& loading) {
   if (!inputs.given_name.empty()) return inputs.given_name;
   std::string name;
   for (const InputFile& file : inputs.files) {
-    std::vector<Node>& documents = loading.parsed[file.absolute] = parse_file(file, loading);
-    std::string own = name_in_documents(documents, inputs.environment, loading.interpolate);
+    std::string own = name_in_documents(loading.parsed.at(file.absolute), inputs.environment, loading.interpolate);
     if (!own.empty()) name = own;
   }
   if (name.empty()) name = inputs.project_dir.substr(inputs.project_dir.rfind('/') + 1);
@@ -51,27 +59,38 @@ class Load {
       : options_(options),
         loading_{.report = report_,
                  .working_dir = {},
-                 .interpolate = options.interpolate,
+                 .interpolate = options.interpolate && !options.list_variables,
                  .resolve_paths = options.resolve_paths,
                  .known_files = {},
-                 .parsed = {}} {}
+                 .parsed = {}} {
+    report_.history.whole = !options.explain.empty();
+    report_.raw = !loading_.interpolate;
+  }
 
   LoadResult run() {
     auto inputs = find_inputs(options_, report_);
-    if (!inputs.ok()) return fail(inputs.error());
+    if (!inputs.ok()) return report_.failed() ? finish() : fail(inputs.error());
     inputs_ = std::move(*inputs);
     loading_.working_dir = inputs_.working_dir;
+    parse_ahead(inputs_, loading_);
+    if (loading_.incomplete) return finish();
     auto name = choose_project_name(inputs_, loading_);
     if (!name.ok()) return fail(name.error());
-    if (report_.failed()) return finish();
     name_ = std::move(*name);
     inputs_.environment["COMPOSE_PROJECT_NAME"] = name_;
     result_.environment.insert(inputs_.environment.begin(), inputs_.environment.end());
 
-    if (!read_model() || !complete() || !select()) return finish();
+    if (!read_model()) return finish();
+    if (options_.list_variables) return list_variables();
+    complete();
+    if (!select()) return finish();
     read_env_files();
     if (report_.failed()) return finish();
+    if (!explain_value()) return finish();
     print();
+    if (const Node* models = tree_.find("models")) {
+      for (const Entry& entry : models->entries) result_.models.push_back(entry.key);
+    }
     result_.project = bind();
     return finish();
   }
@@ -93,23 +112,23 @@ class Load {
   Path services_path() const { return Path::root() / "services"; }
 
   bool read_model() {
-    ModelContext context{.directory = inputs_.project_dir, .environment = inputs_.environment, .including = {}};
+    ModelContext context{.directory = inputs_.project_dir, .environment = inputs_.environment,
+                         .origins = inputs_.origins, .including = {}};
     for (const InputFile& file : inputs_.files) context.including.push_back(file.absolute);
     tree_ = load_model(inputs_.files, context, loading_);
     if (!report_.failed() && !tree_.is_map()) report_.error_at({}, "", "empty compose file");
-    return !report_.failed();
+    return tree_.is_map();
   }
 
-  // Defaults, paths, names: the model as it is meant.
-  bool complete() {
+  // Defaults, paths, names: the model as it is meant. Goes on after errors: what is broken is marked as such.
+  void complete() {
     tree_.set("name", Node::string(name_));
     if (!tree_.has("services")) tree_.set("services", Node::mapping());
     set_defaults(tree_);
     check_semantics(tree_, report_);
     if (options_.resolve_paths) resolve_paths(tree_, inputs_.project_dir, inputs_.environment, report_);
-    resolve_bare_values(tree_, inputs_.environment);
+    resolve_bare_values(tree_, inputs_.environment, inputs_.origins, report_);
     if (options_.normalize) normalize(tree_, name_);
-    return !report_.failed();
   }
 
   bool select() {
@@ -118,8 +137,10 @@ class Load {
     for (const Entry& entry : services.entries) {
       if (is_active(entry.value, inputs_.profiles)) active.insert(entry.key);
     }
-    if (options_.check_consistency) check_consistency(tree_, active, report_);
+    // Of a model that misses whole files, parts would be missed that are there.
+    if (options_.check_consistency && !loading_.incomplete) check_consistency(tree_, active, report_);
     if (report_.failed()) return false;
+    if (options_.check_consistency) warn_of_traps(tree_, active, report_);
     std::set<std::string> chosen =
         select_services(services, options_.services, inputs_.profiles, options_.with_dependencies, report_);
     if (report_.failed()) return false;
@@ -135,15 +156,46 @@ class Load {
   void read_env_files() {
     if (!options_.resolve_environment) return;
     Path path = services_path();
+    EnvFileTexts texts{.working_dir = inputs_.working_dir};
     for (Entry& entry : tree_.find("services")->entries) {
-      read_service_files(entry.value, inputs_.environment, path / entry.key, report_);
+      read_service_files(entry.value, inputs_.environment, texts, path / entry.key, report_);
     }
   }
 
   void print() {
-    OutputStyle style{.double_dollars = options_.interpolate, .canonical = true};
-    result_.canonical_yaml = to_yaml(tree_, style);
-    result_.canonical_json = to_json(tree_, style);
+    OutputStyle style{.double_dollars = options_.interpolate, .canonical = options_.interpolate};
+    if (options_.print_yaml) result_.canonical_yaml = to_yaml(tree_, style);
+    if (options_.print_json) result_.canonical_json = to_json(tree_, style);
+  }
+
+  bool explain_value() {
+    if (options_.explain.empty()) return true;
+    auto answer = explain(tree_, options_.explain, report_);
+    if (answer.ok()) result_.explanation = std::move(*answer);
+    else report_.error_at({}, "", answer.error().message());
+    return answer.ok();
+  }
+
+  // Every name once; what any place says of it.
+  LoadResult list_variables() {
+    std::map<std::string, VariableUse> all;
+    collect_variables(tree_, all);
+    for (auto& [name, use] : all) result_.variables.push_back(std::move(use));
+    if (!report_.failed()) result_.project.emplace();
+    return finish();
+  }
+
+  static void collect_variables(const Node& node, std::map<std::string, VariableUse>& all) {
+    for (const Entry& entry : node.entries) collect_variables(entry.value, all);
+    for (const Node& item : node.items) collect_variables(item, all);
+    if (!node.is_string()) return;
+    for (VariableUse& use : variables_in(node.text)) {
+      VariableUse& known = all[use.name];
+      known.name = use.name;
+      known.required = known.required || use.required;
+      if (known.default_value.empty()) known.default_value = std::move(use.default_value);
+      if (known.alternative.empty()) known.alternative = std::move(use.alternative);
+    }
   }
 
   Project bind() {
@@ -180,6 +232,7 @@ Result<std::string> project_name(const LoadOptions& options) {
   Report unread = Report::silent();
   Loading loading{.report = unread, .working_dir = inputs.working_dir, .interpolate = options.interpolate,
                   .known_files = {}, .parsed = {}};
+  if (inputs.given_name.empty()) parse_ahead(inputs, loading);
   return choose_project_name(inputs, loading);
 }
 

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "compose/project.h"
 #include "compose/source.h"
+#include "compose/variable_use.h"
 
 namespace gantry::compose {
 
@@ -27,6 +28,10 @@ struct LoadOptions {
   bool resolve_paths = true;
   bool check_consistency = true;
   bool resolve_environment = true;                // read env_file
+  bool print_yaml = true;                         // fill canonical_yaml
+  bool print_json = true;                         // fill canonical_json
+  std::string explain;                            // a path: fill `explanation`
+  bool list_variables = false;                    // fill `variables`, and nothing else
   std::string working_dir;                        // the current one; empty: getcwd
   std::map<std::string, std::string> environment; // the process's
   std::optional<std::string> standard_input;      // what "-" reads; not given: the real one
@@ -39,6 +44,9 @@ struct LoadResult {
   std::vector<Diagnostic> diagnostics;            // in file order; warnings too
   std::map<std::string, std::string> texts;       // file → text, to render the diagnostics
   std::map<std::string, std::string> environment; // used for interpolation
+  std::vector<Diagnostic> explanation;            // why `explain` is what it is (explain.h)
+  std::vector<VariableUse> variables;             // that the files mention, by name
+  std::vector<std::string> models;                // names of those that services use
   bool ok() const { return project.has_value(); }
 };
 

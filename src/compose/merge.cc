@@ -1,20 +1,53 @@
 #include "compose/merge.h"
 
 #include <unordered_map>
+#include <unordered_set>
 
 namespace gantry::compose {
 namespace {
 
-void keep_one_of_each(Node& list, Identity identity) {
+// What a value was, in a few words.
+std::string told(const Node& node) {
+  if (node.is_string()) return '"' + node.text + '"';
+  if (node.is_list()) return "a list of " + std::to_string(node.items.size());
+  if (node.is_map()) return "a mapping of " + std::to_string(node.entries.size());
+  return node.is_null() ? "null" : node.text;
+}
+
+// `base` becomes `over`; the history knows what it was.
+void replace(Node& base, Node& over, const Path& path, Report& report) {
+  if (report.history.whole) {
+    report.history.replacements.push_back({over.place, base.place, path.str(), told(base), "merged over it"});
+  }
+  base = std::move(over);
+}
+
+void keep_one_of_each(Node& list, Identity identity, const Path& path, Report& report) {
   std::unordered_map<std::string, size_t> seen;
   std::vector<Node> kept;
   kept.reserve(list.items.size());
   for (Node& item : list.items) {
-    auto [first, fresh] = seen.try_emplace(identity(item), kept.size());
-    if (fresh) kept.push_back(std::move(item));
-    else kept[first->second] = std::move(item);
+    std::string same = identity(item);
+    if (same.empty()) same = item.text;  // a short form that could not be read is like itself only
+    auto [first, fresh] = seen.try_emplace(std::move(same), kept.size());
+    if (fresh || item.is_broken()) kept.push_back(std::move(item));
+    else replace(kept[first->second], item, path[static_cast<int>(first->second)], report);
   }
   list.items = std::move(kept);
+}
+
+// A list of texts that says the same thing twice after the merge is seldom what was meant.
+void warn_of_repetitions(const Node& base, const Node& over, const Path& path, Report& report) {
+  std::unordered_set<std::string_view> seen;
+  for (const Node& item : base.items) {
+    if (item.is_scalar()) seen.insert(item.text);
+  }
+  for (const Node& item : over.items) {
+    if (!item.is_scalar() || !seen.contains(item.text) || item.place.file < 0) continue;
+    report.warning(item.place, path,
+                   "\"" + item.text + "\" is in the list twice: lists of several files are appended",
+                   "leave it out here, or replace the list with !override");
+  }
 }
 
 void append(Node& base, Node& over) {
@@ -37,7 +70,7 @@ void merge_mapping(Node& base, Node& over, const Shape* shape, const Path& path,
       continue;
     }
     const Shape* child = shape == nullptr ? nullptr : child_shape(*shape, entry.key);
-    if (whole_entries) old->value = std::move(entry.value);
+    if (whole_entries) replace(old->value, entry.value, path / old->key, report);
     else merge(old->value, std::move(entry.value), child == nullptr ? kAnything : *child, path / old->key, report);
   }
   for (Entry& entry : fresh) base.entries.push_back(std::move(entry));
@@ -53,6 +86,11 @@ void merge_pools(Node& base, Node& over, const Shape& shape, const Path& path, R
   }
 }
 
+std::string first_written(const Node& base, Report& report) {
+  if (base.place.file < 0 || base.place.line == 0) return {};
+  return "; it was written first in " + report.mark(base.place).to_string();
+}
+
 bool drivers_differ(const Node& base, const Node& over) {
   const std::string& a = base.text_of("driver");
   const std::string& b = over.text_of("driver");
@@ -63,13 +101,10 @@ bool drivers_differ(const Node& base, const Node& over) {
 
 void merge(Node& base, Node over, const Shape& shape, const Path& path, Report& report) {
   if (over.is_null()) {
-    if (shape.merge == Merge::replace || shape.null_overrides) base = std::move(over);
+    if (shape.merge == Merge::replace || shape.null_overrides) replace(base, over, path, report);
     return;
   }
-  if (base.is_null() || shape.merge == Merge::replace) {
-    base = std::move(over);
-    return;
-  }
+  if (base.is_null() || shape.merge == Merge::replace) return replace(base, over, path, report);
   if (shape.canonical != nullptr) {
     shape.canonical(base, path, report);
     shape.canonical(over, path, report);
@@ -77,35 +112,34 @@ void merge(Node& base, Node over, const Shape& shape, const Path& path, Report& 
   bool base_scalar = base.is_scalar();
   bool mapping_or_number = (shape.accepts & kMapping) != 0 && (shape.accepts & (kInteger | kBoolean)) != 0;
   if (base_scalar != over.is_scalar() || (!base_scalar && base.kind != over.kind)) {
-    if (mapping_or_number) base = std::move(over);  // ulimits: 10 and {soft, hard}
-    else report.error(over.place, path, std::string("cannot override ") + to_string(base.kind) + " by " +
-                                            to_string(over.kind));
+    if (mapping_or_number) return replace(base, over, path, report);  // ulimits: 10 and {soft, hard}
+    report.error(over.place, path, std::string("cannot override ") + to_string(base.kind) + " by " +
+                                       to_string(over.kind) + first_written(base, report),
+                 "write both alike, or replace the first with !override");
     return;
   }
-  if (base_scalar) {
-    base = std::move(over);
-    return;
-  }
+  if (base_scalar) return replace(base, over, path, report);
   if (base.is_list()) {
     if (shape.merge == Merge::pools) return merge_pools(base, over, shape, path, report);
+    if (shape.merge == Merge::by_kind) warn_of_repetitions(base, over, path, report);
     append(base, over);
-    if (shape.merge == Merge::unique) keep_one_of_each(base, shape.identity);
+    if (shape.merge == Merge::unique) keep_one_of_each(base, shape.identity, path, report);
     return;
   }
-  if (shape.merge == Merge::logging && drivers_differ(base, over)) {
-    base = std::move(over);
-    return;
-  }
+  if (shape.merge == Merge::logging && drivers_differ(base, over)) return replace(base, over, path, report);
   merge_mapping(base, over, &shape, path, report, shape.merge == Merge::entries);
 }
 
-void remove_repetitions(Node& node, const Shape& shape) {
+void remove_repetitions(Node& node, const Shape& shape, const Path& path, Report& report) {
   if (node.is_list()) {
-    if (shape.merge == Merge::unique) keep_one_of_each(node, shape.identity);
+    if (shape.merge == Merge::unique && node.items.size() > 1) keep_one_of_each(node, shape.identity, path, report);
     return;
   }
   for (Entry& entry : node.entries) {
-    if (const Shape* child = child_shape(shape, entry.key)) remove_repetitions(entry.value, *child);
+    if (entry.value.items.empty() && entry.value.entries.empty()) continue;
+    if (const Shape* child = child_shape(shape, entry.key)) {
+      remove_repetitions(entry.value, *child, path / entry.key, report);
+    }
   }
 }
 
@@ -116,14 +150,15 @@ void collect(Node& node, std::vector<std::string>& keys, std::vector<TaggedPath>
     Entry& entry = node.entries[i];
     Node::Tag tag = entry.value.tag;
     keys.push_back(entry.key);
-    if (tag != Node::Tag::none) out.push_back({keys, tag == Node::Tag::reset});
+    bool tagged = tag == Node::Tag::reset || tag == Node::Tag::override_;
+    if (tagged) out.push_back({keys, tag == Node::Tag::reset, entry.value.place});
     // Tags inside of an overridden value mean nothing.
-    if (tag == Node::Tag::none) collect(entry.value, keys, out);
+    if (!tagged) collect(entry.value, keys, out);
     keys.pop_back();
     if (tag == Node::Tag::reset) {
       node.entries.erase(node.entries.begin() + static_cast<std::ptrdiff_t>(i));
     } else {
-      entry.value.tag = Node::Tag::none;
+      if (tagged) entry.value.tag = Node::Tag::none;
       ++i;
     }
   }
@@ -143,11 +178,18 @@ std::vector<TaggedPath> take_tags(Node& document) {
   return out;
 }
 
-void apply_tags(Node& base, const std::vector<TaggedPath>& tags) {
+void apply_tags(Node& base, const std::vector<TaggedPath>& tags, Report& report, const std::string& prefix) {
   for (const TaggedPath& tag : tags) {
     Node* parent = &base;
+    std::string path = prefix;
     for (size_t i = 0; i + 1 < tag.keys.size() && parent != nullptr; ++i) parent = parent->find(tag.keys[i]);
-    if (parent != nullptr && !tag.keys.empty()) parent->erase(tag.keys.back());
+    if (parent == nullptr || tag.keys.empty()) continue;
+    if (const Node* gone = parent->find(tag.keys.back()); gone != nullptr && report.history.whole) {
+      for (const std::string& key : tag.keys) path += (path.empty() ? "" : ".") + key;
+      report.history.replacements.push_back(
+          {tag.place, gone->place, path, told(*gone), tag.reset ? "taken away by !reset" : "replaced by !override"});
+    }
+    parent->erase(tag.keys.back());
   }
 }
 

@@ -12,17 +12,18 @@ namespace gantry::compose {
 void merge(Node& base, Node over, const Shape& shape, const Path& path, Report& report);
 
 // Keyed lists of one tree: a later entry with the same identity takes the place of the earlier one.
-void remove_repetitions(Node& node, const Shape& shape);
+void remove_repetitions(Node& node, const Shape& shape, const Path& path, Report& report);
 
 // ---- !reset and !override (compose-file.md section 2)
 
 struct TaggedPath {
   std::vector<std::string> keys;
   bool reset = false;  // else override
+  Place place;
 };
 // Removes the reset entries from `document` and says where they and the overridden ones were.
 std::vector<TaggedPath> take_tags(Node& document);
-// What the document says to forget is removed from what earlier files said.
-void apply_tags(Node& base, const std::vector<TaggedPath>& tags);
+// What the document says to forget is removed from what earlier files said. `prefix`: the path of `base`.
+void apply_tags(Node& base, const std::vector<TaggedPath>& tags, Report& report, const std::string& prefix = {});
 
 }  // namespace gantry::compose

@@ -29,19 +29,21 @@ void add_document(Node& model, Node document, const InputFile& file, const Model
   Report& report = loading.report;
   std::vector<TaggedPath> tags = take_tags(document);
   import_includes(document, tags, context, loading);
-  apply_tags(model, tags);
+  apply_tags(model, tags, report);
   resolve_extends(document, tags, file.absolute, context, loading);
   drop_version(document, loading);
   if (model.is_null()) model = std::move(document);
   else merge(model, std::move(document), project_shape(), Path::root(), report);
   conform(model, project_shape(), Path::root(), report);
-  remove_repetitions(model, project_shape());
+  remove_repetitions(model, project_shape(), Path::root(), report);
 }
 
 }  // namespace
 
 std::vector<Node> parse_file(const InputFile& file, Loading& loading) {
-  return parse_yaml(file.text, file_number(file, loading), loading.report);
+  auto documents = parse_yaml(file.text, file_number(file, loading), loading.report);
+  loading.incomplete = loading.incomplete || !documents;
+  return documents.value_or(std::vector<Node>());
 }
 
 std::vector<Node> load_documents(const InputFile& file, const ModelContext& context, Loading& loading) {
@@ -49,11 +51,12 @@ std::vector<Node> load_documents(const InputFile& file, const ModelContext& cont
   std::vector<Node> documents = ahead ? std::move(ahead.mapped()) : parse_file(file, loading);
   for (Node& document : documents) {
     if (!document.is_map()) {
-      loading.report.error(document.place, Path::root(), "top-level object must be a mapping");
+      loading.report.error(document.place, Path::root(), "top-level object must be a mapping",
+                           document.is_null() ? "the document is empty" : "a compose file begins with services:");
       return {};
     }
     if (loading.interpolate) {
-      interpolate(document, lookup_in(context.environment), Path::root(), loading.report);
+      interpolate(document, context.environment, context.origins, Path::root(), loading.report);
     }
   }
   return documents;
@@ -63,10 +66,7 @@ Node load_model(const std::vector<InputFile>& files, const ModelContext& context
   Node model = Node::null();
   for (const InputFile& file : files) {
     for (Node& document : load_documents(file, context, loading)) {
-      size_t errors = loading.report.errors();
       add_document(model, std::move(document), file, context, loading);
-      // What is wrong in one document makes nonsense of what is merged over it.
-      if (loading.report.errors() > errors) return model;
     }
   }
   return model;

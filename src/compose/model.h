@@ -20,6 +20,7 @@ struct Loading {
   bool interpolate = true;
   bool resolve_paths = true;
   std::map<std::string, int> known_files;  // absolute → number in the report
+  bool incomplete = false;                 // a file could not be read: references into it cannot be checked
   std::map<std::string, std::vector<Node>> parsed;  // absolute → documents, read ahead; taken out when they are loaded
 };
 
@@ -27,6 +28,7 @@ struct Loading {
 struct ModelContext {
   std::string directory;                  // absolute
   Environment environment;
+  Origins origins;                        // of variables that env files set
   std::vector<std::string> including;     // absolute paths of the files that lead here, for cycles
 };
 
@@ -59,6 +61,6 @@ void set_defaults(Node& project);
 
 // Values of `environment` entries and build arguments that have none, from the variables; where there is none, the
 // entry stays null (arguments: is dropped at the end).
-void resolve_bare_values(Node& project, const Environment& environment);
+void resolve_bare_values(Node& project, const Environment& environment, const Origins& origins, Report& report);
 
 }  // namespace gantry::compose

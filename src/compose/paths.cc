@@ -116,25 +116,35 @@ void resolve_paths(Node& project, const std::string& directory, const Environmen
 
 namespace {
 
-void fill(Node* map, const Environment& environment) {
-  if (map == nullptr || !map->is_map()) return;
-  for (Entry& entry : map->entries) {
-    if (!entry.value.is_null()) continue;
-    auto found = environment.find(entry.key);
-    if (found != environment.end()) entry.value = Node::string(found->second, entry.place);
+struct Filler {
+  const Environment& environment;
+  const Origins& origins;
+  Report& report;
+
+  void fill(Node* map) {
+    if (map == nullptr || !map->is_map()) return;
+    for (Entry& entry : map->entries) {
+      if (!entry.value.is_null() || entry.value.is_broken()) continue;
+      auto found = environment.find(entry.key);
+      if (found == environment.end()) continue;
+      Place place = entry.value.place.line > 0 ? entry.value.place : entry.place;
+      entry.value = Node::string(found->second, place);
+      report.history.interpolations[place] = {entry.key, describe_variable(entry.key, environment, origins)};
+    }
   }
-}
+};
 
 }  // namespace
 
-void resolve_bare_values(Node& project, const Environment& environment) {
+void resolve_bare_values(Node& project, const Environment& environment, const Origins& origins, Report& report) {
+  Filler filler{environment, origins, report};
   each_in(project, "services", [&](Node& service, const Path&) {
-    fill(service.find("environment"), environment);
-    if (Node* build = service.find("build")) fill(build->find("args"), environment);
+    filler.fill(service.find("environment"));
+    if (Node* build = service.find("build")) filler.fill(build->find("args"));
     for (const char* hooks : {"pre_start", "post_start", "pre_stop"}) {
       Node* list = service.find(hooks);
       if (list == nullptr) continue;
-      for (Node& hook : list->items) fill(hook.find("environment"), environment);
+      for (Node& hook : list->items) filler.fill(hook.find("environment"));
     }
   });
 }

@@ -34,16 +34,22 @@ void Report::warning(const Place& place, const Path& path, std::string message, 
 
 void Report::add(Severity severity, const Place& place, std::string path, std::string message, std::string hint,
                  int length) {
-  constexpr size_t kMost = 100;  // a broken file must not fill the terminal
-  if (severity == Severity::error) ++errors_;
-  if (silent_ || entries_.size() >= kMost) return;
+  bool is_error = severity == Severity::error;
+  size_t& count = is_error ? errors_ : warnings_;
+  if (++count > kMostErrors || silent_) return;
   entries_.push_back({place,
                       {.severity = severity,
                        .mark = mark(place),
                        .path = std::move(path),
                        .message = std::move(message),
                        .hint = std::move(hint),
+                       .note = note_about(place),
                        .length = length}});
+}
+
+std::string Report::note_about(const Place& place) const {
+  auto found = history.interpolations.find(place);
+  return place.line == 0 || found == history.interpolations.end() ? "" : found->second.variables;
 }
 
 Mark Report::mark(const Place& place) const {
@@ -61,8 +67,11 @@ std::vector<Diagnostic> Report::take() {
   for (Entry& entry : entries_) {
     if (out.empty() || !(out.back() == entry.diagnostic)) out.push_back(std::move(entry.diagnostic));
   }
+  if (errors_ > kMostErrors) {
+    out.push_back({.message = "and more than that: only the first " + std::to_string(kMostErrors) + " errors are shown"});
+  }
   entries_.clear();
-  errors_ = 0;
+  errors_ = warnings_ = 0;
   return out;
 }
 

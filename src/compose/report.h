@@ -9,15 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "compose/history.h"
 #include "compose/source.h"
 
 namespace gantry::compose {
-
-struct Place {
-  int file = -1;  // as numbered by Report::add_file; -1: not from a file
-  int line = 0;   // from 1; 0 = unknown
-  int column = 0;
-};
 
 // Where in the tree we are: a chain on the stack, made into text only when there is something to say.
 struct Path {
@@ -56,23 +51,34 @@ class Report {
 
   bool failed() const { return errors_ > 0; }
   size_t errors() const { return errors_; }
+  // So much is wrong that nobody will read more of it: whoever finds things may stop.
+  bool full() const { return errors_ >= kMostErrors; }
   Mark mark(const Place& place) const;
+
+  // Grows while files are loaded.
+  History history;
+  // Variables were not replaced: a text with one is nothing that can be checked or read.
+  bool raw = false;
+  bool is_raw(std::string_view text) const { return raw && text.find('$') != std::string_view::npos; }
 
   // In file order (the order of the files, then lines), without repetitions. Leaves the report empty.
   std::vector<Diagnostic> take();
   std::map<std::string, std::string> texts() const;
 
  private:
+  static constexpr size_t kMostErrors = 100;  // a broken file must not fill the terminal
   struct Entry {
     Place place;
     Diagnostic diagnostic;
   };
+  std::string note_about(const Place& place) const;
   void add(Severity severity, const Place& place, std::string path, std::string message, std::string hint, int length);
 
   std::vector<std::string> names_;
   std::vector<std::string> texts_;
   std::vector<Entry> entries_;
   size_t errors_ = 0;
+  size_t warnings_ = 0;
   bool silent_ = false;
 };
 

@@ -49,14 +49,19 @@ std::string what_is_there(const Node& node) {
   return std::string(to_string(node.kind)) + ": " + (node.is_string() ? gantry::quoted(node.text) : node.text);
 }
 
-void report_kind(const Node& node, const Shape& shape, const Path& path, Report& report) {
-  std::string hint;
-  if (shape.format == Format::duration && node.is_scalar()) hint = "write for example " + node.text + "s";
-  else if (node.is_null()) hint = "the value is missing";
-  else if (node.is_scalar() && (shape.accepts & kString) != 0) hint = "put it in quotes";
-  else if (node.is_scalar() && (shape.accepts & kList) != 0) hint = "write it as a list item: - " + node.text;
+std::string hint_for_kind(const Node& node, const Shape& shape) {
+  if (node.is_null()) return "the value is missing";
+  if (!node.is_scalar()) return {};
+  if (shape.format == Format::duration) return "write for example " + node.text + "s";
+  if ((shape.accepts & kString) != 0) return "put it in quotes";
+  if ((shape.accepts & kList) != 0) return "write it as a list: [" + gantry::quoted(node.text) + "]";
+  return {};
+}
+
+void report_kind(Node& node, const Shape& shape, const Path& path, Report& report) {
   report.error(node.place, path, "must be " + words(shape.accepts) + (node.is_null() ? "" : ", is " + what_is_there(node)),
-               std::move(hint));
+               hint_for_kind(node, shape));
+  node.mark_broken();
 }
 
 void to_boolean(Node& node, const Path& path, Report& report) {
@@ -179,7 +184,8 @@ void conform_scalar(Node& node, const Shape& shape, const Path& path, Report& re
 
 bool is_extension(std::string_view key) { return key.starts_with("x-"); }
 
-void unknown_attribute(const Entry& entry, const Shape& shape, const Path& path, Report& report) {
+void unknown_attribute(Entry& entry, const Shape& shape, const Path& path, Report& report) {
+  entry.value.mark_broken();
   std::vector<std::string> known;
   for (const Field& field : shape.fields) known.emplace_back(field.name);
   auto near = nearest(entry.key, known);
@@ -221,6 +227,7 @@ void check_repetitions(const Node& node, const Path& path, Report& report) {
   std::unordered_map<std::string_view, size_t> seen;
   for (size_t i = 0; i < node.items.size(); ++i) {
     if (!node.items[i].is_scalar()) continue;
+    if (report.full()) return;
     auto [first, fresh] = seen.try_emplace(node.items[i].text, i);
     if (!fresh) {
       report.error(node.items[i].place, path[static_cast<int>(i)],
@@ -245,6 +252,7 @@ const Shape* child_shape(const Shape& shape, std::string_view name) {
 }
 
 void conform(Node& node, const Shape& shape, const Path& path, Report& report) {
+  if (node.is_broken() || report.full() || (node.is_string() && report.is_raw(node.text))) return;
   if ((shape.accepts & bit_of(node.kind)) == 0) return report_kind(node, shape, path, report);
   if (node.is_null()) {
     if (shape.null_is_empty) node = Node::string("", node.place);
@@ -253,7 +261,6 @@ void conform(Node& node, const Shape& shape, const Path& path, Report& report) {
   if (shape.unique_items && node.is_list()) check_repetitions(node, path, report);
   size_t errors = report.errors();
   if (shape.canonical != nullptr) shape.canonical(node, path, report);
-  if (report.errors() > errors) return;
   if (node.is_map()) {
     conform_mapping(node, shape, path, report);
   } else if (node.is_list()) {
@@ -261,8 +268,11 @@ void conform(Node& node, const Shape& shape, const Path& path, Report& report) {
     for (size_t i = 0; i < node.items.size(); ++i) {
       conform(node.items[i], *shape.items, path[static_cast<int>(i)], report);
     }
-  } else {
+  } else if (report.errors() > errors) {
+    node.mark_broken();
+  } else if (!node.is_null()) {
     conform_scalar(node, shape, path, report);
+    if (report.errors() > errors) node.mark_broken();
   }
 }
 

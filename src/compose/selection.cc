@@ -102,24 +102,21 @@ std::set<std::string> select_services(const Node& services, const std::vector<st
   return std::move(selector.chosen);
 }
 
-void drop_unused_resources(Node& project) {
-  std::set<std::string> networks, volumes, secrets, configs, models;
-  if (const Node* services = project.find("services")) {
-    for (const Entry& entry : services->entries) {
-      const Node& service = entry.value;
-      use_keys(service.find("networks"), networks);
-      use_keys(service.find("models"), models);
-      use_sources(service.find("volumes"), volumes);
-      use_sources(service.find("secrets"), secrets);
-      use_sources(service.find("configs"), configs);
-      if (const Node* build = service.find("build")) use_sources(build->find("secrets"), secrets);
-    }
+UsedResources used_resources(const Node& project) {
+  UsedResources used{{"networks", {}}, {"volumes", {}}, {"secrets", {}}, {"configs", {}}, {"models", {}}};
+  const Node* services = project.find("services");
+  if (services == nullptr) return used;
+  for (const Entry& entry : services->entries) {
+    const Node& service = entry.value;
+    for (const char* section : {"networks", "models"}) use_keys(service.find(section), used[section]);
+    for (const char* section : {"volumes", "secrets", "configs"}) use_sources(service.find(section), used[section]);
+    if (const Node* build = service.find("build")) use_sources(build->find("secrets"), used["secrets"]);
   }
-  keep(project, "networks", networks);
-  keep(project, "volumes", volumes);
-  keep(project, "secrets", secrets);
-  keep(project, "configs", configs);
-  keep(project, "models", models);
+  return used;
+}
+
+void drop_unused_resources(Node& project) {
+  for (const auto& [section, names] : used_resources(project)) keep(project, section.c_str(), names);
 }
 
 void drop_absent_dependencies(Node& project) {

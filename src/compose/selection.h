@@ -2,6 +2,7 @@
 // (compose-file.md section 5.4). Pure; any thread.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@ bool is_active(const Node& service, const std::vector<std::string>& profiles);
 // `with_dependencies`, what they depend on. Errors: "no such service: x".
 std::set<std::string> select_services(const Node& services, const std::vector<std::string>& named,
                                       std::vector<std::string> profiles, bool with_dependencies, Report& report);
+
+// Section ("networks", "volumes", …) → names of those that some service uses, active or not.
+using UsedResources = std::map<std::string, std::set<std::string>>;
+UsedResources used_resources(const Node& project);
 
 // Removes networks, volumes, secrets, configs and models that no service uses.
 void drop_unused_resources(Node& project);

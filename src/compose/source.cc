@@ -52,7 +52,10 @@ std::string Mark::to_string() const {
   return column == 0 ? out : out + ":" + std::to_string(column);
 }
 
-std::string render(const Diagnostic& diagnostic, const std::map<std::string, std::string>& texts) {
+namespace {
+
+// The message and, where there is one, the source line with a caret.
+std::string without_note(const Diagnostic& diagnostic, const std::map<std::string, std::string>& texts) {
   std::string out = diagnostic.mark.to_string();
   if (!out.empty()) out += ": ";
   if (diagnostic.severity == Severity::warning) out += "warning: ";
@@ -75,6 +78,18 @@ std::string render(const Diagnostic& diagnostic, const std::map<std::string, std
   out += "\n  " + std::string(number.size(), ' ') + " | ";
   out += std::string(static_cast<size_t>(diagnostic.mark.column - 1), ' ') + '^' + std::string(length - 1, '~');
   if (!diagnostic.hint.empty()) out += " " + diagnostic.hint;
+  return out;
+}
+
+}  // namespace
+
+std::string render(const Diagnostic& diagnostic, const std::map<std::string, std::string>& texts) {
+  std::string out = without_note(diagnostic, texts);
+  for (size_t at = 0; at < diagnostic.note.size();) {
+    size_t end = std::min(diagnostic.note.find('\n', at), diagnostic.note.size());
+    out += "\n  " + diagnostic.note.substr(at, end - at);
+    at = end + 1;
+  }
   return out;
 }
 

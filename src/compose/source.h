@@ -30,6 +30,7 @@ struct Diagnostic {
   std::string path;     // "services.web.depends_on[0]"; may be empty
   std::string message;
   std::string hint;     // "did you mean \"database\"?"; may be empty
+  std::string note;     // lines of more: where a variable in the value was set; may be empty
   int length = 0;       // characters to underline; 0 = the word at the mark
   friend bool operator==(const Diagnostic&, const Diagnostic&) = default;
 };

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <array>
 #include <map>
 
 #include "base/result.h"
@@ -33,6 +34,9 @@ void check_external(const Entry& resource, const Path& path, Report& report) {
 
 void check_source(const Entry& source, const Path& path, std::initializer_list<const char*> kinds, Report& report) {
   if (!source.value.is_map() || is_external(source.value)) return;
+  for (const Entry& entry : source.value.entries) {
+    if (entry.value.is_broken()) return;  // it may be what is missed
+  }
   std::string words;
   const Entry* first = nullptr;
   for (const char* kind : kinds) {
@@ -145,7 +149,8 @@ class Consistency {
  private:
   void service(const Entry& entry, const Path& path) {
     const Node& service = entry.value;
-    if (!service.has("image") && !service.has("build") && !service.has("provider")) {
+    if (service.is_broken()) return;
+    if (!misspells_source(service) && !service.has("image") && !service.has("build") && !service.has("provider")) {
       report_.error(entry.place, path,
                     "service " + gantry::quoted(entry.key) + " has neither an image nor a build context specified");
     }
@@ -160,6 +165,14 @@ class Consistency {
     pairs(service, path);
     scale(service, path);
     mount_targets(service, path);
+  }
+
+  // An unknown attribute that was meant to be the image: told already.
+  static bool misspells_source(const Node& service) {
+    const std::array<std::string, 2> sources{"image", "build"};
+    return std::any_of(service.entries.begin(), service.entries.end(), [&](const Entry& entry) {
+      return entry.value.is_broken() && nearest(entry.key, sources).has_value();
+    });
   }
 
   void build(const Node& service, const Path& path) {
@@ -208,6 +221,7 @@ class Consistency {
   }
 
   void undefined(const Node& at, const Path& path, const std::string& what, const std::string& name, const char* kind) {
+    if (const Node* all = project_.find(kind); name.empty() || (all != nullptr && all->is_broken())) return;
     std::string hint = did_you_mean(name, kind);
     if (hint.empty()) hint = "declare it under the top-level `" + std::string(kind) + ":`";
     report_.error(at.place, path, "refers to undefined " + what + " " + name, hint);
@@ -253,15 +267,40 @@ class Consistency {
     const Node* dependencies = entry.value.find("depends_on");
     if (dependencies == nullptr) return;
     Path depends_path = path / "depends_on";
+    if (const Node* all = project_.find("services"); all != nullptr && all->is_broken()) return;
     for (const Entry& on : dependencies->entries) {
       const Node* required = on.value.find("required");
       bool defined = services_.contains(on.key);
       if (defined && (active_.contains(on.key) || (required != nullptr && !required->is_true()))) continue;
-      std::string hint = defined ? "it belongs to a profile that is not active" : did_you_mean(on.key, "services");
-      report_.error(on.place, depends_path,
+      std::string hint = defined ? how_to_enable(*services_.at(on.key)) : did_you_mean(on.key, "services");
+      report_.error_at(on.place, implied_by(entry.value, on, path).value_or(depends_path.str()),
                     "service " + gantry::quoted(entry.key) + " depends on undefined service " + gantry::quoted(on.key),
                     hint);
     }
+  }
+
+  // The attribute that a dependency follows from; nullopt: it is written as one.
+  static std::optional<std::string> implied_by(const Node& service, const Entry& on, const Path& path) {
+    const Node* condition = on.value.find("condition");
+    if (condition == nullptr || condition->tag != Node::Tag::implied) return std::nullopt;
+    for (const char* key : {"network_mode", "ipc", "pid", "uts", "cgroup", "links", "volumes_from"}) {
+      const Node* node = service.find(key);
+      if (node == nullptr) continue;
+      if (node->is_scalar() && node->place == on.place) return (path / key).str();
+      for (size_t i = 0; i < node->items.size(); ++i) {
+        Path list = path / key;
+        if (node->items[i].place == on.place) return list[static_cast<int>(i)].str();
+      }
+    }
+    return std::nullopt;
+  }
+
+  static std::string how_to_enable(const Node& service) {
+    std::string names;
+    if (const Node* profiles = service.find("profiles")) {
+      for (const Node& profile : profiles->items) names += (names.empty() ? "" : " or ") + profile.text;
+    }
+    return "it belongs to a profile that is not active: enable it with --profile " + names;
   }
 
   void volumes(const Node& service, const Path& path) {

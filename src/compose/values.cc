@@ -167,7 +167,7 @@ Result<BooleanText> parse_boolean(std::string_view text) {
   if (lower == "false") return BooleanText{false, false};
   if (lower == "yes" || lower == "y" || lower == "on") return BooleanText{true, true};
   if (lower == "no" || lower == "n" || lower == "off") return BooleanText{false, true};
-  return invalid("invalid boolean: " + std::string(text) + "; write true or false");
+  return invalid("invalid boolean: " + (text.empty() ? "an empty text" : std::string(text)) + "; write true or false");
 }
 
 std::string clean_path(std::string_view path) {

@@ -1,367 +1,336 @@
-// The half of yaml_tree.h that reads: yaml-cpp's events → Nodes.
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/parser.h>
-
-#include <cstring>
-#include <sstream>
+// The half of yaml_tree.h that reads: events → Nodes. Aliases are replayed from the events of what they name, so that
+// nothing is shared and nothing is copied twice.
 #include <unordered_map>
-#include <unordered_set>
 
 #include "base/result.h"
 #include "base/strings.h"
 #include "compose/scalar.h"
+#include "compose/yaml_events.h"
 #include "compose/yaml_tree.h"
 
 namespace gantry::compose {
 namespace {
 
-constexpr size_t kMostNodes = 100'000;     // of one document, aliases expanded (the format's own limit)
-constexpr size_t kMostDepth = 400;         // below yaml-cpp's own limit of 500
-constexpr size_t kMostBytes = 64u << 20;   // of one file
+using yaml::Event;
 
-struct Stop {};  // thrown through yaml-cpp when a limit is hit; never leaves this file
+constexpr size_t kMostBytes = 64u << 20;     // of one file
+constexpr size_t kMostAliased = 100'000;     // nodes of one document that aliases make (the format's own limit)
 
-// yaml-cpp counts bytes, people count characters.
-Place place_of(const YAML::Mark& mark, const std::string& text, bool ascii, int file) {
-  int column = mark.column;
-  if (!ascii) {
-    for (int at = mark.pos - mark.column; at < mark.pos && at < static_cast<int>(text.size()); ++at) {
-      if ((static_cast<unsigned char>(text[static_cast<size_t>(at)]) >> 6) == 2) --column;
-    }
-  }
-  return {file, mark.line + 1, column + 1};
-}
-
-// Builds one document. yaml-cpp calls the On… functions in the order of the text.
-class Builder final : public YAML::EventHandler {
+// The keys that a mapping has so far. Few are searched, many are hashed.
+class Keys {
  public:
-  // `text` only to count columns in characters; `ascii`: there is nothing to count.
-  Builder(const std::string& text, bool ascii, int file, Report& report)
-      : text_(text), ascii_(ascii), file_(file), report_(report) {}
-
-  // yaml-cpp takes the end of the file for a closing quote.
-  void check_last_quote() {
-    if (last_scalar_.is_null()) return;
-    size_t at = static_cast<size_t>(last_scalar_.pos);
-    while (at < text_.size() && (text_[at] == '&' || text_[at] == '!')) {
-      at = text_.find_first_not_of(" \t\r\n", std::min(text_.find_first_of(" \t\r\n", at), text_.size()));
+  // nullptr: `key` is new, and known from now on; else the entry that has it.
+  const Entry* add(const std::vector<Entry>& entries, std::string_view key) {
+    if (entries.size() < kFew) {
+      for (const Entry& entry : entries) {
+        if (entry.key == key) return &entry;
+      }
+      return nullptr;
     }
-    if (at >= text_.size() || (text_[at] != '"' && text_[at] != '\'')) return;
-    char quote = text_[at];
-    for (size_t i = at + 1; i < text_.size(); ++i) {
-      if (quote == '"' && text_[i] == '\\') ++i;
-      else if (text_[i] == quote) return;  // '' closes and opens again: the next one closes
+    if (seen_.empty()) {
+      for (size_t i = 0; i < entries.size(); ++i) seen_.emplace(entries[i].key, i);
     }
-    report_.error_at(place(last_scalar_), "", "yaml: line " + std::to_string(last_scalar_.line + 1) +
-                                                  ": found unexpected end of stream: the quote is never closed");
-  }
-
-  bool has_document() const { return has_root_; }
-  Node take() { return std::move(root_); }
-
-  void OnDocumentStart(const YAML::Mark&) override {}
-  void OnDocumentEnd() override {}
-
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    add(Node::null(place(mark)), anchor);
-  }
-
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& value) override {
-    last_scalar_ = mark;
-    add(scalar(mark, tag, value), anchor, tag == "?");
-  }
-
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    auto found = anchors_.find(anchor);
-    if (found == anchors_.end()) {
-      report_.error_at(place(mark), "", "cycle detected: the alias is inside of what its anchor names");
-      throw Stop();
-    }
-    count(found->second.nodes, mark);
-    add(found->second.node, YAML::NullAnchor);
-  }
-
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
-    open(Node::sequence(place(mark)), mark, tag, anchor);
-  }
-  void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
-    open(Node::mapping(place(mark)), mark, tag, anchor);
-  }
-  void OnMapEnd() override {
-    expand_merge_keys(stack_.back().node);
-    close();
+    auto [at, fresh] = seen_.try_emplace(std::string(key), entries.size());
+    return fresh ? nullptr : &entries[at->second];
   }
 
  private:
-  struct Frame {
-    Node node;
-    YAML::anchor_t anchor = YAML::NullAnchor;
-    size_t nodes_before = 0;
-    bool has_key = false;
-    Entry entry;                              // the one being read
-    bool entry_merges = false;
-    std::vector<size_t> merges;               // entries that are `<<`
-    std::unordered_map<std::string, int> seen;  // keys → line
-  };
-  struct Anchored {
-    Node node;
-    size_t nodes = 1;
-  };
+  static constexpr size_t kFew = 16;
+  std::unordered_map<std::string, size_t> seen_;
+};
 
-  Place place(const YAML::Mark& mark) const { return place_of(mark, text_, ascii_, file_); }
+// Builds one document.
+class Builder {
+ public:
+  Builder(const yaml::Document& document, int file, Report& report)
+      : events_(document.events), file_(file), report_(report), replaying_(document.events.size(), false) {}
 
-  void count(size_t more, const YAML::Mark& mark) {
-    nodes_ += more;
-    if (nodes_ <= kMostNodes) return;
-    report_.error_at(place(mark), "",
-                     "the file exceeds the maximum node visit limit (" + std::to_string(kMostNodes) +
-                         "): too large, or excessive aliasing");
-    throw Stop();
-  }
+  // False: a limit was hit, or an alias is inside of what it names.
+  bool run(Node& root) { return node(0, root, Path::root(), 0); }
 
-  Node scalar(const YAML::Mark& mark, const std::string& tag, const std::string& value) {
-    count(1, mark);
-    if (tag == "!reset") return tagged(Node::null(place(mark)), tag);
-    if (tag == "!override") {
-      Node node = typed(mark, resolve_plain(value));
-      node.tag = Node::Tag::override_;
-      return node;
+ private:
+  Place place(const Event& event) const { return {file_, event.line, event.column}; }
+
+  // False: a limit stops everything.
+  bool node(uint32_t at, Node& out, const Path& path, size_t depth) {
+    const Event& event = events_[at];
+    if (in_alias_ > 0 && ++aliased_ > kMostAliased) {
+      report_.error_at(place(event), path.str(),
+                       "the file exceeds the maximum node visit limit (" + std::to_string(kMostAliased) +
+                           "): excessive aliasing");
+      return false;
     }
-    if (tag == "?") return typed(mark, resolve_plain(value));
-    if (tag.starts_with("tag:yaml.org,2002:")) return standard(mark, tag.substr(18), value);
-    return Node::string(value, place(mark));
+    switch (event.kind) {
+      case Event::Kind::scalar: scalar(event, out, path); return true;
+      case Event::Kind::alias: return alias(event, out, path, depth);
+      case Event::Kind::sequence: return sequence(at, out, path, depth);
+      case Event::Kind::mapping: return mapping(at, out, path, depth);
+    }
+    return true;
   }
 
-  Node typed(const YAML::Mark& mark, Scalar scalar) {
-    return {.kind = scalar.kind, .place = place(mark), .text = std::move(scalar.text)};
+  bool alias(const Event& event, Node& out, const Path& path, size_t depth) {
+    if (replaying_[event.anchor]) {
+      report_.error_at(place(event), path.str(), "cycle detected: the alias is inside of what its anchor names");
+      return false;
+    }
+    if (depth > yaml::Limits().depth) {
+      report_.error_at(place(event), path.str(), "exceeded max depth of " + std::to_string(yaml::Limits().depth));
+      return false;
+    }
+    ++in_alias_;
+    bool good = node(event.anchor, out, path, depth);
+    --in_alias_;
+    return good;
   }
 
-  static Node tagged(Node node, const std::string& tag) {
-    if (tag == "!reset") node.tag = Node::Tag::reset;
-    if (tag == "!override") node.tag = Node::Tag::override_;
-    return node;
+  bool sequence(uint32_t at, Node& out, const Path& path, size_t depth) {
+    const Event& event = events_[at];
+    start(event, Node::Kind::sequence, out);
+    out.items.reserve(event.children);
+    replaying_[at] = true;
+    for (uint32_t child = at + 1; child < event.next; child = events_[child].next) {
+      Node& item = out.items.emplace_back();
+      if (!node(child, item, path[static_cast<int>(out.items.size()) - 1], depth + 1)) return false;
+      if (item.tag == Node::Tag::reset) out.items.pop_back();
+    }
+    replaying_[at] = false;
+    return true;
+  }
+
+  bool mapping(uint32_t at, Node& out, const Path& path, size_t depth) {
+    const Event& event = events_[at];
+    start(event, Node::Kind::mapping, out);
+    out.entries.reserve(event.children / 2);
+    replaying_[at] = true;
+    Keys keys;
+    std::vector<Node> merges;
+    for (uint32_t child = at + 1; child < event.next;) {
+      const Event& key = events_[child];
+      uint32_t value = key.next;
+      child = events_[value].next;
+      if (key.plain && key.text == "<<") {
+        if (!merge_source(key, value, merges, path, depth)) return false;
+        continue;
+      }
+      std::string text;
+      bool known = key_text(key, text, path);
+      if (known) known = is_new(keys, out, key, text, path);
+      Node ignored;
+      Node& target = known ? out.entries.emplace_back(Entry{std::move(text), place(key), {}}).value : ignored;
+      if (!node(value, target, path / (known ? std::string_view(out.entries.back().key) : "?"), depth + 1)) return false;
+    }
+    replaying_[at] = false;
+    for (Node& source : merges) merge(source, out, keys, path);
+    return true;
+  }
+
+  void start(const Event& event, Node::Kind kind, Node& out) {
+    out.kind = kind;
+    out.place = place(event);
+    set_tag(event, out);
+  }
+
+  static void set_tag(const Event& event, Node& out) {
+    if (event.tag == "!reset") out.tag = Node::Tag::reset;
+    if (event.tag == "!override") out.tag = Node::Tag::override_;
+  }
+
+  // ---- keys
+
+  bool key_text(const Event& key, std::string& text, const Path& path) {
+    Node node;
+    const Event& real = key.kind == Event::Kind::alias ? events_[key.anchor] : key;
+    if (real.kind != Event::Kind::scalar) {
+      report_.error_at(place(key), path.str(), std::string("non-string key: ") +
+                                                   (real.kind == Event::Kind::mapping ? "a mapping" : "a list"),
+                       "is a text with braces or brackets meant? put it in quotes");
+      return false;
+    }
+    scalar(real, node, path);
+    if (node.is_string()) {
+      text = std::move(node.text);
+      return true;
+    }
+    std::string what = node.is_null() ? "null" : std::string(real.text);
+    report_.error_at(place(key), path.str(), "non-string key: " + what, "put it in quotes");
+    return false;
+  }
+
+  bool is_new(Keys& keys, const Node& map, const Event& key, const std::string& text, const Path& path) {
+    const Entry* before = keys.add(map.entries, text);
+    if (before == nullptr) return true;
+    report_.error_at(place(key), (path / text).str(),
+                     "mapping key " + gantry::quoted(text) + " already defined at line " +
+                         std::to_string(before->place.line),
+                     "remove one of them");
+    return false;
+  }
+
+  // ---- `<<`: explicit keys win wherever it stands; of several mappings the earlier one wins; values are taken whole
+
+  bool merge_source(const Event& key, uint32_t value, std::vector<Node>& merges, const Path& path, size_t depth) {
+    if (!merges.empty()) {
+      report_.error_at(place(key), path.str(), "mapping key \"<<\" already defined",
+                       "write <<: [*first, *second] to merge several");
+    }
+    Node source;
+    if (!node(value, source, path / "<<", depth + 1)) return false;
+    if (source.is_map()) {
+      merges.push_back(std::move(source));
+    } else if (source.is_list()) {
+      for (Node& item : source.items) {
+        if (item.is_map()) merges.push_back(std::move(item));
+        else wrong_merge(item.place.line > 0 ? item.place : place(events_[value]), path);
+      }
+    } else {
+      wrong_merge(place(events_[value]), path);
+    }
+    return true;
+  }
+
+  void wrong_merge(const Place& at, const Path& path) {
+    report_.error_at(at, path.str(), "map merge requires map or sequence of maps as the value",
+                     "write <<: *anchor, the anchor being on a mapping");
+  }
+
+  void merge(Node& source, Node& map, Keys& keys, const Path&) {
+    for (Entry& entry : source.entries) {
+      if (keys.add(map.entries, entry.key) == nullptr) map.entries.push_back(std::move(entry));
+    }
+  }
+
+  // ---- scalars
+
+  void scalar(const Event& event, Node& out, const Path& path) {
+    out.place = place(event);
+    if (event.plain) {
+      Scalar value = resolve_plain(event.text);
+      out.kind = value.kind;
+      out.text = std::move(value.text);
+      return;
+    }
+    constexpr std::string_view kStandard = "tag:yaml.org,2002:";
+    set_tag(event, out);
+    if (event.tag == "!reset") {
+      out.kind = Node::Kind::null;
+    } else if (event.tag == "!override") {
+      Scalar value = resolve_plain(event.text);
+      out.kind = value.kind;
+      out.text = std::move(value.text);
+    } else if (event.tag.starts_with(kStandard)) {
+      standard(event, event.tag.substr(kStandard.size()), out, path);
+    } else {
+      out.kind = Node::Kind::string;
+      out.text = event.text;
+    }
   }
 
   // !!str, !!int …: the value must be of the kind that the tag says.
-  Node standard(const YAML::Mark& mark, const std::string& type, const std::string& value) {
-    if (type == "str") return Node::string(value, place(mark));
+  void standard(const Event& event, std::string_view type, Node& out, const Path& path) {
+    out.kind = Node::Kind::string;
+    out.text = event.text;
+    if (type == "str") return;
     if (type == "binary") {
-      auto bytes = base64_decode(value);
-      if (bytes) return Node::string(*bytes, place(mark));
+      if (auto bytes = base64_decode(event.text)) {
+        out.text = std::move(*bytes);
+        return;
+      }
     }
-    Scalar resolved = resolve_plain(value);
+    Scalar resolved = resolve_plain(event.text);
     bool fits = (type == "int" && resolved.kind == Node::Kind::integer) ||
                 (type == "bool" && resolved.kind == Node::Kind::boolean) ||
                 (type == "null" && resolved.kind == Node::Kind::null) ||
                 (type == "float" && (resolved.kind == Node::Kind::number || resolved.kind == Node::Kind::integer)) ||
                 type == "timestamp";
-    if (!fits) report_.error_at(place(mark), "", "cannot construct " + gantry::quoted(value) + " as a !!" + type);
-    return typed(mark, std::move(resolved));
+    if (!fits) {
+      report_.error_at(place(event), path.str(),
+                       "cannot construct " + gantry::quoted(event.text) + " as a !!" + std::string(type));
+      return out.mark_broken();
+    }
+    out.kind = resolved.kind;
+    out.text = std::move(resolved.text);
   }
 
-  void open(Node node, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
-    count(1, mark);
-    if (stack_.size() >= kMostDepth) {
-      report_.error_at(place(mark), "", "exceeded max depth of " + std::to_string(kMostDepth));
-      throw Stop();
-    }
-    stack_.push_back({.node = tagged(std::move(node), tag), .anchor = anchor, .nodes_before = nodes_ - 1});
-  }
-
-  void close() {
-    Frame frame = std::move(stack_.back());
-    stack_.pop_back();
-    if (frame.anchor != YAML::NullAnchor) {
-      anchors_[frame.anchor] = {frame.node, nodes_ - frame.nodes_before};
-    }
-    add(std::move(frame.node), YAML::NullAnchor);
-  }
-
-  void add(Node node, YAML::anchor_t anchor, bool plain = false) {
-    if (anchor != YAML::NullAnchor) anchors_[anchor] = {node, 1};
-    if (stack_.empty()) {
-      root_ = std::move(node);
-      has_root_ = true;
-      return;
-    }
-    Frame& top = stack_.back();
-    if (top.node.is_list()) {
-      if (node.tag != Node::Tag::reset) top.node.items.push_back(std::move(node));
-    } else if (!top.has_key) {
-      begin_entry(top, std::move(node), plain);
-    } else {
-      end_entry(top, std::move(node));
-    }
-  }
-
-  void begin_entry(Frame& top, Node key, bool plain) {
-    top.has_key = true;
-    top.entry = {std::move(key.text), key.place, {}};
-    top.entry_merges = plain && top.entry.key == "<<";
-    if (!key.is_string()) {
-      std::string what = key.is_null() ? "null" : key.is_scalar() ? top.entry.key : to_string(key.kind);
-      report_.error_at(key.place, "", "non-string key: " + what, key.is_scalar() ? "put it in quotes" : "");
-      return;
-    }
-    auto [seen, fresh] = top.seen.try_emplace(top.entry.key, key.place.line);
-    if (!fresh) {
-      report_.error_at(key.place, path(),
-                       "mapping key " + gantry::quoted(top.entry.key) + " already defined at line " +
-                           std::to_string(seen->second));
-    }
-  }
-
-  // The path of the mapping that is being read.
-  std::string path() const {
-    std::string out;
-    for (const Frame& frame : stack_) {
-      if (&frame == &stack_.back()) break;
-      if (frame.node.is_list()) out += "[" + std::to_string(frame.node.items.size()) + "]";
-      else out += (out.empty() ? "" : ".") + frame.entry.key;
-    }
-    return out;
-  }
-
-  void end_entry(Frame& top, Node value) {
-    top.has_key = false;
-    top.entry.value = std::move(value);
-    if (top.entry_merges) top.merges.push_back(top.node.entries.size());
-    top.node.entries.push_back(std::move(top.entry));
-  }
-
-  // `<<`: explicit keys win wherever it stands; of several mappings the earlier one wins; values are taken whole.
-  void expand_merge_keys(Node& map) {
-    Frame& frame = stack_.back();
-    for (size_t at : frame.merges) {
-      Entry merge = std::move(map.entries[at]);
-      map.entries[at].key.clear();
-      std::vector<Node> sources;
-      if (merge.value.is_list()) sources = std::move(merge.value.items);
-      else sources.push_back(std::move(merge.value));
-      for (Node& source : sources) {
-        if (!source.is_map()) {
-          report_.error_at(source.place, path(), "map merge requires map or sequence of maps as the value");
-          continue;
-        }
-        for (Entry& entry : source.entries) {
-          if (frame.seen.try_emplace(entry.key, entry.place.line).second) map.entries.push_back(std::move(entry));
-        }
-      }
-      map.entries.erase(map.entries.begin() + static_cast<std::ptrdiff_t>(at));
-    }
-  }
-
-  const std::string& text_;
-  bool ascii_;
+  const std::vector<Event>& events_;
   int file_;
   Report& report_;
-  YAML::Mark last_scalar_ = YAML::Mark::null_mark();
-  Node root_;
-  bool has_root_ = false;
-  std::vector<Frame> stack_;
-  std::unordered_map<YAML::anchor_t, Anchored> anchors_;
-  size_t nodes_ = 0;
+  std::vector<bool> replaying_;  // collections that are being built: an alias to one of them is a cycle
+  size_t in_alias_ = 0;
+  size_t aliased_ = 0;
 };
 
-// yaml-cpp reads bytes that are not UTF-8 and control characters without a word.
-bool check_characters(std::string_view text, int file, Report& report, bool& ascii) {
-  int line = 1, column = 1;
-  ascii = true;
+// ---- characters
+
+size_t sequence_length(unsigned char first) {
+  return first < 0x80 ? 1 : (first >> 5) == 6 ? 2 : (first >> 4) == 14 ? 3 : (first >> 3) == 30 ? 4 : 0;
+}
+
+// The code point that begins at `at`; -1: not UTF-8 (overlong and surrogates included).
+int32_t code_point(std::string_view text, size_t at, size_t& length) {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  length = sequence_length(byte(0));
+  if (length == 0 || at + length > text.size()) return -1;
+  if (length == 1) return byte(0);
+  int32_t value = byte(0) & (0x7F >> length);
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) >> 6) != 2) return -1;
+    value = value << 6 | (byte(i) & 0x3F);
+  }
+  constexpr int32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  bool surrogate = value >= 0xD800 && value < 0xE000;
+  return value < kLeast[length] || surrogate || value > 0x10FFFF ? -1 : value;
+}
+
+bool is_plain_byte(char c) { return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t' || c == '\r'; }
+
+// The format knows text only: no bytes that are not UTF-8, no control characters.
+bool check_characters(std::string_view text, int file, Report& report) {
   for (size_t i = 0; i < text.size();) {
-    unsigned char c = static_cast<unsigned char>(text[i]);
-    if (c == '\n') {
-      ++line, column = 1, ++i;
+    if (is_plain_byte(text[i])) {
+      ++i;
       continue;
     }
-    Place at{file, line, column++};
-    if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7f) {
-      report.error_at(at, "", "yaml: control characters are not allowed");
-      return false;
+    size_t length = 0;
+    int32_t c = code_point(text, i, length);
+    bool control = c >= 0 && (c < 0x20 || (c >= 0x7f && c < 0xa0 && c != 0x85) || c == 0xFFFE || c == 0xFFFF);
+    if (c >= 0 && !control) {
+      i += length;
+      continue;
     }
-    if (c >= 0x80) ascii = false;
-    size_t length = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
-    bool good = length > 0 && i + length <= text.size();
-    for (size_t k = 1; good && k < length; ++k) good = (static_cast<unsigned char>(text[i + k]) >> 6) == 2;
-    if (!good) {
-      report.error_at(at, "", "yaml: invalid leading UTF-8 octet");
-      return false;
-    }
-    i += length;
+    std::string_view before = text.substr(0, i);
+    size_t newline = before.rfind('\n');
+    size_t line_start = newline == std::string_view::npos ? 0 : newline + 1;
+    auto bytes = before.substr(line_start);
+    auto column = std::count_if(bytes.begin(), bytes.end(), [](char b) { return (static_cast<unsigned char>(b) >> 6) != 2; });
+    Place place{file, static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1, static_cast<int>(column) + 1};
+    if (control) report.error_at(place, "", "yaml: control characters are not allowed", "in double quotes write \\x and its number");
+    else report.error_at(place, "", "yaml: invalid leading UTF-8 octet", "save the file as UTF-8");
+    return false;
   }
   return true;
 }
 
-// A stream over text that is there already, without copying it.
-struct ViewBuffer : std::streambuf {
-  explicit ViewBuffer(const std::string& text) {
-    char* begin = const_cast<char*>(text.data());
-    setg(begin, begin, begin + text.size());
-  }
-};
-
-// The line (from 0) without its end.
-std::string_view line_at(std::string_view text, int number) {
-  for (int line = 0; line < number; ++line) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
-  return text.substr(0, text.find('\n'));
-}
-
-std::string plain_words(const YAML::Exception& error, const std::string& text) {
-  std::string message = error.msg;
-  std::string_view line = error.mark.is_null() ? "" : line_at(text, error.mark.line);
-  std::string_view indentation = line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
-  if (indentation.find('\t') != std::string_view::npos) {
-    return "found a tab character that cannot start any token: indent with spaces";
-  }
-  if (message.find("referenced anchor is not defined") != std::string::npos ||
-      message.find("unknown anchor") != std::string::npos) {
-    std::string_view name = line.substr(std::min(static_cast<size_t>(error.mark.column), line.size()));
-    name = name.substr(0, name.find_first_of(" \t\r,]}"));
-    if (name.starts_with('*')) name.remove_prefix(1);
-    return "unknown anchor '" + std::string(name) + "' referenced";
-  }
-  return message;
-}
-
 }  // namespace
 
-std::vector<Node> parse_yaml(const std::string& text, int file, Report& report) {
-  std::vector<Node> documents;
-  size_t errors_before = report.errors();
+std::optional<std::vector<Node>> parse_yaml(const std::string& text, int file, Report& report) {
   if (text.size() > kMostBytes) {
     report.error_at({file, 0, 0}, "", "the file is larger than 64 MiB");
-    return {};
+    return std::nullopt;
   }
-  bool ascii = true;
-  if (!check_characters(text, file, report, ascii)) return {};
-  try {
-    ViewBuffer buffer(text);
-    std::istream stream(&buffer);
-    YAML::Parser parser(stream);
-    for (;;) {
-      Builder builder(text, ascii, file, report);
-      if (!parser.HandleNextDocument(builder)) break;
-      builder.check_last_quote();
-      if (builder.has_document()) documents.push_back(builder.take());
-      else documents.push_back(Node::null({file, 1, 1}));
-    }
-  } catch (const Stop&) {
-    return {};
-  } catch (const YAML::Exception& error) {
-    Place place = place_of(error.mark, text, ascii, file);
-    if (error.mark.is_null()) place = {file, 0, 0};
-    report.error_at(place, "", "yaml: " + plain_words(error, text));
-    return {};
-  } catch (const std::exception& error) {
-    report.error_at({file, 0, 0}, "", std::string("yaml: ") + error.what());
-    return {};
+  if (!check_characters(text, file, report)) return std::nullopt;
+  std::vector<yaml::Document> documents;
+  yaml::Failure failure;
+  if (!yaml::read_documents(text, yaml::Limits(), documents, failure)) {
+    report.error_at({file, failure.line, failure.column}, "", "yaml: " + failure.message, failure.hint);
+    return std::nullopt;
   }
-  if (report.errors() > errors_before) return {};
-  return documents;
+  std::vector<Node> nodes;
+  for (const yaml::Document& document : documents) {
+    if (document.events.empty()) nodes.push_back(Node::null({file, document.line, 1}));
+    else if (!Builder(document, file, report).run(nodes.emplace_back())) return std::nullopt;
+  }
+  return nodes;
 }
 
 }  // namespace gantry::compose

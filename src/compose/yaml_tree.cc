@@ -19,6 +19,11 @@ Node Node::boolean(bool value, Place place) {
 Node Node::sequence(Place place) { return {.kind = Kind::sequence, .place = place}; }
 Node Node::mapping(Place place) { return {.kind = Kind::mapping, .place = place}; }
 
+void Node::mark_broken() {
+  *this = Node::null(place);
+  tag = Tag::broken;
+}
+
 Entry* Node::find_entry(std::string_view key) {
   for (Entry& entry : entries) {
     if (entry.key == key) return &entry;

@@ -1,11 +1,12 @@
-// A YAML document as our own tree: every scalar resolved to its type, every node with its place in the file. The only
-// part of Gantry that includes yaml-cpp. Pure; any thread.
+// A YAML document as our own tree: every scalar resolved to its type, every node with its place in the file. Pure; any
+// thread.
 //
-// What yaml-cpp leaves to its user happens here (compose-file.md section 2): types of plain scalars, duplicate keys,
-// `<<` merge keys, anchors (copied, so a node is never shared), and the limits against hostile input.
+// What a YAML reader leaves to its user happens here (compose-file.md section 2): types of plain scalars, duplicate
+// keys, `<<` merge keys, aliases (each a copy, so a node is never shared), and the limits against hostile input.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,9 @@ struct Entry;
 
 struct Node {
   enum class Kind : uint8_t { null, boolean, integer, number, string, sequence, mapping };
-  enum class Tag : uint8_t { none, reset, override_ };
+  // reset, override_: as written, until merge.h takes them. broken: something wrong was here and is reported; the node is
+  // null, so that whoever comes later has nothing more to say about it. implied: nobody wrote it.
+  enum class Tag : uint8_t { none, reset, override_, broken, implied };
 
   Kind kind = Kind::null;
   Tag tag = Tag::none;
@@ -41,6 +44,8 @@ struct Node {
   bool is_map() const { return kind == Kind::mapping; }
   bool is_scalar() const { return kind != Kind::sequence && kind != Kind::mapping && kind != Kind::null; }
   bool is_true() const { return kind == Kind::boolean && text == "true"; }
+  bool is_broken() const { return tag == Tag::broken; }
+  void mark_broken();
 
   // Mappings only; nullptr: no such key.
   Node* find(std::string_view key);
@@ -62,9 +67,9 @@ struct Entry {
 
 const char* to_string(Node::Kind kind);  // "a mapping", "a list", "a string", …
 
-// All documents of one file, which `report` knows as number `file`. Errors go to the report; what could be read up to
-// the first syntax error is dropped: an empty vector then.
-std::vector<Node> parse_yaml(const std::string& text, int file, Report& report);
+// All documents of one file, which `report` knows as number `file`. Errors go to the report; nothing after one of the
+// syntax or when a limit was hit, the documents without what is wrong after others (a key that is there twice).
+std::optional<std::vector<Node>> parse_yaml(const std::string& text, int file, Report& report);
 
 // True if a plain scalar of that text would not be read back as a string: for whoever prints YAML.
 bool resolves_to_other_than_string(std::string_view plain);

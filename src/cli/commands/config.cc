@@ -18,17 +18,21 @@ constexpr Flag kFlags[] = {
     {.name = "services", .help = "Print the names of the services"},
     {.name = "volumes", .help = "Print the names of the volumes"},
     {.name = "networks", .help = "Print the names of the networks"},
+    {.name = "models", .help = "Print the names of the models"},
     {.name = "profiles", .help = "Print the names of the profiles"},
     {.name = "images", .help = "Print the names of the images"},
     {.name = "hash", .kind = FlagKind::text, .value_name = "SERVICES", .help = "Print the hash of services (a,b or *)"},
+    {.name = "variables", .help = "Print the variables that the files mention, with their defaults"},
     {.name = "environment", .help = "Print the environment used for variables"},
+    {.name = "explain",
+     .kind = FlagKind::text,
+     .value_name = "PATH",
+     .help = "Print what decided a value, for example services.web.environment.URL"},
     {.name = "no-interpolate", .help = "Leave variables as they are"},
     {.name = "no-normalize", .help = "Leave out defaults"},
     {.name = "no-path-resolution", .help = "Leave paths as they are"},
     {.name = "no-consistency", .help = "Don't check that parts fit together"},
     {.name = "no-env-resolution", .help = "Don't read env_file"},
-    {.name = "models", .help = "", .refused = "models are not built yet"},
-    {.name = "variables", .help = "", .refused = "listing variables is not built yet; use --no-interpolate"},
     {.name = "resolve-image-digests", .help = "", .refused = "asking registries for digests is not built yet"},
     {.name = "lock-image-digests", .help = "", .refused = "asking registries for digests is not built yet"},
 };
@@ -38,6 +42,55 @@ std::string names_of(const Map& map) {
   std::string text;
   for (const auto& [name, value] : map) text += name + "\n";
   return text;
+}
+
+std::string lines_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += name + "\n";
+  return text;
+}
+
+std::string json_text(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20) out += c;
+    else out += c == '\n' ? "\\n" : c == '\t' ? "\\t" : " ";
+  }
+  return out + '"';
+}
+
+std::string variables_as_json(const std::vector<compose::VariableUse>& variables) {
+  std::string text = "{";
+  for (const compose::VariableUse& variable : variables) {
+    text += text.size() > 1 ? ",\n" : "\n";
+    text += "    " + json_text(variable.name) + ": {\n        \"Name\": " + json_text(variable.name) +
+            ",\n        \"DefaultValue\": " + json_text(variable.default_value) + ",\n        \"PresenceValue\": " +
+            json_text(variable.alternative) + ",\n        \"Required\": " + (variable.required ? "true" : "false") +
+            "\n    }";
+  }
+  return text + (variables.empty() ? "}" : "\n}");
+}
+
+std::string variables_as_yaml(const std::vector<compose::VariableUse>& variables) {
+  std::string text;
+  for (const compose::VariableUse& variable : variables) {
+    // Texts in JSON's form are YAML, too, whatever is in them.
+    text += variable.name + ":\n  name: " + variable.name + "\n  defaultvalue: " + json_text(variable.default_value) +
+            "\n  presencevalue: " + json_text(variable.alternative) + "\n  required: " +
+            (variable.required ? "true" : "false") + "\n";
+  }
+  return text.empty() ? "{}\n" : text;
+}
+
+std::string variables(const std::vector<compose::VariableUse>& variables, const std::string& format) {
+  if (format == "json") return variables_as_json(variables) + "\n";
+  if (format == "yaml") return variables_as_yaml(variables);
+  Table table({"NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"});
+  for (const compose::VariableUse& variable : variables) {
+    table.add({variable.name, variable.required ? "true" : "false", variable.default_value, variable.alternative});
+  }
+  return table.text();
 }
 
 // Dependencies first, as they are started; by name among equals.
@@ -84,15 +137,32 @@ Result<std::optional<std::string>> selected(const Arguments& arguments, const co
   if (arguments.on("services")) return std::optional(services_in_order(project));
   if (arguments.on("volumes")) return std::optional(names_of(project.volumes));
   if (arguments.on("networks")) return std::optional(names_of(project.networks));
+  if (arguments.on("models")) return std::optional(lines_of(result.models));
   if (arguments.given("hash")) return std::optional(TRY(hashes(project, arguments.text("hash"))));
   if (arguments.on("profiles")) return std::optional(profiles_of(project));
   if (arguments.on("images")) {
     text.emplace();
     for (const auto& [name, service] : project.services) *text += image_name(project, service) + "\n";
+  } else if (arguments.on("variables")) {
+    text = variables(result.variables, arguments.text("format"));
   } else if (arguments.on("environment")) {
     text.emplace();
     for (const auto& [name, value] : result.environment) *text += name + "=" + value + "\n";
   }
+  return text;
+}
+
+// A selector that comes before --variables.
+bool names_something(const Arguments& arguments) {
+  for (const char* flag : {"services", "volumes", "networks", "models", "profiles", "images"}) {
+    if (arguments.on(flag)) return true;
+  }
+  return arguments.given("hash");
+}
+
+std::string explanation(const compose::LoadResult& result) {
+  std::string text;
+  for (const compose::Diagnostic& step : result.explanation) text += compose::render(step, result.texts) + "\n";
   return text;
 }
 
@@ -106,15 +176,26 @@ compose::LoadOptions options_of(const Session& session, const Arguments& argumen
   options.resolve_environment = !arguments.on("no-env-resolution");
   // Every declared profile is to be told, and so are the services in them.
   if (arguments.on("profiles")) options.profiles = {"*"};
+  options.explain = arguments.text("explain");
+  options.list_variables = arguments.on("variables") && !names_something(arguments);
+  options.print_json = arguments.text("format") == "json";
+  options.print_yaml = !options.print_json;
   return options;
 }
 
 Result<int> config(Session& session, const Arguments& arguments) {
   const std::string format = arguments.text("format", "yaml");
   if (format != "yaml" && format != "json") return invalid("unsupported format " + gantry::quoted(format));
-  const auto result = TRY(session.load(options_of(session, arguments)));
+  compose::LoadOptions options = options_of(session, arguments);
+  if (!options.interpolate && !options.services.empty()) {
+    session.warn("with --no-interpolate all services are printed: those named are ignored");
+    options.services.clear();
+  }
+  const auto result = TRY(session.load(options));
   if (arguments.on("quiet")) return 0;
-  auto text = TRY(selected(arguments, result));
+  std::optional<std::string> text;
+  if (arguments.given("explain")) text = explanation(result);
+  else text = TRY(selected(arguments, result));
   if (!text) text = format == "json" ? result.canonical_json : result.canonical_yaml;
   const std::string file = arguments.text("output");
   if (file.empty()) {

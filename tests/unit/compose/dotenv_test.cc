@@ -10,7 +10,7 @@ const Environment kVariables = {{"OUTER", "out"}};
 std::string show(const Result<Assignments>& result) {
   if (!result.ok()) return "! " + result.error().message();
   std::string out;
-  for (const auto& [key, value] : *result) out += key + "=[" + value + "] ";
+  for (const auto& [key, value, line] : *result) out += key + "=[" + value + "] ";
   if (!out.empty()) out.pop_back();
   return out;
 }

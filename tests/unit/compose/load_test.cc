@@ -35,6 +35,9 @@ TEST(Load, CollectsSeveralErrorsInTheOrderOfTheFile) {
             R"(compose.yaml:4:5: services.web.restrat: additional properties 'restrat' not allowed
   4 |     restrat: always
     |     ^~~~~~~ did you mean "restart"?
+compose.yaml:6:9: services.web.depends_on: service "web" depends on undefined service "databse"
+  6 |       - databse
+    |         ^~~~~~~ did you mean "database"?
 compose.yaml:7:29: services.web.healthcheck.interval: must be a string, is an integer: 10
   7 |     healthcheck: {interval: 10}
     |                             ^~ write for example 10s
