@@ -67,7 +67,9 @@ Result<ShortPort> take_apart(std::string_view text) {
 
 Node long_form(const ShortPort& port, uint32_t target, std::string published, Place place) {
   Node map = Node::mapping(place);
-  map.set("mode", Node::string("ingress", place));
+  Node mode = Node::string("ingress", place);
+  mode.tag = Node::Tag::implied;
+  map.set("mode", std::move(mode));
   if (!port.ip.empty()) map.set("host_ip", Node::string(port.ip, place));
   map.set("target", Node::integer(target, place));
   if (!published.empty()) map.set("published", Node::string(std::move(published), place));

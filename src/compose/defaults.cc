@@ -74,7 +74,7 @@ void normalize_service(Entry& entry, bool& uses_default_network) {
   if (!has_networks && !service.has("network_mode") && !service.has("provider")) {
     Node map = Node::mapping(entry.place);
     map.set("default", implied(Node::null(entry.place)));
-    networks = &service.set("networks", std::move(map));
+    networks = &service.set("networks", implied(std::move(map)));
     has_networks = true;
   }
   if (has_networks && networks->has("default")) uses_default_network = true;

@@ -50,6 +50,7 @@ void read_env_files(Node& service, const Environment& project, EnvFileTexts& tex
   Lookup lookup = lookup_for(project, inline_values);
   Path files_path = path / "env_file";
   std::map<std::string, Place> places;
+  Path environment_path = path / "environment";
   for (size_t i = 0; i < files->items.size(); ++i) {
     const Node& item = files->items[i];
     Path child = files_path[static_cast<int>(i)];
@@ -84,7 +85,7 @@ void read_env_files(Node& service, const Environment& project, EnvFileTexts& tex
     for (Assignment& one : *values) {
       Place place{number, one.line, 1};
       auto [before, fresh] = places.try_emplace(one.key, place);
-      if (!fresh) forget(report, child.str(), before->second, collected[one.key], place, "set again");
+      if (!fresh) forget(report, (environment_path / one.key).str(), before->second, collected[one.key], place, "set again");
       before->second = place;
       collected[one.key] = std::move(one.value);
     }
@@ -96,7 +97,6 @@ void read_env_files(Node& service, const Environment& project, EnvFileTexts& tex
   for (auto& [key, value] : collected) {
     // An entry without a value hides the file's value, too: it means "not set in the container".
     if (const Node* own = environment->find(key)) {
-      Path environment_path = path / "environment";
       forget(report, (environment_path / key).str(), places[key], value, own->place, "set in `environment`");
     } else {
       environment->set(key, Node::string(value, places[key]));

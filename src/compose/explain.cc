@@ -87,12 +87,31 @@ class Walker {
   std::string whole_;
 };
 
+// In one line: {target: 80, published: "8080"}.
+std::string in_a_line(const Node& node) {
+  std::string out;
+  for (const Entry& entry : node.entries) out += (out.empty() ? "" : ", ") + entry.key + ": " + in_a_line(entry.value);
+  if (!node.entries.empty()) return "{" + out + "}";
+  for (const Node& item : node.items) out += (out.empty() ? "" : ", ") + in_a_line(item);
+  return node.items.empty() ? shown(node) : "[" + out + "]";
+}
+
+bool stands_at(const Node& node, const Place& place) {
+  if (node.place != place || place.line == 0) return false;
+  for (const Entry& entry : node.entries) {
+    if (!stands_at(entry.value, place)) return false;
+  }
+  return std::all_of(node.items.begin(), node.items.end(), [&](const Node& item) { return stands_at(item, place); });
+}
+
 class Explainer {
  public:
   explicit Explainer(const Report& report) : report_(report) {}
 
   void all(const Node& node, const Place& key, const std::string& path) {
-    if (node.entries.empty() && node.items.empty()) return one(node, key, path);
+    // What a short form was made into is told as one.
+    bool whole = node.is_map() && !node.entries.empty() && stands_at(node, node.place);
+    if (whole || (node.entries.empty() && node.items.empty())) return one(node, key, path);
     for (const Entry& entry : node.entries) {
       Path parent = Path::root();
       all(entry.value, entry.place, path + "." + (parent / entry.key).str());
@@ -109,7 +128,7 @@ class Explainer {
  private:
   void one(const Node& node, const Place& key, const std::string& path) {
     Place place = node.place.line > 0 ? node.place : key;
-    std::string message = "is " + shown(node);
+    std::string message = "is " + in_a_line(node);
     if (node.tag == Node::Tag::implied || place.line == 0) {
       out_.push_back({.severity = Severity::error, .path = path, .message = message + ": not written, the format implies it"});
       return;
@@ -171,7 +190,7 @@ class Explainer {
       found = false;
       for (const History::Replacement& step : report_.history.replacements) {
         if (step.by != last || seen.contains(step.what) || !same_attribute(step.path, path, attribute, services)) continue;
-        say(step.what, path, "was " + step.text + ", before what stands above was " + step.how);
+        say(step.what, path, "was " + step.text + ", until it was " + step.how);
         seen.insert(step.what);
         last = step.what;
         found = true;

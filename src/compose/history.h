@@ -29,7 +29,7 @@ struct History {
     Place what;
     std::string path;       // "services.web.image"
     std::string text;       // of the value that is gone
-    std::string how;        // "merged over it", "!reset", …
+    std::string how;        // "overridden", "taken away by !reset", …
   };
   // A service that took over the attributes of another one.
   struct Extension {

@@ -90,7 +90,11 @@ class SchemaMaker {
       alternatives.push_back(std::move(number));
     }
     if ((shape.accepts & kString) != 0) text(shape, types, alternatives);
-    if (!types.empty()) alternatives.insert(alternatives.begin(), {{"type", types.size() == 1 ? types[0] : types}});
+    if (!types.empty()) {
+      Json by_type = Json::object();
+      by_type["type"] = types.size() == 1 ? types[0] : types;
+      alternatives.insert(alternatives.begin(), by_type);
+    }
     if ((shape.accepts & kList) != 0) alternatives.push_back(list(shape, name));
     if ((shape.accepts & kMapping) != 0) alternatives.push_back(reference(shape, name));
     return any_of(std::move(alternatives));

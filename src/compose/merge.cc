@@ -17,7 +17,7 @@ std::string told(const Node& node) {
 // `base` becomes `over`; the history knows what it was.
 void replace(Node& base, Node& over, const Path& path, Report& report) {
   if (report.history.whole) {
-    report.history.replacements.push_back({over.place, base.place, path.str(), told(base), "merged over it"});
+    report.history.replacements.push_back({over.place, base.place, path.str(), told(base), "overridden"});
   }
   base = std::move(over);
 }

@@ -283,11 +283,9 @@ class Parser {
       bool there = !is_any(Kind::key, Kind::value, Kind::block_end);
       return there ? node(true, true, depth + 1) : empty_here();
     };
-    while (is_any(Kind::key, Kind::value)) {
-      bool has_key = is(Kind::key);
-      if (has_key) scanner_.next();
-      if (!has_key) ++children;
-      if (!(has_key ? part() : empty_here())) return false;
+    while (is(Kind::key)) {
+      scanner_.next();
+      if (!part()) return false;
       bool has_value = is(Kind::value);
       if (has_value) scanner_.next();
       if (!has_value) ++children;

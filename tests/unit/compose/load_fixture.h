@@ -50,6 +50,7 @@ class LoadFixture {
 
   std::string shorten(std::string text) {
     replace_all(text, options.working_dir, "@DIR@");
+    replace_all(text, root_, "@ABOVE@");
     return text;
   }
 
