@@ -322,7 +322,8 @@ std::optional<std::vector<Node>> parse_yaml(const std::string& text, int file, R
   std::vector<yaml::Document> documents;
   yaml::Failure failure;
   if (!yaml::read_documents(text, yaml::Limits(), documents, failure)) {
-    report.error_at({file, failure.line, failure.column}, "", "yaml: " + failure.message, failure.hint);
+    report.error_at({file, failure.line, failure.column}, "",
+                    "yaml: line " + std::to_string(failure.line) + ": " + failure.message, failure.hint);
     return std::nullopt;
   }
   std::vector<Node> nodes;

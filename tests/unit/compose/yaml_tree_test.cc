@@ -38,16 +38,16 @@ TEST(YamlTree, StandardTagsDecideTheType) {
 TEST(YamlTree, WhatIsWrongIsToldWithItsPlace) {
   const std::pair<const char*, const char*> rows[] = {
       {"a: 1\nb:\n  c: 1\n  c: 2\n", "f.yaml:4:3: b.c: mapping key \"c\" already defined at line 3; remove one of them\n"},
-      {"a: *nope\n", "f.yaml:1:4: yaml: unknown anchor 'nope' referenced; an anchor is set with &nope before its use\n"},
+      {"a: *nope\n", "f.yaml:1:4: yaml: line 1: unknown anchor 'nope' referenced; an anchor is set with &nope before its use\n"},
       {"a: {<<: foo}\n", "f.yaml:1:9: a: map merge requires map or sequence of maps as the value; write <<: *anchor, the anchor being on a mapping\n"},
       {"a: &x\n  b: *x\n", "f.yaml:2:6: a.b: cycle detected: the alias is inside of what its anchor names\n"},
       {"a:\n  1: x\n", "f.yaml:2:3: a: non-string key: 1; put it in quotes\n"},
       {"a:\n\tb: 1\n",
-       "f.yaml:2:1: yaml: found a tab character that cannot start any token: indent with spaces\n"},
-      {"a: \"open\nb: 1\n", "f.yaml:1:4: yaml: found unexpected end of stream: the quote is never closed\n"},
+       "f.yaml:2:1: yaml: line 2: found a tab character that cannot start any token: indent with spaces\n"},
+      {"a: \"open\nb: 1\n", "f.yaml:1:4: yaml: line 1: found unexpected end of stream: the quote is never closed\n"},
       {"a: b\x01\n", "f.yaml:1:5: yaml: control characters are not allowed; in double quotes write \\x and its number\n"},
       {"a: \xff\n", "f.yaml:1:4: yaml: invalid leading UTF-8 octet; save the file as UTF-8\n"},
-      {"é: &a\n  ö: ü\nä: {ö: *b}\n", "f.yaml:3:8: yaml: unknown anchor 'b' referenced; did you mean \"*a\"?\n"},
+      {"é: &a\n  ö: ü\nä: {ö: *b}\n", "f.yaml:3:8: yaml: line 3: unknown anchor 'b' referenced; did you mean \"*a\"?\n"},
   };
   for (auto [text, expected] : rows) EXPECT_EQ(read(text), expected) << text;
 }
