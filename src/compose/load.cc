@@ -91,7 +91,8 @@ class Load {
     if (const Node* models = tree_.find("models")) {
       for (const Entry& entry : models->entries) result_.models.push_back(entry.key);
     }
-    result_.project = bind();
+    if (options_.bind) result_.project = bind();
+    else result_.project.emplace();
     return finish();
   }
 

@@ -28,6 +28,7 @@ struct LoadOptions {
   bool resolve_paths = true;
   bool check_consistency = true;
   bool resolve_environment = true;                // read env_file
+  bool bind = true;                               // make a Project of it; else `project` is empty when all is well
   bool print_yaml = true;                         // fill canonical_yaml
   bool print_json = true;                         // fill canonical_json
   std::string explain;                            // a path: fill `explanation`

@@ -167,30 +167,49 @@ class JsonWriter {
     else out_ += node.text;
   }
 
+  static bool is_special(char c) {
+    unsigned char byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || c == '"' || c == '\\' || c == '$' || c == '<' || c == '>' || c == '&' || byte == 0xE2;
+  }
+
   void string(std::string_view text) {
-    constexpr char kHex[] = "0123456789abcdef";
     out_ += '"';
-    for (size_t i = 0; i < text.size(); ++i) {
-      char c = text[i];
-      unsigned char byte = static_cast<unsigned char>(c);
-      if (c == '"' || c == '\\') out_ += '\\', out_ += c;
-      else if (c == '\n') out_ += "\\n";
-      else if (c == '\r') out_ += "\\r";
-      else if (c == '\t') out_ += "\\t";
-      else if (c == '$' && double_dollars_) out_ += "$$";
-      else if (byte < 0x20 || c == '<' || c == '>' || c == '&') {
-        out_ += "\\u00";
-        out_ += kHex[byte >> 4];
-        out_ += kHex[byte & 15];
-      } else if (byte == 0xE2 && i + 2 < text.size() && text[i + 1] == '\x80' &&
-                 (text[i + 2] == '\xA8' || text[i + 2] == '\xA9')) {
-        out_ += text[i + 2] == '\xA8' ? "\\u2028" : "\\u2029";
-        i += 2;
-      } else {
-        out_ += c;
-      }
+    for (size_t i = 0; i < text.size();) {
+      size_t run = i;
+      while (run < text.size() && !is_special(text[run])) ++run;
+      out_.append(text, i, run - i);
+      i = run;
+      if (i < text.size()) i += special(text.substr(i));
     }
     out_ += '"';
+  }
+
+  // Writes the character that needs care at the beginning of `text`; returns how many bytes it is.
+  size_t special(std::string_view text) {
+    constexpr char kHex[] = "0123456789abcdef";
+    char c = text[0];
+    unsigned char byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out_ += '\\', out_ += c;
+    } else if (c == '\n') {
+      out_ += "\\n";
+    } else if (c == '\r') {
+      out_ += "\\r";
+    } else if (c == '\t') {
+      out_ += "\\t";
+    } else if (c == '$') {
+      out_ += double_dollars_ ? "$$" : "$";
+    } else if (byte == 0xE2) {
+      bool separator = text.starts_with("\xE2\x80\xA8") || text.starts_with("\xE2\x80\xA9");
+      if (!separator) return out_ += c, 1;
+      out_ += text[2] == '\xA8' ? "\\u2028" : "\\u2029";
+      return 3;
+    } else {
+      out_ += "\\u00";
+      out_ += kHex[byte >> 4];
+      out_ += kHex[byte & 15];
+    }
+    return 1;
   }
 
   std::string out_;
@@ -202,11 +221,10 @@ class JsonWriter {
 // ---- YAML
 
 bool is_old_boolean(std::string_view t) {
-  for (const char* word : {"y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off",
-                           "OFF"}) {
-    if (t == word) return true;
-  }
-  return false;
+  if (t.empty() || t.size() > 3 || std::string_view("yYnNoO").find(t[0]) == std::string_view::npos) return false;
+  constexpr std::string_view kWords[] = {"y",  "Y",  "yes", "Yes", "YES", "on", "On", "ON",
+                                         "n",  "N",  "no",  "No",  "NO",  "off", "Off", "OFF"};
+  return std::find(std::begin(kWords), std::end(kWords), t) != std::end(kWords);
 }
 
 // ^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$
@@ -340,11 +358,17 @@ class YamlWriter {
     out_ += c;
   }
 
+  void run(std::string_view text) {
+    for (size_t dollar; style_.double_dollars && (dollar = text.find('$')) != std::string_view::npos;) {
+      out_.append(text, 0, dollar).append("$$");
+      text.remove_prefix(dollar + 1);
+    }
+    out_ += text;
+  }
+
   void scalar_text(std::string_view text, int depth, bool key) {
     switch (quoting_of(text, key)) {
-      case Quoting::plain:
-        for (char c : text) character(c);
-        break;
+      case Quoting::plain: run(text); break;
       case Quoting::single_:
         out_ += '\'';
         for (char c : text) {
@@ -391,7 +415,7 @@ class YamlWriter {
       size_t end = std::min(body.find('\n', at), body.size());
       out_ += '\n';
       if (end > at) indent(depth + 1);
-      for (char c : body.substr(at, end - at)) character(c);
+      run(body.substr(at, end - at));
       at = end + 1;
     }
   }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <map>
+#include <unordered_set>
 
 #include "base/result.h"
 #include "base/strings.h"
@@ -135,6 +136,12 @@ class Consistency {
     if (const Node* services = section(project, "services")) {
       for (const Entry& entry : services->entries) services_[entry.key] = &entry.value;
     }
+    for (const char* kind : {"networks", "volumes", "secrets", "configs", "models"}) {
+      auto& names = names_[kind];
+      if (const Node* resources = section(project, kind)) {
+        for (const Entry& entry : resources->entries) names.insert(entry.key);
+      }
+    }
   }
 
   void run() {
@@ -211,6 +218,8 @@ class Consistency {
     }
   }
 
+  bool is_defined(std::string_view kind, std::string_view name) const { return names_.at(kind).contains(name); }
+
   std::string did_you_mean(const std::string& name, const char* kind) const {
     const Node* found = section(project_, kind);
     if (found == nullptr) return {};
@@ -236,10 +245,9 @@ class Consistency {
                     "service " + gantry::quoted(entry.key) +
                         " declares mutually exclusive `network_mode` and `networks`");
     }
-    const Node* known = section(project_, "networks");
     Path networks_path = path / "networks";
     for (const Entry& network : networks->entries) {
-      if (known == nullptr || !known->has(network.key)) {
+      if (!is_defined("networks", network.key)) {
         Node at = Node::null(network.place);
         undefined(at, networks_path, "network", network.key, "networks");
       }
@@ -306,13 +314,12 @@ class Consistency {
   void volumes(const Node& service, const Path& path) {
     const Node* volumes = service.find("volumes");
     if (volumes == nullptr) return;
-    const Node* known = section(project_, "volumes");
     Path volumes_path = path / "volumes";
     for (size_t i = 0; i < volumes->items.size(); ++i) {
       const Node& mount = volumes->items[i];
       const Node* source = mount.find("source");
       if (mount.text_of("type") != "volume" || source == nullptr || source->text.empty()) continue;
-      if (known != nullptr && known->has(source->text)) continue;
+      if (is_defined("volumes", source->text)) continue;
       undefined(*source, volumes_path[static_cast<int>(i)], "volume", source->text, "volumes");
     }
   }
@@ -320,12 +327,11 @@ class Consistency {
   void sources(const Node& user, const char* kind, const Path& path) {
     const Node* list = user.find(kind);
     if (list == nullptr) return;
-    const Node* known = section(project_, kind);
     Path list_path = path / kind;
     std::string singular(kind, std::string_view(kind).size() - 1);
     for (size_t i = 0; i < list->items.size(); ++i) {
       const Node* source = list->items[i].find("source");
-      if (source == nullptr || (known != nullptr && known->has(source->text))) continue;
+      if (source == nullptr || is_defined(kind, source->text)) continue;
       undefined(*source, list_path[static_cast<int>(i)], singular, source->text, kind);
     }
   }
@@ -333,9 +339,8 @@ class Consistency {
   void keys(const Node& user, const char* kind, const char* singular, const Path& path) {
     const Node* map = user.find(kind);
     if (map == nullptr) return;
-    const Node* known = section(project_, kind);
     for (const Entry& entry : map->entries) {
-      if (known != nullptr && known->has(entry.key)) continue;
+      if (is_defined(kind, entry.key)) continue;
       undefined(Node::null(entry.place), path / kind, singular, entry.key, kind);
     }
   }
@@ -454,6 +459,7 @@ class Consistency {
   const std::set<std::string>& active_;
   Report& report_;
   std::map<std::string, const Node*> services_;
+  std::map<std::string_view, std::unordered_set<std::string_view>> names_;  // section → what it defines
 };
 
 }  // namespace

@@ -15,12 +15,13 @@ constexpr std::string_view kStandardTags = "tag:yaml.org,2002:";
 class Parser {
  public:
   Parser(std::string_view text, const Limits& limits, Failure& failure)
-      : limits_(limits), scanner_(text, limits.depth, failure) {}
+      : limits_(limits), expected_(std::min<size_t>(text.size() / 12, 20'000)), scanner_(text, limits.depth, failure) {}
 
   bool run(std::vector<Document>& documents) {
     for (bool first = true;; first = false) {
       documents.emplace_back();
       document_ = &documents.back();
+      document_->events.reserve(expected_);
       scanner_.set_store(&document_->made);
       bool there = false;
       if (!document(first, there)) return false;
@@ -366,6 +367,7 @@ class Parser {
   }
 
   Limits limits_;
+  size_t expected_;  // events, for small files about as many as there will be
   Scanner scanner_;
   Document* document_ = nullptr;
   std::unordered_map<std::string_view, uint32_t> anchors_;

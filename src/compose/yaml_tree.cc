@@ -26,6 +26,8 @@ void Node::mark_broken() {
 
 Entry* Node::find_entry(std::string_view key) {
   for (Entry& entry : entries) {
+    // The last letter first: keys of one mapping often begin alike.
+    if (entry.key.size() != key.size() || (!key.empty() && entry.key.back() != key.back())) continue;
     if (entry.key == key) return &entry;
   }
   return nullptr;

@@ -180,6 +180,7 @@ compose::LoadOptions options_of(const Session& session, const Arguments& argumen
   options.list_variables = arguments.on("variables") && !names_something(arguments);
   options.print_json = arguments.text("format") == "json";
   options.print_yaml = !options.print_json;
+  options.bind = names_something(arguments) || arguments.on("environment");
   return options;
 }
 
