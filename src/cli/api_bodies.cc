@@ -10,6 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr size_t kCommandWidth = 20;
+
 std::string dumped(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
@@ -47,7 +49,11 @@ std::string exec_body(const ExecRequest& request) {
   return dumped(body);
 }
 
-std::string exec_start_body(bool detach, bool tty) { return dumped({{"Detach", detach}, {"Tty", tty}}); }
+std::string exec_start_body(bool detach, bool tty, TerminalSize size) {
+  Json body = {{"Detach", detach}, {"Tty", tty}};
+  if (tty) body["ConsoleSize"] = {size.rows, size.columns};
+  return dumped(body);
+}
 
 std::string operation_body(std::string_view project, std::string_view options) {
   std::string body = "{";
@@ -63,14 +69,14 @@ std::string json_list(const std::vector<std::string>& values) { return dumped(Js
 std::string json_map(const StringMap& values) { return dumped(values.empty() ? Json::object() : Json(values)); }
 std::string json_string(std::string_view text) { return dumped(Json(text)); }
 
-std::string ps_json(const ContainerRow& row, bool whole_id, int64_t now) {
+std::string ps_json(const ContainerRow& row, bool whole, int64_t now) {
   const std::string ago = human_duration(std::chrono::seconds(std::max<int64_t>(now - row.created, 0))) + " ago";
   const WallTime created{std::chrono::seconds(row.created)};
-  const Json line = {{"Command", gantry::quoted(row.command)},
+  const Json line = {{"Command", gantry::quoted(whole ? row.command : shorten(row.command, kCommandWidth))},
                      {"CreatedAt", format_rfc3339(created)},
                      {"ExitCode", row.exit_code()},
                      {"Health", row.health()},
-                     {"ID", whole_id ? row.id : row.id.substr(0, 12)},
+                     {"ID", whole ? row.id : row.id.substr(0, 12)},
                      {"Image", row.image},
                      {"Labels", comma_list(row.labels)},
                      {"LocalVolumes", std::to_string(row.local_volumes)},

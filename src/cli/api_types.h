@@ -1,5 +1,5 @@
 // The answers and bodies of the Docker-compatible API that the commands need, as plain values. JSON is known to
-// api_types.cc and api_bodies.cc alone. Missing members and null read as empty; a text that is no JSON is an error.
+// the api_*.cc files alone. Missing members and null read as empty; a text that is no JSON is an error.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/output.h"
 #include "cli/text.h"
 
 namespace gantry::cli {
@@ -143,7 +144,8 @@ struct ExecRequest {
   bool privileged = false;
 };
 std::string exec_body(const ExecRequest& request);
-std::string exec_start_body(bool detach, bool tty);
+// `size`: of the terminal, so that the program finds it from the first moment; only with tty.
+std::string exec_start_body(bool detach, bool tty, TerminalSize size = {});
 
 // {"project": …, "options": …}; an empty `project` is left out. Both are JSON texts.
 std::string operation_body(std::string_view project, std::string_view options);
@@ -155,7 +157,8 @@ std::string json_list(const std::vector<std::string>& values);
 std::string json_map(const StringMap& values);
 
 // Lines and arrays that `--format json` prints.
-std::string ps_json(const ContainerRow& row, bool whole_id, int64_t now);  // one line
+// One line. Ids and commands are cut unless `whole`.
+std::string ps_json(const ContainerRow& row, bool whole, int64_t now);
 struct ProjectListRow {
   std::string name;
   std::string status;

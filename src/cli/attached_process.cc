@@ -95,7 +95,7 @@ Result<int> run_exec(Session& session, const std::string& container, ExecRequest
   if (detach) request.attach_stdin = request.attach_output = false;
   const auto created = TRY(TRY(api->request("POST", container_path(container, "exec"), exec_body(request))).ok_body());
   const std::string exec = "/exec/" + TRY(parse_id(created));
-  const std::string start = exec_start_body(detach, request.tty);
+  const std::string start = exec_start_body(detach, request.tty, session.out.size());
   if (detach) {
     TRY(post(*api, exec + "/start", start));
     return 0;

@@ -16,8 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kPiece = size_t{256} << 10;
-
 Result<std::vector<std::string>> names_in(const fs::path& directory) {
   DIR* stream = ::opendir(directory.c_str());
   if (stream == nullptr) return Error::from_errno(errno, "reading the build context", directory.string());
@@ -56,11 +54,7 @@ class Walker {
   Walker(const ContextOptions& options, IgnorePatterns ignored)
       : options_(options), ignored_(std::move(ignored)), dockerfile_(options.dockerfile.lexically_normal()) {}
 
-  struct Found {
-    TarEntry header;
-    fs::path source;
-  };
-  std::vector<Found> found;
+  std::vector<TarItem> found;
 
   Result<> enter(const std::string& relative) {
     for (const std::string& name :
@@ -108,7 +102,8 @@ class Walker {
                                 .size = kind == TarEntry::Kind::file ? static_cast<uint64_t>(status.st_size) : 0,
                                 .modified = status.st_mtime,
                                 .target = {}},
-                     .source = source});
+                     .source = source,
+                     .content = {}});
   }
 
   const ContextOptions& options_;
@@ -119,62 +114,15 @@ class Walker {
 }  // namespace
 
 Result<BuildContext> BuildContext::open(const ContextOptions& options) {
-  BuildContext context;
-  TRY(context.walk(options));
-  for (const auto& [path, content] : options.extra) {
-    context.entries_.push_back(
-        {.header = {.path = path, .size = content.size(), .target = {}}, .source = {}, .content = content});
-  }
-  return context;
-}
-
-Result<> BuildContext::walk(const ContextOptions& options) {
   Walker walker(options, TRY(read_ignore_file(options)));
   TRY(walker.enter(""));
-  for (Walker::Found& found : walker.found) {
-    entries_.push_back({.header = std::move(found.header), .source = std::move(found.source), .content = {}});
+  for (const auto& [path, content] : options.extra) {
+    walker.found.push_back(
+        {.header = {.path = path, .size = content.size(), .target = {}}, .source = {}, .content = content});
   }
-  return {};
-}
-
-Result<std::string> BuildContext::next() {
-  if (content_left_ > 0) return next_content();
-  if (ended_) return std::string();
-  // Small entries share a piece.
-  std::string piece;
-  while (piece.size() < kPiece) {
-    if (next_entry_ == entries_.size()) {
-      ended_ = true;
-      return piece + tar_end();
-    }
-    const Entry& entry = entries_[next_entry_++];
-    piece += tar_header(entry.header);
-    if (entry.source.empty()) {
-      piece += entry.content + tar_padding(entry.content.size());
-    } else if (entry.header.size > 0) {
-      open_file_ = TRY(gantry::open_file(entry.source, O_RDONLY | O_NOFOLLOW).within("build context"));
-      content_left_ = entry.header.size;
-      if (content_left_ > kPiece) break;
-      piece += TRY(next_content());
-    }
-  }
-  return piece;
-}
-
-Result<std::string> BuildContext::next_content() {
-  const Entry& entry = entries_[next_entry_ - 1];
-  std::string piece(static_cast<size_t>(std::min<uint64_t>(content_left_, kPiece)), '\0');
-  size_t got = 0;
-  while (got < piece.size()) {
-    const ssize_t count = ::read(open_file_.get(), piece.data() + got, piece.size() - got);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Error::from_errno(errno, "reading the build context", entry.source.string());
-    if (count == 0) return conflict("build context: " + entry.source.string() + " became shorter while it was read");
-    got += static_cast<size_t>(count);
-  }
-  content_left_ -= piece.size();
-  if (content_left_ == 0) piece += tar_padding(entry.header.size);
-  return piece;
+  BuildContext context;
+  context.stream_ = TarStream(std::move(walker.found), "build context");
+  return context;
 }
 
 }  // namespace gantry::cli

@@ -4,11 +4,9 @@
 #include <filesystem>
 #include <map>
 #include <string>
-#include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
-#include "cli/tar_writer.h"
+#include "cli/tar_stream.h"
 
 namespace gantry::cli {
 
@@ -28,23 +26,11 @@ class BuildContext {
   static Result<BuildContext> open(const ContextOptions& options);
 
   // The next piece; "" at the end. Errors: a file cannot be read, or shrank since the walk.
-  Result<std::string> next();
-  size_t files() const { return entries_.size(); }
+  Result<std::string> next() { return stream_.next(); }
+  size_t files() const { return stream_.size(); }
 
  private:
-  struct Entry {
-    TarEntry header;
-    std::filesystem::path source;
-    std::string content;  // of extra files, which have no source
-  };
-  Result<std::string> next_content();
-  Result<> walk(const ContextOptions& options);
-
-  std::vector<Entry> entries_;
-  size_t next_entry_ = 0;
-  Fd open_file_;
-  uint64_t content_left_ = 0;
-  bool ended_ = false;
+  TarStream stream_;
 };
 
 }  // namespace gantry::cli

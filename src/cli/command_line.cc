@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "base/fd.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "cli/commands/commands.h"
 #include "cli/exit.h"
+#include "compose/dotenv.h"
 
 namespace gantry::cli {
 
@@ -52,8 +54,10 @@ constexpr Flag kComposeFlags[] = {
      .help = "Most pulls and builds at once; -1: no limit"},
     {.name = "all-resources", .help = "Keep networks and volumes that no service uses"},
     {.name = "dry-run", .help = "Print what would be done, and do nothing"},
-    {.name = "compatibility", .help = "", .refused = "names with underscores are not built"},
-    {.name = "verbose", .help = "", .refused = "look into the daemon's log"},
+    {.name = "compatibility", .help = "Names with underscores, as the first Compose made them"},
+    {.name = "no-ansi", .help = "", .hidden = true},
+    {.name = "verbose", .help = "", .hidden = true},
+    {.name = "insecure-registry", .kind = FlagKind::list, .help = "", .hidden = true},
 };
 
 constexpr Flag kHelpFlag[] = {{.name = "help", .letter = 'h', .help = "Print this help"}};
@@ -62,14 +66,12 @@ constexpr Flag kComposeCommandFlags[] = {
     {.name = "dry-run", .help = "Print what would be done, and do nothing"},
 };
 
-const std::array kComposeCommands = {&kBuild, &kConfig, &kCreate, &kDown,    &kExec, &kImages, &kKill,    &kLogs,
-                                     &kList,  &kPause,  &kPlan,   &kPort,    &kPs,   &kPull,   &kRestart, &kRemove,
-                                     &kRun,   &kStart,  &kStop,   &kUnpause, &kUp,   &kVersion};
+const std::array kComposeCommands = {
+    &kAttach, &kBuild, &kCommit,  &kConfig,  &kCopy,   &kCreate,  &kDown,  &kEvents, &kExec,    &kExport,  &kImages,
+    &kKill,   &kLogs,  &kList,    &kPause,   &kPlan,   &kPort,    &kPs,    &kPull,   &kPublish, &kPush,    &kRestart,
+    &kRemove, &kRun,   &kScale,   &kStart,   &kStats,  &kStop,    &kTop,   &kUnpause, &kUp,     &kVersion, &kViz,
+    &kVolumes, &kWait, &kWatch,   &kGenerate, &kBridge, &kWhy, &kTimings, &kTest};
 
-// Commands of Docker Compose that are known, but not built.
-constexpr std::array<std::string_view, 18> kMissingCommands = {
-    "alpha",   "attach", "bridge", "commit", "convert", "cp",      "events", "export", "generate",
-    "publish", "push",   "scale",  "stats",  "top",     "volumes", "viz",    "wait",   "watch"};
 
 std::vector<Flag> joined(std::span<const Flag> a, std::span<const Flag> b) {
   std::vector<Flag> flags(a.begin(), a.end());
@@ -82,6 +84,11 @@ std::string value_or(const Environment& environment, const std::string& name, co
   return found != environment.end() && !found->second.empty() ? found->second : fallback;
 }
 
+bool is_switched_on(std::string_view text) {
+  const std::string value = to_lower(text);
+  return value == "1" || value == "t" || value == "true" || value == "y" || value == "yes";
+}
+
 Result<int> parallel_limit(const Arguments& given, const Environment& environment) {
   if (const auto number = given.number("parallel")) return static_cast<int>(*number);
   const std::string text = value_or(environment, "COMPOSE_PARALLEL_LIMIT", "-1");
@@ -89,6 +96,33 @@ Result<int> parallel_limit(const Arguments& given, const Environment& environmen
   const auto number = parse_unsigned(text);
   if (!number) return invalid("COMPOSE_PARALLEL_LIMIT must be an integer (found: " + gantry::quoted(text) + ")");
   return static_cast<int>(*number);
+}
+
+// COMPOSE_… of the env file count as if they were set for the process, unless they are. What is wrong with the file is
+// told when the project is loaded.
+void add_compose_variables(const Arguments& given, Environment& environment) {
+  std::vector<std::string> files = given.list("env-file");
+  if (files.empty()) {
+    std::string directory = given.text("project-directory", given.text("workdir"));
+    const auto named = given.list("file");
+    if (directory.empty() && !named.empty() && named.front() != "-") {
+      const size_t slash = named.front().rfind('/');
+      directory = slash == std::string::npos ? "." : named.front().substr(0, slash + 1);
+    }
+    files = {(directory.empty() ? "." : directory) + "/.env"};
+  }
+  const compose::Environment own(environment.begin(), environment.end());
+  std::map<std::string, std::string> found;
+  for (const std::string& file : files) {
+    const auto text = read_file(file, size_t{16} << 20);
+    if (!text.ok()) continue;
+    const auto assignments = compose::parse_dotenv(*text, compose::lookup_in(own));
+    if (!assignments.ok()) continue;
+    for (const auto& [name, value] : *assignments) {
+      if (name.starts_with("COMPOSE_")) found[name] = value;
+    }
+  }
+  environment.insert(found.begin(), found.end());
 }
 
 // One family of commands: what it is called, takes in front of the command, and knows.
@@ -106,6 +140,8 @@ class Family {
     std::vector<std::string> rest;
     const Arguments given = TRY(parse_leading(flags_, words, rest));
     if (given.on("version")) rest = {"version"};
+    // Commands that were experiments for a while keep their old names.
+    if (rest.size() > 1 && rest[0] == "alpha") rest.erase(rest.begin());
     if (given.on("help") || rest.empty() || rest[0] == "help") return help(rest, summary);
     size_t taken = 1;
     const Command* command = find_command(rest, taken);
@@ -121,12 +157,12 @@ class Family {
       it_.out.write(help_page(program_, command.syntax, command_flags_));
       return kExitOk;
     }
+    if (program_ != "gantry") add_compose_variables(given, it_.environment);
     Globals globals = TRY(read_globals(given, it_.environment));
     globals.dry_run = globals.dry_run || arguments.on("dry-run");
-    const bool can_plan = &command == &kUp || &command == &kCreate;
-    if (globals.dry_run && !can_plan) {
-      return unsupported("--dry-run is not supported by " + std::string(command.syntax.name) +
-                         ", only by up and create");
+    if (!command.refused.empty()) {
+      return unsupported(program_ + " " + std::string(command.syntax.name) + " is not supported: " +
+                         std::string(command.refused));
     }
     Session session(std::move(globals), it_.environment, std::move(it_.api));
     session.in = it_.in;
@@ -197,7 +233,8 @@ class Family {
       const std::string name(command->syntax.name);
       const size_t space = name.find(' ');
       if (space == std::string::npos) {
-        lines[name] = std::string(command->syntax.summary);
+        lines[name] = command->refused.empty() ? std::string(command->syntax.summary)
+                                               : "Not supported: " + std::string(command->refused);
       } else {
         lines.emplace(name.substr(0, space), "Commands for each " + name.substr(0, space) + ": see `gantry " + name.substr(0, space) + " --help`");
       }
@@ -218,10 +255,6 @@ class Family {
   }
 
   Error unknown(const std::string& name) const {
-    const bool compose = program_ != "gantry";
-    if (compose && std::find(kMissingCommands.begin(), kMissingCommands.end(), name) != kMissingCommands.end()) {
-      return unsupported(program_ + " " + name + " is not built yet");
-    }
     std::vector<std::string> known;
     for (const Command* command : commands_) known.push_back(std::string(command->syntax.name));
     return invalid("unknown command: " + gantry::quoted(program_ + " " + name) + suggestion(name, known) + "\nRun '" +
@@ -278,6 +311,8 @@ Result<Globals> read_globals(const Arguments& given, const Environment& environm
                   .progress = given.text("progress", value_or(environment, "COMPOSE_PROGRESS", "auto")),
                   .parallel = TRY(parallel_limit(given, environment)),
                   .dry_run = given.on("dry-run"),
+                  .compatibility = given.given("compatibility") ? given.on("compatibility")
+                                                                : is_switched_on(value_or(environment, "COMPOSE_COMPATIBILITY", "")),
                   .host = given.text("host"),
                   .data_root = given.text("data-root"),
                   .run_root = given.text("run-root"),
@@ -287,6 +322,7 @@ Result<Globals> read_globals(const Arguments& given, const Environment& environm
                                  .tls_ca = given.text("tlscacert"),
                                  .tls_cert = given.text("tlscert"),
                                  .tls_key = given.text("tlskey")}};
+  if (given.on("no-ansi")) globals.ansi = "never";
   if (globals.ansi != "auto" && globals.ansi != "never" && globals.ansi != "always") {
     return invalid("unsupported --ansi value " + gantry::quoted(globals.ansi) + ": give auto, never or always");
   }

@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/exit.h"
+#include "cli/style.h"
 #include "compose/labels.h"
 #include "compose/options_json.h"
 
@@ -35,7 +36,12 @@ ContainerWatch::ContainerWatch(Session& session, WatchOptions options)
       options_(std::move(options)),
       printer_(options_.style, session.out, options_.stderr_to_stdout ? session.out : session.err) {}
 
-ContainerWatch::~ContainerWatch() { signals_.reset(); }  // before the hub that it writes to
+// Everything that writes to the hub goes before it.
+ContainerWatch::~ContainerWatch() {
+  signals_.reset();
+  keyboard_.reset();
+  watch_.reset();
+}
 
 Result<> ContainerWatch::attach(bool announce) {
   hub_ = std::make_unique<StreamHub>(*TRY(session_.api()));
@@ -75,10 +81,17 @@ Result<> ContainerWatch::start_operation(const std::string& method, const std::s
 }
 
 Result<int> ContainerWatch::run() {
+  if (options_.watch) toggle_watch();
+  if (options_.menu) {
+    keyboard_ = std::make_unique<Keyboard>(session_.in, [this](char key) { hub_->messages().put(KeyTyped{.key = key}); });
+    draw_menu();
+  }
   while (!error_ && !finished()) {
     HubMessage message = hub_->messages().take();
     std::visit([this](auto& content) { handle(std::move(content)); }, message);
   }
+  erase_menu();
+  keyboard_.reset();
   if (view_) view_->finish();
   if (error_) return *std::move(error_);
   return final_status();
@@ -87,11 +100,12 @@ Result<int> ContainerWatch::run() {
 // Between the two: what is still written by those that run or, at the end, by those that were stopped.
 bool ContainerWatch::finished() const {
   if (phase_ == Phase::over) return true;
+  if (detaching_) return !operation_;  // what is being started is started
   if (operation_ || phase_ == Phase::stopping || phase_ == Phase::killing) return false;
   const bool stopped = phase_ == Phase::stopped;
   return std::none_of(containers_.begin(), containers_.end(), [stopped](const auto& entry) {
     const Container& container = entry.second;
-    if (!container.watched) return false;
+    if (!container.monitored) return false;
     return stopped ? container.following && !container.alive : container.following || container.alive;
   });
 }
@@ -116,6 +130,8 @@ ContainerWatch::Container& ContainerWatch::known(const std::string& id, const st
   container.display = display_name(name, options_.project, one_off);
   const auto& services = options_.services;
   container.watched = !one_off && (services.empty() || services.contains(container.service));
+  const auto& monitored = options_.monitored;
+  container.monitored = !one_off && (monitored.empty() ? container.watched : monitored.contains(container.service));
   return container;
 }
 
@@ -145,7 +161,7 @@ Result<> ContainerWatch::follow(const std::string& id, Container& container, con
 
 void ContainerWatch::handle(LogLine line) {
   const auto found = containers_.find(line.container);
-  if (found == containers_.end()) return;
+  if (found == containers_.end() || !options_.filter.passes(line.text)) return;
   print([&] { printer_.line(found->second.display, line.kind, line.text); });
 }
 
@@ -183,7 +199,8 @@ void ContainerWatch::handle(EngineEvent event) {
 }
 
 void ContainerWatch::tell_exit(const std::string& id, Container& container) {
-  if (!container.watched || container.following || container.alive || container.told || !container.exit_code) return;
+  if (!container.watched && !container.monitored) return;
+  if (container.following || container.alive || container.told || !container.exit_code) return;
   container.told = true;
   const int exit_code = *container.exit_code;
   client::ApiClient* api = *session_.api();
@@ -196,8 +213,8 @@ void ContainerWatch::tell_exit(const std::string& id, Container& container) {
   container.alive = restarting;
   std::string text = container.display + " exited with code " + std::to_string(exit_code);
   if (restarting) text += " (restarting)";
-  print([&] { printer_.status(text); });
-  abort_for(exit_code);
+  if (container.watched) print([&] { printer_.status(text); });
+  if (container.monitored) abort_for(exit_code);
 }
 
 void ContainerWatch::abort_for(int exit_code) {
@@ -241,8 +258,9 @@ Result<> ContainerWatch::list_containers() {
   for (const ContainerRow& row : TRY(session_.containers(options_.project, true))) {
     Container& container = known(row.id, row.name, row.labels);
     const bool alive = is_alive(row.state);
-    if (!container.watched || row.state == "created") continue;
+    if (row.state == "created") continue;
     if (alive) container.alive = true;
+    if (!container.watched) continue;
     TRY(follow(row.id, container, ""));
   }
   return {};
@@ -264,7 +282,7 @@ void ContainerWatch::handle(SignalArrived) {
     phase_ = Phase::over;
   } else if (phase_ == Phase::watching) {
     exit_status_ = kExitInterrupted;
-    print([&] { session_.err.write("Gracefully Stopping... press Ctrl+C again to force\n"); });
+    print([&] { session_.status("Gracefully Stopping... press Ctrl+C again to force\n"); });
     keep_error(stop());
   } else if (phase_ == Phase::stopping) {
     keep_error(kill());
@@ -272,6 +290,8 @@ void ContainerWatch::handle(SignalArrived) {
 }
 
 Result<> ContainerWatch::stop() {
+  erase_menu();
+  watch_.reset();
   phase_ = Phase::stopping;
   if (operation_) hub_->cancel(*operation_);  // operations on a project wait for one another
   const auto style = TRY(session_.progress_style("stop"));
@@ -302,11 +322,53 @@ Result<> ContainerWatch::kill() {
 }
 
 void ContainerWatch::print(const std::function<void()>& what) {
-  if (view_) {
-    view_->print_above(what);
-  } else {
-    what();
+  if (view_) return view_->print_above(what);
+  erase_menu();
+  what();
+  draw_menu();
+}
+
+// ---- keys
+
+void ContainerWatch::handle(KeyTyped typed) {
+  if (phase_ != Phase::watching) return;
+  if (typed.key == 'w') {
+    toggle_watch();
+  } else if (typed.key == 'd') {
+    detaching_ = true;
+  } else if (typed.key == '\n' || typed.key == '\r') {
+    print([&] { session_.out.write("\n"); });
   }
+}
+
+void ContainerWatch::handle(Notice notice) {
+  const std::string mark = coloured(" ⦿ ", options_.style.colour ? Colour::green : Colour::none);
+  print([&] { session_.out.write(mark + notice.text + "\n"); });
+}
+
+void ContainerWatch::toggle_watch() {
+  if (watch_) {
+    watch_.reset();
+    return handle(Notice{.text = "Watch disabled"});
+  }
+  if (options_.watched == nullptr) return;
+  auto watch = BackgroundWatch::start(session_, *options_.watched, options_.watched_services,
+                                      [this](const std::string& text) { hub_->messages().put(Notice{.text = text}); });
+  if (!watch.ok()) return handle(Notice{.text = watch.error().message()});
+  watch_ = *std::move(watch);
+  if (menu_drawn_) draw_menu();
+}
+
+void ContainerWatch::draw_menu() {
+  if (!options_.menu || phase_ != Phase::watching) return;
+  const std::string word = watch_ ? "Disable" : "Enable";
+  session_.out.write("\r\x1b[K\x1b[1mw\x1b[0m " + word + " Watch   \x1b[1md\x1b[0m Detach");
+  menu_drawn_ = true;
+}
+
+void ContainerWatch::erase_menu() {
+  if (menu_drawn_) session_.out.write("\r\x1b[K");
+  menu_drawn_ = false;
 }
 
 void ContainerWatch::keep_error(Result<> result) {

@@ -13,6 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/background_watch.h"
+#include "cli/keyboard.h"
+#include "cli/log_filter.h"
 #include "cli/log_printer.h"
 #include "cli/operation.h"
 #include "cli/session.h"
@@ -23,17 +26,23 @@ namespace gantry::cli {
 
 struct WatchOptions {
   std::string project;
-  std::set<std::string> services;  // whose logs are shown and that keep the command alive; empty: all
+  std::set<std::string> services;   // whose logs are shown; empty: all
+  std::set<std::string> monitored;  // that keep the command alive, and may abort it; empty: those of `services`
   bool timestamps = false;
   LogRequest existing;            // what is shown of containers that run already
   bool show_stopped = false;      // logs of stopped ones, too (logs -f)
   bool stderr_to_stdout = false;  // `logs` prints both to standard output
   LogStyle style;
+  LogFilter filter;
   // Attached `up`:
   std::optional<compose::ServiceOptions> graceful_stop;  // SIGINT stops these; nothing: it ends the command
   bool abort_on_exit = false;
   bool abort_on_failure = false;
   std::string exit_code_from;  // a service
+  bool menu = false;           // keys are taken, and shown in the last line
+  bool watch = false;          // develop.watch from the begin; its rules are those of `watched`
+  const compose::Project* watched = nullptr;
+  std::vector<std::string> watched_services;
 };
 
 class ContainerWatch {
@@ -53,7 +62,8 @@ class ContainerWatch {
     std::string name;
     std::string service;
     std::string display;
-    bool watched = false;
+    bool watched = false;    // its log is shown
+    bool monitored = false;  // the command goes on while it runs
     bool alive = false;  // runs, or will by its restart policy
     bool following = false;
     std::string run;               // StartedAt of the run whose log is or was followed
@@ -70,6 +80,11 @@ class ContainerWatch {
   void handle(compose::Progress progress);
   void handle(OperationEnded ended);
   void handle(SignalArrived signal);
+  void handle(KeyTyped typed);
+  void handle(Notice notice);
+  void toggle_watch();
+  void draw_menu();
+  void erase_menu();
 
   Container& known(const std::string& id, const std::string& name, const StringMap& labels);
   void take_in(const ContainerRow& row);
@@ -95,9 +110,13 @@ class ContainerWatch {
   std::optional<StreamHub::OperationNumber> operation_;  // under way
   std::optional<int> exit_status_;
   std::optional<Error> error_;
+  bool detaching_ = false;
+  bool menu_drawn_ = false;
   std::unique_ptr<ProgressView> view_;  // while stopping
   std::unique_ptr<SignalThread> signals_;
-  std::unique_ptr<StreamHub> hub_;  // last: its threads end first
+  std::unique_ptr<StreamHub> hub_;  // its threads end before what is above goes
+  std::unique_ptr<BackgroundWatch> watch_;
+  std::unique_ptr<Keyboard> keyboard_;
 };
 
 }  // namespace gantry::cli

@@ -209,7 +209,7 @@ std::string options_help(std::span<const Flag> flags) {
   std::vector<std::pair<std::string, const Flag*>> rows;
   size_t width = 0;
   for (const Flag& flag : flags) {
-    if (flag.hidden || !flag.refused.empty()) continue;
+    if (flag.hidden) continue;
     std::string left = flag.letter != 0 ? std::string("  -") + flag.letter + ", " : "      ";
     left += "--" + std::string(flag.name);
     if (!flag.value_name.empty()) left += " " + std::string(flag.value_name);
@@ -219,7 +219,8 @@ std::string options_help(std::span<const Flag> flags) {
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second->name < b.second->name; });
   std::string text;
   for (const auto& [left, flag] : rows) {
-    text += left + std::string(width - left.size() + 3, ' ') + std::string(flag->help) + "\n";
+    const std::string help = flag->refused.empty() ? std::string(flag->help) : "Not supported: " + std::string(flag->refused);
+    text += left + std::string(width - left.size() + 3, ' ') + help + "\n";
   }
   return text;
 }

@@ -180,7 +180,7 @@ class BuildRun {
 }  // namespace
 
 std::string image_name(const compose::Project& project, const compose::Service& service) {
-  return service.image.empty() ? project.name + "-" + service.name : service.image;
+  return service.image.empty() ? project.name + project.separator + service.name : service.image;
 }
 
 Result<std::vector<ImageBuild>> plan_builds(const compose::Project& project, const std::vector<std::string>& names,
@@ -206,6 +206,15 @@ Result<std::vector<ImageBuild>> plan_builds(const compose::Project& project, con
 
 Result<> run_builds(Session& session, const std::vector<ImageBuild>& builds, ProgressView& view, ProgressMode mode,
                     const BuildOptions& options) {
+  if (session.globals().dry_run) {
+    for (const ImageBuild& build : builds) {
+      view.show({.resource = Progress::Resource::image,
+                 .name = build.name,
+                 .status = Progress::Status::done,
+                 .text = "Built"});
+    }
+    return {};
+  }
   client::ApiClient* api = TRY(session.api());
   const int limit = session.globals().parallel;
   const size_t workers = std::min(builds.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelBuilds);

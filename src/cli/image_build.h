@@ -39,7 +39,10 @@ std::string image_name(const compose::Project& project, const compose::Service& 
 Result<std::vector<ImageBuild>> plan_builds(const compose::Project& project, const std::vector<std::string>& names,
                                             const BuildOptions& options);
 
-// Runs them side by side (as many as --parallel allows), drawing a row each.
+// What `build --print` shows: the builds as a bake file, in JSON.
+std::string bake_json(const compose::Project& project, const std::vector<ImageBuild>& builds);
+
+// Runs them side by side (as many as --parallel allows), drawing a row each; under --dry-run, the rows alone.
 // Errors: the first that failed, with the output of its last step.
 Result<> run_builds(Session& session, const std::vector<ImageBuild>& builds, ProgressView& view, ProgressMode mode,
                     const BuildOptions& options);

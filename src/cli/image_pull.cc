@@ -8,6 +8,7 @@
 
 #include "cli/api_types.h"
 #include "cli/commands/commands.h"
+#include "cli/registry_auth.h"
 
 namespace gantry::cli {
 
@@ -65,8 +66,16 @@ Result<> pull_image(client::ApiClient& api, const std::string& image, const std:
 
 Result<std::map<std::string, Error>> pull_images(Session& session, const std::map<std::string, std::string>& images,
                                                  ProgressView& view) {
-  client::ApiClient* api = TRY(session.api());
   const std::vector<std::pair<std::string, std::string>> list(images.begin(), images.end());
+  if (session.globals().dry_run) {
+    for (const auto& [image, platform] : list) {
+      view.show({.resource = Progress::Resource::image, .name = image, .status = Progress::Status::done, .text = "Pulled"});
+    }
+    return std::map<std::string, Error>();
+  }
+  client::ApiClient* api = TRY(session.api());
+  std::vector<std::map<std::string, std::string>> headers;
+  for (const auto& [image, platform] : list) headers.push_back(TRY(registry_headers(session, image)));
   const int limit = session.globals().parallel;
   const size_t workers = std::min(list.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelPulls);
   std::vector<std::unique_ptr<client::ApiClient>> connections;
@@ -78,6 +87,7 @@ Result<std::map<std::string, Error>> pull_images(Session& session, const std::ma
   for (const auto& connection : connections) {
     threads.emplace_back([&, daemon = connection.get()] {
       for (size_t i; (i = next++) < list.size();) {
+        daemon->set_headers(headers[i]);
         auto result = pull_image(*daemon, list[i].first, list[i].second, view);
         if (result.ok()) continue;
         std::lock_guard lock(mutex);

@@ -15,6 +15,7 @@ Result<> pull_image(client::ApiClient& api, const std::string& image, const std:
 
 // Many side by side (as many as --parallel allows). `images`: reference → platform, "" = the daemon's.
 // → the failures by reference; the others are there.
+// Under --dry-run the rows are drawn, and nothing is asked for.
 Result<std::map<std::string, Error>> pull_images(Session& session, const std::map<std::string, std::string>& images,
                                                  ProgressView& view);
 

@@ -1,5 +1,7 @@
 #include "cli/session.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/strings.h"
@@ -74,6 +76,7 @@ Result<compose::Project> Session::load_project(const std::vector<std::string>& s
   options.with_dependencies = with_dependencies;
   options.print_yaml = options.print_json = false;
   compose::LoadResult result = TRY(load(options));
+  if (globals_.compatibility) result.project->separator = "_";
   return *std::move(result.project);
 }
 
@@ -131,6 +134,18 @@ Result<ProgressStyle> Session::progress_style(std::string_view operation) const 
 void Session::warn(std::string_view text) const {
   const std::string mark = coloured("warning: ", colour_on(err) ? Colour::yellow : Colour::none);
   err.write(mark + std::string(text) + "\n");
+}
+
+void Session::status(std::string_view text) const {
+  (environment_switch("COMPOSE_STATUS_STDOUT") ? out : err).write(text);
+}
+
+bool Session::confirm(std::string_view question) const {
+  out.write((out.is_terminal() ? "? " : "") + std::string(question) + " (y/N) ");
+  std::string answer;
+  for (char c = 0; answer.size() < 64 && ::read(in, &c, 1) == 1 && c != '\n';) answer += c;
+  const std::string word = to_lower(trim(answer));
+  return word == "y" || word == "yes" || word == "t" || word == "true" || word == "1";
 }
 
 void Session::fail(std::string_view message) const {

@@ -32,6 +32,7 @@ struct Globals {
   std::string progress = "auto";  // auto, tty, plain, json, quiet
   int parallel = -1;              // pulls and builds at once; -1: no limit
   bool dry_run = false;
+  bool compatibility = false;  // names with underscores
   std::string host;
   std::string data_root;
   std::string run_root;
@@ -82,6 +83,10 @@ class Session {
   // Errors: an unknown --progress, or one that contradicts --ansi.
   Result<ProgressStyle> progress_style(std::string_view operation) const;
   void warn(std::string_view text) const;
+  // A message of the session ("No container to kill") to standard error, or with COMPOSE_STATUS_STDOUT to output.
+  void status(std::string_view text) const;
+  // Asks on the terminal: y, yes, t, true and 1 mean yes; anything else and the end of input mean no.
+  bool confirm(std::string_view question) const;
   // What went wrong, to standard error, as --progress json wants it or as it is; an empty text prints nothing.
   void fail(std::string_view message) const;
 

@@ -37,8 +37,14 @@ struct OperationEnded {
 struct SignalArrived {
   int signal = 0;
 };
-using HubMessage =
-    std::variant<LogLine, LogEnded, EngineEvent, EventsEnded, compose::Progress, OperationEnded, SignalArrived>;
+struct KeyTyped {
+  char key = 0;
+};
+struct Notice {  // a line for the user
+  std::string text;
+};
+using HubMessage = std::variant<LogLine, LogEnded, EngineEvent, EventsEnded, compose::Progress, OperationEnded,
+                                SignalArrived, KeyTyped, Notice>;
 
 // Which part of a log is wanted. Times are in the API's form (cli/text.h: api_time), "" = not limited.
 struct LogRequest {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kBlock = 512;
 constexpr uint64_t kLargestOctalSize = 077777777777;  // eleven digits
+constexpr uint32_t kLargestOctalOwner = 07777777;     // seven digits
 
 // POSIX.1-1988 ustar: offsets and lengths of the fields.
 struct Field {
@@ -43,8 +44,8 @@ std::string plain_header(const TarEntry& entry, char type) {
   Block block{};
   put_text(block, kName, entry.path);
   put_octal(block, kMode, entry.mode & 07777);
-  put_octal(block, kUser, 0);
-  put_octal(block, kGroup, 0);
+  put_octal(block, kUser, std::min(entry.uid, kLargestOctalOwner));
+  put_octal(block, kGroup, std::min(entry.gid, kLargestOctalOwner));
   put_octal(block, kSize, std::min(entry.size, kLargestOctalSize));
   put_octal(block, kTime, static_cast<uint64_t>(std::max<int64_t>(entry.modified, 0)));
   block[kType.offset] = type;
@@ -81,6 +82,8 @@ std::string tar_header(const TarEntry& given) {
   std::string records;
   if (entry.path.size() > kName.length) records += pax_record("path", entry.path);
   if (entry.target.size() > kTarget.length) records += pax_record("linkpath", entry.target);
+  if (entry.uid > kLargestOctalOwner) records += pax_record("uid", std::to_string(entry.uid));
+  if (entry.gid > kLargestOctalOwner) records += pax_record("gid", std::to_string(entry.gid));
   if (entry.size > kLargestOctalSize) records += pax_record("size", std::to_string(entry.size));
   std::string text;
   if (!records.empty()) {

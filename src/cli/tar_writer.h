@@ -16,9 +16,11 @@ struct TarEntry {
   uint64_t size = 0;     // files
   int64_t modified = 0;  // unix seconds
   std::string target;    // symlinks
+  uint32_t uid = 0;
+  uint32_t gid = 0;
 };
 
-// What stands before an entry's content. Owner and group are 0.
+// What stands before an entry's content.
 std::string tar_header(const TarEntry& entry);
 // Zeros after a file's content, up to the next block of 512.
 std::string tar_padding(uint64_t size);

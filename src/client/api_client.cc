@@ -7,6 +7,7 @@
 
 #include "base/http.h"
 #include "base/roots.h"
+#include "base/strings.h"
 #include "client/connection.h"
 #include "client/contexts.h"
 #include "client/daemon_start.h"
@@ -101,8 +102,9 @@ class HttpClient final : public ApiClient {
     TRY(make_ready());
     const http::ResponseHead head =
         TRY(exchange({.method = method, .path = path, .content_type = content_type, .body = body}));
-    std::string answer = TRY(own(connection_->read_body(kMaxBody)));
-    return Response{.status = head.status, .body = std::move(answer)};
+    Response response{.status = head.status, .body = TRY(own(connection_->read_body(kMaxBody)))};
+    for (const auto& [name, value] : head.headers.fields()) response.headers[to_lower(name)] = value;
+    return response;
   }
 
   Result<> stream_lines(const std::string& method, const std::string& path, const std::string& body,
@@ -145,6 +147,8 @@ class HttpClient final : public ApiClient {
 
   Result<std::unique_ptr<ApiClient>> another() override { return ApiClient::connect(endpoint_, start_); }
 
+  void set_headers(std::map<std::string, std::string> headers) override { headers_ = std::move(headers); }
+
   void interrupt() override {
     const std::lock_guard lock(mutex_);
     interrupted_ = true;
@@ -170,7 +174,8 @@ class HttpClient final : public ApiClient {
     return interrupted_;
   }
 
-  Result<http::ResponseHead> exchange(const Connection::Request& request) {
+  Result<http::ResponseHead> exchange(Connection::Request request) {
+    request.headers = &headers_;
     return own(connection_->exchange(request));
   }
 
@@ -210,6 +215,7 @@ class HttpClient final : public ApiClient {
 
   Endpoint endpoint_;
   bool start_;
+  std::map<std::string, std::string> headers_;
   std::mutex mutex_;  // held while `connection_` changes, and by interrupt()
   std::unique_ptr<Connection> connection_;
   bool interrupted_ = false;  // guarded by mutex_

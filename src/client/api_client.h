@@ -46,6 +46,7 @@ struct Endpoint {
 struct Response {
   int status = 0;
   std::string body;
+  std::map<std::string, std::string> headers = {};  // names in lower case
   // 2xx and 304 → the body; else an Error with the daemon's message and the code of the status.
   Result<std::string> ok_body() &&;
 };
@@ -75,6 +76,8 @@ class ApiClient {
     std::string read_ahead;
   };
   virtual Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body) = 0;
+  // Fields that go with every later request of this object, in place of those set before: credentials of a registry.
+  virtual void set_headers(std::map<std::string, std::string> headers) { (void)headers; }
   // A second connection to the same daemon, for another thread.
   virtual Result<std::unique_ptr<ApiClient>> another() = 0;
   // From any thread (not from a signal handler): the call that is under way (if any) ends with Code::cancelled, and so

@@ -91,6 +91,7 @@ std::string prefix(const std::string& project, const Action& action) {
           [&](const KillContainer& a) { return container(a.container, "killed"); },
           [&](const RemoveContainer& a) { return container(a.container, "removed"); },
           [&](const RenameContainer& a) { return container(a.container, "renamed"); },
+          [](const RunHook&) { return std::string(); },
           [](const WaitFor&) { return std::string(); },  // its text is whole, and matched by scripts
       },
       action);

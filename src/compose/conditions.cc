@@ -48,6 +48,10 @@ Verdict check_completed(const ObservedContainer& container, const std::string& s
 }
 
 Verdict check_ready(const ObservedContainer& container, const std::string& name) {
+  // A one-shot program that did its work is as ready as it will ever be.
+  if (container.state == ContainerState::exited && container.exit_code == 0 && container.error.empty()) {
+    return {.kind = Kind::met, .text = "Exited"};
+  }
   if (has_ended(container)) return impossible("Error", exited_text(container, name));
   if (container.state != ContainerState::running && container.state != ContainerState::paused) {
     return {.text = "Waiting"};

@@ -13,7 +13,7 @@ namespace gantry::compose {
 enum class Goal {
   healthy,                 // depends_on: service_healthy
   completed_successfully,  // depends_on: service_completed_successfully
-  ready,                   // up --wait: healthy, or running if there is no health check
+  ready,                   // up --wait: healthy, or running if there is no health check, or ended with exit code 0
   completed,               // up --wait of a service whose completion others wait for
 };
 const char* to_string(Goal goal);  // "service_healthy", …

@@ -66,9 +66,11 @@ std::string without(std::string_view object, Drop drop) {
 
 }  // namespace
 
-std::string config_hash(const Service& service) {
-  return sha256_hex(without(service.canonical_json, is_not_hashed));
+std::string hashed_part(const std::string& canonical_json) {
+  return canonical_json.empty() ? "{}" : without(canonical_json, is_not_hashed);
 }
+
+std::string config_hash(const Service& service) { return sha256_hex(without(service.canonical_json, is_not_hashed)); }
 
 std::string config_hash(const Network& network) { return sha256_hex(network.canonical_json); }
 

@@ -10,6 +10,8 @@
 namespace gantry::compose {
 
 std::string config_hash(const Service& service);
+// The part of a service's canonical JSON that counts.
+std::string hashed_part(const std::string& canonical_json);
 std::string config_hash(const Network& network);
 std::string config_hash(const Volume& volume);
 

@@ -34,10 +34,7 @@ Result<> refuse_unsupported(const Project& project, const Service& service) {
     return unsupported(path + " is not supported yet: remove it to bring " + gantry::quoted(service.name) + " up" +
                        mark_line(project, path));
   };
-  const std::string prefix = "services." + service.name + ".";
   if (!service.unsupported.empty()) return refuse(service.unsupported.front());
-  if (!service.post_start.empty()) return refuse(prefix + "post_start");
-  if (!service.pre_stop.empty()) return refuse(prefix + "pre_stop");
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "compose/explain_change.h"
 #include "compose/kept_project.h"
 #include "compose/labels.h"
 #include "compose/observed_project.h"
@@ -59,6 +60,7 @@ struct Controller::State {
     std::string saved;              // what the store has
     std::deque<Job> jobs;           // the first one is under way
     std::set<std::string> dirty;    // services to look after
+    Timings timings;                // of the last operation that had steps
     std::set<std::string> must_run; // stopped by a repair that did not come to its end
     RepairBackoff backoff;
     Scheduler::TimerId timer = 0;
@@ -70,6 +72,7 @@ struct Controller::State {
   Random& random;
   ProjectStore& store;
   std::map<std::string, ProjectState> projects;
+  CommandRunner run_command;
   OperationId last_id = 0;
   bool shutting_down = false;
   Function<void()> shut_down_done;
@@ -82,6 +85,7 @@ struct Controller::State {
   OperationId enqueue(OperationRequest request, Function<void(const OperationReport&)> settle) {
     Job job{.id = ++last_id, .begins_things = begins_things(request.intent), .settle = std::move(settle)};
     std::string name = request.project_name;
+    request.run_command = &run_command;
     job.operation = std::make_shared<Operation>(engine, scheduler, std::move(request));
     OperationId id = job.id;
     auto& jobs = projects[name].jobs;
@@ -102,6 +106,7 @@ struct Controller::State {
     ProjectState& project = projects[name];
     Job job = std::move(project.jobs.front());
     project.jobs.pop_front();
+    if (!report.timings.steps.empty()) project.timings = report.timings;
     if (job.settle) job.settle(report);
     auto sink = job.operation->sink();
     if (sink != nullptr) sink->finished(report.outcome);
@@ -140,6 +145,11 @@ struct Controller::State {
     }
     project.kept = std::move(kept);
     return {};
+  }
+
+  std::shared_ptr<const Project> kept_project(const std::string& name) const {
+    const auto found = projects.find(name);
+    return found == projects.end() || !found->second.kept ? nullptr : found->second.kept->project;
   }
 
   Result<> forget(const std::string& name) {
@@ -184,6 +194,7 @@ struct Controller::State {
                              .intent = plan.intent,
                              .sink = std::move(sink),
                              .dry_run = plan.intent.options.dry_run};
+    request.before = [this, name] { return kept_project(name); };
     if (plan.intent.options.wait) request.wait_timeout = plan.intent.options.wait_timeout;
     if (keeps) {
       request.commit = [this, name, plan = std::move(plan)](bool plan_is_empty) {
@@ -382,6 +393,8 @@ Controller::~Controller() {
   }
 }
 
+void Controller::run_commands_by(CommandRunner runner) { state_->run_command = std::move(runner); }
+
 Result<> Controller::resume() {
   auto stored = TRY(state_->store.load_all().within("reading the kept projects"));
   for (auto& [name, text] : stored) {
@@ -409,7 +422,7 @@ OperationId Controller::up(Project project, UpOptions options, std::shared_ptr<P
 }
 
 OperationId Controller::down(std::string project, DownOptions options, std::shared_ptr<ProgressSink> sink) {
-  if (options.services.empty()) state_->interrupt_beginnings(project, "down");
+  if (options.services.empty() && !options.dry_run) state_->interrupt_beginnings(project, "down");
   std::shared_ptr<const Project> model;
   if (options.project) model = std::make_shared<const Project>(std::move(*options.project));
   DownIntent intent{.services = options.services,
@@ -422,6 +435,7 @@ OperationId Controller::down(std::string project, DownOptions options, std::shar
                            .project = std::move(model),
                            .intent = std::move(intent),
                            .sink = std::move(sink),
+                           .dry_run = options.dry_run,
                            .nothing_to_do = notice(project, Status::warning,
                                                    "Warning: No resource found to remove for project " +
                                                        gantry::quoted(project) + ".")};
@@ -439,6 +453,7 @@ namespace {
 OperationRequest service_request(const std::string& project, ServiceOptions& options, Intent intent,
                                  std::shared_ptr<ProgressSink> sink) {
   OperationRequest request{.project_name = project, .intent = std::move(intent), .sink = std::move(sink)};
+  request.dry_run = options.dry_run;
   if (options.project) request.project = std::make_shared<const Project>(std::move(*options.project));
   if (options.wait) request.wait_timeout = options.wait_timeout;
   return request;
@@ -447,7 +462,7 @@ OperationRequest service_request(const std::string& project, ServiceOptions& opt
 }  // namespace
 
 OperationId Controller::stop(std::string project, ServiceOptions options, std::shared_ptr<ProgressSink> sink) {
-  if (options.services.empty()) state_->interrupt_beginnings(project, "stop");
+  if (options.services.empty() && !options.dry_run) state_->interrupt_beginnings(project, "stop");
   Intent intent = StopIntent{options.services, options.timeout};
   OperationRequest request = service_request(project, options, std::move(intent), std::move(sink));
   request.commit = [state = state_.get(), project, services = options.services](bool) -> Result<> {
@@ -459,8 +474,9 @@ OperationId Controller::stop(std::string project, ServiceOptions options, std::s
 
 OperationId Controller::start(std::string project, ServiceOptions options, std::shared_ptr<ProgressSink> sink) {
   Intent intent = StartIntent{options.services, options.no_dependencies, options.wait};
-  auto keep = [state = state_.get(), project, services = options.services](const OperationReport& report) {
-    if (!report.outcome.ok) return;
+  auto keep = [state = state_.get(), project, services = options.services,
+               dry = options.dry_run](const OperationReport& report) {
+    if (!report.outcome.ok || dry) return;
     state->keep_services(project, [&](std::set<std::string>& kept) {
       kept.insert(services.begin(), services.end());
       if (!services.empty()) return;
@@ -476,8 +492,8 @@ OperationId Controller::restart(std::string project, ServiceOptions options, std
 }
 
 OperationId Controller::kill(std::string project, ServiceOptions options, std::shared_ptr<ProgressSink> sink) {
-  if (options.services.empty()) state_->interrupt_beginnings(project, "kill");
-  Intent intent = KillIntent{options.services, options.signal};
+  if (options.services.empty() && !options.dry_run) state_->interrupt_beginnings(project, "kill");
+  Intent intent = KillIntent{options.services, options.signal, options.orphans || options.project == std::nullopt};
   OperationRequest request = service_request(project, options, std::move(intent), std::move(sink));
   request.nothing_to_do = notice(project, Status::done, "No container to kill");
   return state_->enqueue(std::move(request), nullptr);
@@ -488,6 +504,7 @@ OperationId Controller::remove(std::string project, ServiceOptions options, std:
   OperationRequest request = service_request(project, options, std::move(intent), std::move(sink));
   request.nothing_to_do = notice(project, Status::done, "No stopped containers");
   return state_->enqueue(std::move(request), [state = state_.get(), project](const OperationReport& report) {
+    if (!report.ran) return;
     state->keep_services(project, [&](std::set<std::string>& kept) {
       for (const std::string& service : report.emptied_services) kept.erase(service);
     });
@@ -499,7 +516,11 @@ OperationId Controller::run(Project project, RunOptions options, std::shared_ptr
   if (service == project.services.end()) {
     return state_->refuse(std::move(sink), not_found("no such service: " + options.service));
   }
-  UpOptions up{.no_dependencies = options.no_dependencies};
+  UpOptions up{.remove_orphans = options.remove_orphans,
+               .no_dependencies = options.no_dependencies,
+               .pull = options.pull,
+               .ignore_orphans = options.ignore_orphans,
+               .dry_run = options.dry_run};
   if (!options.no_dependencies) {
     for (const auto& [name, dependency] : service->second.depends_on) {
       if (project.services.contains(name)) up.services.push_back(name);
@@ -511,7 +532,7 @@ OperationId Controller::run(Project project, RunOptions options, std::shared_ptr
   if (!one_off.ok()) return state_->refuse(std::move(sink), std::move(one_off).error());
   bool alone = up.services.empty();
   State::UpPlan plan = state_->plan_up(std::move(project), std::move(up));
-  plan.keeps = !alone;
+  plan.keeps = !alone && !options.dry_run;
   plan.intent.one_off = std::move(one_off).value();
   return state_->enqueue_up(std::move(plan), std::move(sink));
 }
@@ -524,7 +545,7 @@ void Controller::cancel(OperationId operation) {
   }
 }
 
-void Controller::plan(Project project, UpOptions options, Function<void(Result<std::string>)> reply) {
+void Controller::plan(Project project, UpOptions options, Function<void(Result<Plan>)> reply) {
   auto desired = desire(project, options.scale);
   if (!desired.ok()) {
     state_->scheduler.post([reply = std::move(reply), error = std::move(desired).error()]() mutable {
@@ -532,14 +553,20 @@ void Controller::plan(Project project, UpOptions options, Function<void(Result<s
     });
     return;
   }
+  if (const auto before = state_->kept_project(project.name); before != nullptr) {
+    add_earlier_versions(*desired, project, *before);
+  }
   engine::ObserveRequest request = observe_request(*desired);
   state_->engine.observe(std::move(request), [desired = std::move(desired).value(), options = std::move(options),
                                               reply = std::move(reply)](Result<engine::Snapshot> snapshot) mutable {
     if (!snapshot.ok()) return reply(std::move(snapshot).error());
-    Result<Plan> plan = reconcile(desired, *snapshot, UpIntent{.options = std::move(options)});
-    if (!plan.ok()) return reply(std::move(plan).error());
-    reply(plan->text());
+    reply(reconcile(desired, *snapshot, UpIntent{.options = std::move(options)}));
   });
+}
+
+const Timings* Controller::timings(const std::string& project) const {
+  auto found = state_->projects.find(project);
+  return found == state_->projects.end() || found->second.timings.steps.empty() ? nullptr : &found->second.timings;
 }
 
 const Project* Controller::find(const std::string& name) const {

@@ -15,8 +15,10 @@
 #include "base/function.h"
 #include "base/result.h"
 #include "base/scheduler.h"
+#include "compose/plan.h"
 #include "compose/progress.h"
 #include "compose/project.h"
+#include "compose/timings.h"
 #include "engine/iface/engine.h"
 
 namespace gantry::compose {
@@ -36,6 +38,10 @@ struct UpOptions {
   std::optional<std::chrono::seconds> wait_timeout;
   std::optional<std::chrono::seconds> stop_timeout;  // when replacing containers
   std::string pull;                             // "", "always", "missing", "never"
+  bool ignore_orphans = false;                  // no warning about them
+  // Volumes (names in the engine) whose definition changed and which the user lets go, data and all.
+  std::vector<std::string> recreate_volumes;
+  std::vector<std::string> to_build;            // with dry_run: services whose image the client would build first
   bool dry_run = false;
 };
 
@@ -45,6 +51,7 @@ struct DownOptions {
   bool remove_orphans = false;
   std::string remove_images;                    // "", "local", "all"
   std::optional<std::chrono::seconds> timeout;
+  bool dry_run = false;
   // The file's model, when the client has one; else labels alone say what belongs to the project.
   std::optional<Project> project;
 };
@@ -58,6 +65,8 @@ struct ServiceOptions {                         // stop, start, restart, kill, p
   std::optional<std::chrono::seconds> wait_timeout;
   bool anonymous_volumes = false;               // rm -v
   bool stop_first = false;                      // rm -s
+  bool orphans = false;                         // kill: those of services that are not in the file, too
+  bool dry_run = false;
   std::optional<Project> project;
 };
 
@@ -80,6 +89,10 @@ struct RunOptions {                             // compose run: one one-off cont
   bool no_dependencies = false;
   std::vector<std::string> cap_add;
   std::vector<std::string> cap_drop;
+  std::string pull;                             // as of UpOptions, for the target and its dependencies
+  bool remove_orphans = false;
+  bool ignore_orphans = false;
+  bool dry_run = false;
 };
 
 // What the daemon keeps of the projects, so that a new daemon goes on. Implemented over the store.
@@ -106,6 +119,8 @@ class Controller {
   Controller(engine::Engine& engine, Scheduler& scheduler, Random& random, ProjectStore& store);
   ~Controller();
 
+  // What runs the hooks of the files; before resume(). Without it a project with hooks cannot be brought up.
+  void run_commands_by(CommandRunner runner);
   // Loads the kept projects and goes on with them. Once, at start.
   Result<> resume();
 
@@ -122,8 +137,11 @@ class Controller {
   // The client went or asked to stop: no further action is started, running ones end, `finished` follows.
   void cancel(OperationId operation);
 
-  // What `up` would do now, as text, one step a line; "" when nothing.
-  void plan(Project project, UpOptions options, Function<void(Result<std::string>)> reply);
+  // What `up` would do now.
+  void plan(Project project, UpOptions options, Function<void(Result<Plan>)> reply);
+
+  // How long the steps of the last operation on the project took; nullptr: none since the daemon's start.
+  const Timings* timings(const std::string& project) const;
 
   // The kept project of that name, if any.
   const Project* find(const std::string& name) const;

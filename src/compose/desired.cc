@@ -97,6 +97,17 @@ Result<int> replicas_of(const Project& project, const Service& service, const st
   return replicas;
 }
 
+CommandSpec command_of(const Hook& hook) {
+  CommandSpec command{.arguments = hook.command,
+                              .user = hook.user,
+                              .working_dir = hook.working_dir,
+                              .privileged = hook.privileged};
+  for (const auto& [name, value] : hook.environment) {
+    if (value) command.environment.push_back(name + "=" + *value);
+  }
+  return command;
+}
+
 Result<DesiredService> desire_service(const Project& project, const Service& service,
                                       const std::map<std::string, int>& scale, Desired& desired) {
   DesiredService result{.name = service.name,
@@ -107,7 +118,8 @@ Result<DesiredService> desire_service(const Project& project, const Service& ser
                         .platform = service.platform,
                         .has_build = service.build.has_value(),
                         .attached = service.attach.value_or(true),
-                        .fixed_name = service.container_name};
+                        .fixed_name = service.container_name,
+                        .separator = project.separator};
   for (const auto& [name, dependency] : service.depends_on) {
     if (project.services.contains(name)) result.depends_on[name] = dependency;
   }
@@ -121,6 +133,8 @@ Result<DesiredService> desire_service(const Project& project, const Service& ser
     found->second.used = true;
     result.volumes[mount.target] = found->second.spec.name;
   }
+  for (const Hook& hook : service.post_start) result.post_start.push_back(command_of(hook));
+  for (const Hook& hook : service.pre_stop) result.pre_stop.push_back(command_of(hook));
   result.shares = shared_services(result.spec);
   return result;
 }
@@ -155,16 +169,17 @@ Result<Desired> desire(const Project& project, const std::map<std::string, int>&
 }
 
 std::string image_of(const Project& project, const Service& service) {
-  return service.image.empty() ? project.name + "-" + service.name : service.image;
+  return service.image.empty() ? project.name + project.separator + service.name : service.image;
 }
 
 std::string container_name(const std::string& project, const DesiredService& service, int number) {
   if (!service.fixed_name.empty()) return service.fixed_name;
-  return project + "-" + service.name + "-" + std::to_string(number);
+  return project + service.separator + service.name + service.separator + std::to_string(number);
 }
 
 std::string display_name(const std::string& project, const std::string& container) {
-  return container.starts_with(project + "-") ? container.substr(project.size() + 1) : container;
+  const bool has_prefix = container.starts_with(project + "-") || container.starts_with(project + "_");
+  return has_prefix ? container.substr(project.size() + 1) : container;
 }
 
 ServiceDependencies dependencies_of(const Desired& desired) {

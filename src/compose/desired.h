@@ -9,11 +9,18 @@
 #include <vector>
 
 #include "base/result.h"
+#include "compose/command_runner.h"
 #include "compose/graph.h"
 #include "compose/project.h"
 #include "engine/iface/specs.h"
 
 namespace gantry::compose {
+
+// What was wanted before, for the reasons of a plan: an element made from `hash` differs by `text`.
+struct EarlierVersion {
+  std::string hash;
+  std::string text;  // "environment.URL changed (compose.yaml:7, was "a", now "b")"
+};
 
 struct DesiredNetwork {
   std::string key;
@@ -21,6 +28,7 @@ struct DesiredNetwork {
   bool external = false;
   std::string hash;   // com.docker.compose.config-hash
   std::string where;  // mark_line() of it
+  EarlierVersion earlier;
 };
 
 struct DesiredVolume {
@@ -42,12 +50,16 @@ struct DesiredService {
   bool has_build = false;
   bool attached = true;           // `attach:` of the file
   std::string fixed_name;         // container_name
+  EarlierVersion earlier;
+  std::string separator = "-";    // between the parts of a container's name
   // One replica's container, but for name, number and digest of the image. Other services' containers are written
   // "service:NAME" until the plan knows which container that is (resolve_references).
   engine::ContainerSpec spec;
   std::map<std::string, Dependency> depends_on;  // services of this Desired only
   std::vector<std::string> networks;             // names in the engine
   std::map<std::string, std::string> volumes;    // target → name in the engine, named volumes only
+  std::vector<CommandSpec> post_start;   // hooks
+  std::vector<CommandSpec> pre_stop;
   std::vector<std::string> shares;               // services whose namespaces or volumes it uses
 };
 

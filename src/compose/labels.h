@@ -19,4 +19,7 @@ inline constexpr char kReplace[] = "com.docker.compose.replace";       // a repl
 inline constexpr char kNetwork[] = "com.docker.compose.network";       // key in the model
 inline constexpr char kVolume[] = "com.docker.compose.volume";
 
+// Not a label, but an annotation of a container that was made anew: why.
+inline constexpr char kCauseAnnotation[] = "dev.gantry.cause";
+
 }  // namespace gantry::compose::label

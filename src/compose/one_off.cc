@@ -95,8 +95,9 @@ Result<OneOff> make_one_off(const Desired& desired, const RunOptions& options, R
   if (found == desired.services.end()) return not_found("no such service: " + options.service);
   OneOff one_off{.service = options.service, .spec = found->second.spec};
   ContainerSpec& spec = one_off.spec;
+  const std::string& separator = found->second.separator;
   spec.name = options.container_name.empty()
-                  ? desired.project + "-" + options.service + "-run-" + random_hex(random, 6)
+                  ? desired.project + separator + options.service + separator + "run" + separator + random_hex(random, 6)
                   : options.container_name;
   set_program(options, spec);
   set_environment(options.environment, spec);

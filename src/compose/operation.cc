@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/scope_exit.h"
+#include "compose/explain_change.h"
 #include "compose/labels.h"
 #include "compose/observed_project.h"
 
@@ -44,6 +45,7 @@ Operation::Operation(engine::Engine& engine, Scheduler& scheduler, OperationRequ
 
 void Operation::start(Function<void(OperationReport)> done) {
   done_ = std::move(done);
+  started_ = scheduler_.clock().mono();
   scheduler_.post([self = shared_from_this()] {
     if (self->cancelled_) return self->finish(self->cancelled_);
     if (self->request_.project != nullptr) {
@@ -55,6 +57,9 @@ void Operation::start(Function<void(OperationReport)> done) {
 
 Result<> Operation::desire_what_is_wanted() {
   desired_ = TRY(desire(*request_.project, request_.scale));
+  if (const auto before = request_.before ? request_.before() : nullptr; before != nullptr) {
+    add_earlier_versions(*desired_, *request_.project, *before);
+  }
   for (const std::string& warning : desired_->warnings) {
     bool is_new = std::holds_alternative<UpIntent>(request_.intent);
     if (is_new) tell({.name = request_.project_name, .status = Status::warning, .text = warning});
@@ -115,6 +120,7 @@ void Operation::pull(Plan pulls) {
   std::vector<std::string> references;
   for (const Step& step : pulls.steps) references.push_back(std::get<PullImage>(step.action).reference);
   run(std::move(pulls), [self = shared_from_this(), references](RunReport report) {
+    self->add_timings(report);
     if (report.error) return self->finish(std::move(report.error));
     if (auto* up = std::get_if<UpIntent>(&self->request_.intent)) {
       up->pulled.insert(references.begin(), references.end());
@@ -166,11 +172,13 @@ void Operation::run(Plan plan, Function<void(RunReport)> then) {
                                .project = request_.project,
                                .on_progress = [sink = request_.sink](const Progress& progress) {
                                  if (sink != nullptr) sink->progress(progress);
-                               }},
+                               },
+                               .run_command = request_.run_command},
       std::move(plan), snapshot_);
   // What happened since the snapshot was asked for: it may know of it or not.
   gathering_ = false;
   for (const engine::Event& event : std::exchange(events_, {})) runner_->on_event(event);
+  run_started_ = scheduler_.clock().mono();
   // The runner may still be on the stack when `then` replaces it: its own replies keep it alive.
   runner_->start(std::move(then));
 }
@@ -186,7 +194,23 @@ void Operation::arm_wait_timeout() {
   });
 }
 
+// Pulls are a plan of their own, before the other: their steps get numbers that the other has not, and an earlier stage.
+void Operation::add_timings(const RunReport& report) {
+  const bool pulls = report_.timings.steps.empty() && !report_.ran;
+  constexpr int kPullNumbers = 1'000'000;
+  for (StepTiming step : report.timings) {
+    step.begin += run_started_ - started_;
+    step.end += run_started_ - started_;
+    if (pulls) {
+      step.id += kPullNumbers;
+      step.stage = -1;
+    }
+    report_.timings.steps.push_back(std::move(step));
+  }
+}
+
 void Operation::ended(RunReport report) {
+  add_timings(report);
   report_.unfinished_services = report.unfinished_services;
   if (!report.error) announce_one_off(report);
   finish(std::move(report.error));
@@ -236,6 +260,7 @@ void Operation::finish(std::optional<Error> error) {
     report_.outcome = {.ok = false, .message = error->message(), .exit_code = cancelled ? 130 : 1};
   }
   report_.error = std::move(error);
+  report_.timings.total = scheduler_.clock().mono() - started_;
   Function<void(OperationReport)> done = std::move(done_);
   done(std::move(report_));
 }

@@ -27,6 +27,9 @@ struct OperationRequest {
   std::shared_ptr<ProgressSink> sink;      // nullptr: nobody looks
   bool dry_run = false;
   std::optional<std::chrono::seconds> wait_timeout;
+  // The project of the last `up`, for the reasons of changes; not called when there is no `project`.
+  Function<std::shared_ptr<const Project>()> before;
+  CommandRunner* run_command = nullptr;  // for hooks
   Progress nothing_to_do;                  // told when the plan is empty; no text: nothing
   // Called before the plan is run (also before an empty one): the moment to make the desired state durable.
   Function<Result<>(bool plan_is_empty)> commit;
@@ -38,6 +41,7 @@ struct OperationReport {
   bool ran = false;                          // got as far as its plan
   std::set<std::string> touched_services;    // with a step in the plan
   std::set<std::string> unfinished_services;
+  Timings timings;
   std::set<std::string> emptied_services;    // of which the plan removed every container
 };
 
@@ -67,6 +71,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   void show(const Plan& plan);
   void show_dry(const Plan& plan);
   void run(Plan plan, Function<void(RunReport)> then);
+  void add_timings(const RunReport& report);
   void arm_wait_timeout();
   void ended(RunReport report);
   void announce_one_off(const RunReport& report);
@@ -84,6 +89,8 @@ class Operation : public std::enable_shared_from_this<Operation> {
   std::shared_ptr<PlanRunner> runner_;
   Scheduler::TimerId wait_timer_ = 0;
   std::optional<Error> cancelled_;
+  MonoTime started_{};
+  MonoTime run_started_{};
   OperationReport report_;
   Function<void(OperationReport)> done_;
 };

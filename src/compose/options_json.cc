@@ -47,6 +47,9 @@ void each_field(Options& o, Visit visit) {
   visit("wait_timeout", o.wait_timeout);
   visit("stop_timeout", o.stop_timeout);
   visit("pull", o.pull);
+  visit("ignore_orphans", o.ignore_orphans);
+  visit("recreate_volumes", o.recreate_volumes);
+  visit("to_build", o.to_build);
   visit("dry_run", o.dry_run);
 }
 
@@ -58,6 +61,7 @@ void each_field(Options& o, Visit visit) {
   visit("remove_orphans", o.remove_orphans);
   visit("remove_images", o.remove_images);
   visit("timeout", o.timeout);
+  visit("dry_run", o.dry_run);
   visit("project", o.project);
 }
 
@@ -72,6 +76,8 @@ void each_field(Options& o, Visit visit) {
   visit("wait_timeout", o.wait_timeout);
   visit("anonymous_volumes", o.anonymous_volumes);
   visit("stop_first", o.stop_first);
+  visit("orphans", o.orphans);
+  visit("dry_run", o.dry_run);
   visit("project", o.project);
 }
 
@@ -96,6 +102,10 @@ void each_field(Options& o, Visit visit) {
   visit("no_dependencies", o.no_dependencies);
   visit("cap_add", o.cap_add);
   visit("cap_drop", o.cap_drop);
+  visit("pull", o.pull);
+  visit("remove_orphans", o.remove_orphans);
+  visit("ignore_orphans", o.ignore_orphans);
+  visit("dry_run", o.dry_run);
 }
 
 class Writer {

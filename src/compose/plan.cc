@@ -43,6 +43,7 @@ std::string describe(const Action& action) {
           [](const KillContainer& a) { return "kill " + a.container.name + " with " + a.signal; },
           [](const RemoveContainer& a) { return "remove " + a.container.name; },
           [](const RenameContainer& a) { return "rename " + a.container.name + " to " + a.name; },
+          [](const RunHook& a) { return "run " + a.hook + " in " + a.container.name; },
           [](const WaitFor& a) { return describe_wait(a); },
       },
       action);

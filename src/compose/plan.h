@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "compose/command_runner.h"
 #include "compose/conditions.h"
 #include "compose/progress.h"
 #include "engine/iface/engine.h"
@@ -45,6 +46,13 @@ struct RestartContainer { ContainerRef container; engine::StopOptions options; }
 struct KillContainer { ContainerRef container; std::string signal; };
 struct RemoveContainer { ContainerRef container; engine::RemoveOptions options; };
 struct RenameContainer { ContainerRef container; std::string name; };
+// A hook of the file (post_start, pre_stop) in a running container.
+struct RunHook {
+  ContainerRef container;
+  CommandSpec command;
+  std::string hook;             // "post_start[0]"
+  bool skip_if_ended = false;   // the container may have ended by itself: nothing to do then
+};
 // Holds until every container has reached the goal. `required` false: going on without it is allowed.
 struct WaitFor {
   std::string service;
@@ -56,7 +64,7 @@ struct WaitFor {
 using Action =
     std::variant<CreateNetwork, RemoveNetwork, ConnectNetwork, DisconnectNetwork, CreateVolume, RemoveVolume, PullImage,
                  RemoveImage, CreateContainer, StartContainer, StopContainer, RestartContainer, KillContainer,
-                 RemoveContainer, RenameContainer, WaitFor>;
+                 RemoveContainer, RenameContainer, RunHook, WaitFor>;
 
 // What the user sees of a step: `working` when it begins, `done` when it has ended; empty: nothing.
 struct Row {

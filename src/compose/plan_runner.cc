@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "compose/blame.h"
 #include "compose/graph.h"
 
@@ -14,6 +15,18 @@ std::string service_of_subject(const std::string& subject) {
   constexpr std::string_view kServices = "services.";
   if (!subject.starts_with(kServices)) return "";
   return subject.substr(kServices.size(), subject.find('.', kServices.size()) - kServices.size());
+}
+
+// "web hook exited with status 3: " and the last lines of what it wrote.
+Error hook_failure(const Step& step, const CommandOutcome& outcome) {
+  constexpr size_t kLines = 10;
+  std::string_view output = trim(outcome.output);
+  size_t start = output.size();
+  for (size_t lines = 0; start > 0; --start) {
+    if (output[start - 1] == '\n' && ++lines == kLines) break;
+  }
+  return conflict(step.row.service + " hook exited with status " + std::to_string(outcome.exit_code) + ": " +
+                  std::string(output.substr(start)));
 }
 
 }  // namespace
@@ -30,6 +43,7 @@ void PlanRunner::start(Function<void(RunReport)> done) {
 }
 
 void PlanRunner::prepare() {
+  started_ = surroundings_.scheduler.clock().mono();
   tasks_.resize(plan_.steps.size() + 1);
   for (const Step& step : plan_.steps) {
     tasks_[step.id].missing = step.after.size();
@@ -63,6 +77,7 @@ void PlanRunner::advance() {
 void PlanRunner::begin(StepId id) {
   const Step& step = plan_.step(id);
   tasks_[id].state = State::running;
+  tasks_[id].begun = surroundings_.scheduler.clock().mono();
   if (!step.row.working.empty() && !std::holds_alternative<WaitFor>(step.action)) {
     tell(step, Status::working, step.row.working);
   }
@@ -114,6 +129,13 @@ void PlanRunner::step_done(StepId id) {
 void PlanRunner::settle(StepId id) {
   const Step& step = plan_.step(id);
   tasks_[id].state = State::done;
+  report_.timings.push_back({.id = id,
+                             .what = describe(step.action),
+                             .service = service_of_subject(step.subject),
+                             .stage = step.stage,
+                             .after = step.after,
+                             .begin = tasks_[id].begun - started_,
+                             .end = surroundings_.scheduler.clock().mono() - started_});
   for (StepId next : tasks_[id].unlocks) {
     if (--tasks_[next].missing == 0) ready_[plan_.step(next).stage].push_back(next);
   }
@@ -261,6 +283,24 @@ void PlanRunner::act(StepId id, const RemoveContainer& action) {
 
 void PlanRunner::act(StepId id, const RenameContainer& action) {
   surroundings_.engine.rename_container(id_of(action.container), action.name, ends(id));
+}
+
+void PlanRunner::act(StepId id, const RunHook& action) {
+  if (surroundings_.run_command == nullptr || !*surroundings_.run_command) {
+    return step_ended(id, unsupported("nothing here can run hooks"));
+  }
+  ++in_flight_;
+  (*surroundings_.run_command)(
+      id_of(action.container), action.command, [self = shared_from_this(), id](Result<CommandOutcome> ran) {
+        --self->in_flight_;
+        const auto& hook = std::get<RunHook>(self->plan_.step(id).action);
+        if (!ran.ok()) {
+          const bool gone = ran.error().code() == Code::conflict || ran.error().code() == Code::not_found;
+          return self->step_ended(id, gone && hook.skip_if_ended ? Result<>() : Result<>(std::move(ran).error()));
+        }
+        if (ran->exit_code == 0) return self->step_ended(id, {});
+        self->step_ended(id, hook_failure(self->plan_.step(id), *ran));
+      });
 }
 
 // ---- waiting

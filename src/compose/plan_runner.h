@@ -20,6 +20,7 @@
 #include "compose/progress.h"
 #include "compose/project.h"
 #include "compose/project_view.h"
+#include "compose/timings.h"
 #include "engine/iface/engine.h"
 
 namespace gantry::compose {
@@ -28,6 +29,7 @@ struct RunReport {
   std::optional<Error> error;  // complete, as the user reads it; Code::cancelled after cancel()
   std::map<std::string, ContainerId> created;  // final name →
   std::set<std::string> unfinished_services;   // with a step that did not end well
+  std::vector<StepTiming> timings;             // of the steps that ended; times since the runner's start
 };
 
 class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
@@ -38,6 +40,7 @@ class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
     std::string project_name;
     std::shared_ptr<const Project> project;  // for marks; may be nullptr
     Function<void(const Progress&)> on_progress;
+    CommandRunner* run_command = nullptr;  // for hooks
   };
 
   PlanRunner(Surroundings surroundings, Plan plan, const engine::Snapshot& snapshot);
@@ -54,6 +57,7 @@ class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
   enum class State { waiting, running, done, failed };
   struct Task {
     State state = State::waiting;
+    MonoTime begun{};
     size_t missing = 0;            // prerequisites that have not ended
     std::vector<StepId> unlocks;
   };
@@ -82,6 +86,7 @@ class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
   void act(StepId id, const KillContainer& action);
   void act(StepId id, const RemoveContainer& action);
   void act(StepId id, const RenameContainer& action);
+  void act(StepId id, const RunHook& action);
   void act(StepId id, const WaitFor& action);
   // A reply that ends the step; errors with one of `harmless` count as success.
   engine::Reply<> ends(StepId id, std::set<Code> harmless = {});
@@ -109,6 +114,7 @@ class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
   std::map<StepId, std::set<std::string>> waiting_;  // wait steps under way → containers not there yet, by name
   std::map<ContainerId, std::vector<StepId>> watchers_;  // → wait steps that look at it
   std::set<ContainerId> ending_;
+  MonoTime started_{};
   bool refreshing_ = false;
   bool refresh_again_ = false;
   bool advancing_ = false;

@@ -310,6 +310,7 @@ struct FileSource {  // a secret or config
 
 struct Project {
   std::string name;
+  std::string separator = "-";  // in names of containers and built images; "_": --compatibility
   std::string working_dir;
   std::vector<std::string> config_files;       // absolute
   std::vector<std::string> environment_files;  // absolute, only explicit ones

@@ -323,6 +323,7 @@ struct Fields<Project> {
   template <class F>
   static void visit(F&& f) {
     f("name", &Project::name);
+    f("separator", &Project::separator);
     f("working_dir", &Project::working_dir);
     f("config_files", &Project::config_files);
     f("environment_files", &Project::environment_files);

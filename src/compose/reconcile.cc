@@ -49,6 +49,7 @@ class StopPlanner {
     bool stop = true;
     bool remove = false;
     bool anonymous_volumes = false;
+    const Desired* hooks = nullptr;  // whose pre_stop hooks are run
   };
   StopPlanner(const ServiceDependencies& dependencies, Rules rules, Plan& plan)
       : dependants_(dependants_of(dependencies)), order_(in_order(dependencies)), rules_(rules), plan_(plan) {
@@ -74,7 +75,7 @@ class StopPlanner {
     std::vector<StepId> before_remove;
     if (rules_.stop && is_active(container)) {
       Step step{.action = StopContainer{ref_of(container), {.timeout = rules_.timeout}},
-                .after = after,
+                .after = hooks_of(container, service, after),
                 .subject = subject};
       step.row = {.name = container.name, .service = service, .working = "Stopping", .done = "Stopped"};
       stops.push_back(plan_.add(std::move(step)));
@@ -94,6 +95,17 @@ class StopPlanner {
   }
 
  private:
+  // What a stop comes after: the pre_stop hooks, where there are any.
+  std::vector<StepId> hooks_of(const ObservedContainer& container, const std::string& service,
+                               const std::vector<StepId>& after) {
+    if (rules_.hooks == nullptr || container.state != engine::ContainerState::running) return after;
+    const auto found = rules_.hooks->services.find(service);
+    const bool one_off = label_of(container.labels, label::kContainerNumber).empty();
+    if (found == rules_.hooks->services.end() || one_off) return after;
+    const StepId last = add_hooks(plan_, service, ref_of(container), "pre_stop", found->second.pre_stop, after, 0);
+    return last != 0 ? std::vector<StepId>{last} : after;
+  }
+
   std::vector<StepId> ends_of_dependants(const std::string& service) const {
     std::set<StepId> ends;
     auto dependants = dependants_.find(service);
@@ -156,7 +168,11 @@ class DownPlanner {
     }
     ServiceDependencies dependencies = known_dependencies(desired_, observed_);
     StopPlanner planner(dependencies,
-                        {.timeout = intent_.timeout, .remove = true, .anonymous_volumes = intent_.volumes}, plan_);
+                        {.timeout = intent_.timeout,
+                         .remove = true,
+                         .anonymous_volumes = intent_.volumes,
+                         .hooks = &desired_},
+                        plan_);
     if (intent_.remove_orphans && intent_.services.empty()) {
       std::vector<StepId> stops;
       for (const ObservedContainer* container : observed_.one_offs) {
@@ -203,7 +219,7 @@ class DownPlanner {
       if (!intent_.services.empty() && !services_.contains(name)) continue;
       auto image = snapshot_.images.find(service.image);
       if (image == snapshot_.images.end()) continue;
-      bool local = service.image == desired_.project + "-" + name ||
+      bool local = service.image == desired_.project + service.separator + name ||
                    label_of(image->second.labels, label::kProject) == desired_.project;
       if (intent_.remove_images == "all" || local) references.insert(service.image);
     }
@@ -232,7 +248,7 @@ Result<Plan> plan_stop(const Desired& desired, const engine::Snapshot& snapshot,
   for (const std::string& service : TRY(chosen(desired, observed, intent.services))) {
     going[service] = observed.of(service);
   }
-  StopPlanner(known_dependencies(desired, observed), {.timeout = intent.timeout}, plan).add(going);
+  StopPlanner(known_dependencies(desired, observed), {.timeout = intent.timeout, .hooks = &desired}, plan).add(going);
   return plan;
 }
 
@@ -284,7 +300,7 @@ Result<Plan> plan_start(const Desired& desired, const engine::Snapshot& snapshot
   Replicas replicas = replicas_of(dependencies, observed, [&](const std::string& service, Replica& replica) {
     replica.start = services.contains(service) && !is_active(*replica.observed);
   });
-  StartPlanner planner(dependencies, replicas, {.missing_is_error = true}, plan);
+  StartPlanner planner(dependencies, replicas, {.missing_is_error = true, .hooks = &desired}, plan);
   TRY(planner.add(ordered(dependencies, services)));
   if (intent.wait) TRY(planner.add_final_waits(ordered(dependencies, services), 2));
   return plan;
@@ -308,7 +324,7 @@ Result<Plan> plan_restart(const Desired& desired, const engine::Snapshot& snapsh
   });
   StartPlanner planner(dependencies, replicas,
                        {.wait_for_conditions = !intent.no_dependencies, .lenient = true,
-                        .stop_timeout = intent.timeout},
+                        .stop_timeout = intent.timeout, .hooks = &desired},
                        plan);
   TRY(planner.add(ordered(dependencies, services)));
   return plan;
@@ -320,6 +336,8 @@ Result<Plan> plan_kill(const Desired& desired, const engine::Snapshot& snapshot,
   std::set<std::string> services = TRY(chosen(desired, observed, intent.services));
   Containers targets;
   for (const std::string& service : services) {
+    const bool known = desired.services.contains(service) || desired.disabled.contains(service);
+    if (!known && !intent.orphans && intent.services.empty()) continue;
     targets.insert(targets.end(), observed.of(service).begin(), observed.of(service).end());
   }
   for (const ObservedContainer* container : observed.one_offs) {
@@ -346,7 +364,11 @@ Result<Plan> plan_remove(const Desired& desired, const engine::Snapshot& snapsho
     }
   }
   StopPlanner(known_dependencies(desired, observed),
-              {.timeout = intent.timeout, .remove = true, .anonymous_volumes = intent.anonymous_volumes}, plan)
+              {.timeout = intent.timeout,
+               .remove = true,
+               .anonymous_volumes = intent.anonymous_volumes,
+               .hooks = &desired},
+              plan)
       .add(going);
   return plan;
 }

@@ -50,7 +50,11 @@ struct RestartIntent {
   std::optional<std::chrono::seconds> timeout;
   bool no_dependencies = false;
 };
-struct KillIntent { std::vector<std::string> services; std::string signal; };
+struct KillIntent {
+  std::vector<std::string> services;
+  std::string signal;
+  bool orphans = true;  // without named services: those of services that are not in the file, too
+};
 struct RemoveIntent {
   std::vector<std::string> services;
   bool anonymous_volumes = false;

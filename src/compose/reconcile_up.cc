@@ -54,6 +54,14 @@ void UpPlanner::decide_fates() {
         .recreate = policy_of(name), .fill_gaps = rules_.keeping, .surplus = !rules_.keeping};
     auto& fates = fates_[name];
     fates = decisions_.decide(desired_.services.at(name), observed_, rules, made_anew);
+    for (ReplicaFate& fate : fates) {
+      if (fate.observed == nullptr || fate.kind == Fate::remove) continue;
+      for (const auto& [target, volume] : fate.observed->volumes) {
+        if (!is_recreated(volume)) continue;
+        fate.kind = Fate::replace_removed;
+        fate.cause = "volume " + volume + " is made anew";
+      }
+    }
     bool anew = std::any_of(fates.begin(), fates.end(), [](const ReplicaFate& fate) {
       return fate.kind == Fate::replace || fate.kind == Fate::replace_removed || fate.kind == Fate::create;
     });
@@ -83,7 +91,17 @@ void UpPlanner::remove_container(const ObservedContainer& container, const std::
     remove.after.push_back(stop_step(container, {}, std::move(row)));
   }
   remove.row = {.name = container.name, .service = service, .working = "Removing", .done = "Removed"};
-  removals_[container.name] = plan_.add(std::move(remove));
+  const StepId removed = plan_.add(std::move(remove));
+  removals_[container.name] = removed;
+  free_volumes_of(container, removed);
+}
+
+// A volume that is made anew is removed after the containers that have it mounted.
+void UpPlanner::free_volumes_of(const ObservedContainer& container, StepId removed) {
+  for (const auto& [target, volume] : container.volumes) {
+    const auto removal = volume_removals_.find(volume);
+    if (removal != volume_removals_.end()) plan_.step(removal->second).after.push_back(removed);
+  }
 }
 
 void UpPlanner::add_orphans() {
@@ -96,7 +114,7 @@ void UpPlanner::add_orphans() {
     bool ended = container->state == ContainerState::exited || container->state == ContainerState::dead;
     if (ended) orphans.push_back(container);
   }
-  if (orphans.empty()) return;
+  if (orphans.empty() || (rules_.options.ignore_orphans && !rules_.options.remove_orphans)) return;
   if (rules_.options.remove_orphans) {
     for (const ObservedContainer* container : orphans) {
       remove_container(*container, label_of(container->labels, label::kService), "orphan");
@@ -165,12 +183,13 @@ engine::ContainerSpec UpPlanner::spec_of(const DesiredService& service, const Re
   engine::ContainerSpec spec = service.spec;
   resolve_references(spec, first_name_);
   spec.labels[label::kContainerNumber] = std::to_string(fate.number);
+  if (!fate.cause.empty()) spec.annotations[label::kCauseAnnotation] = fate.cause;
   if (auto image = snapshot_.images.find(service.image); image != snapshot_.images.end()) {
     spec.labels[label::kImage] = image->second.id.str();
   }
   if (fate.observed != nullptr) {
     spec.labels[label::kReplace] =
-        service.fixed_name.empty() ? service.name + "-" + std::to_string(fate.number) : service.fixed_name;
+        service.fixed_name.empty() ? service.name + service.separator + std::to_string(fate.number) : service.fixed_name;
     if (!rules_.options.renew_anonymous_volumes) inherit_anonymous_volumes(*fate.observed, spec);
   }
   spec.name = std::move(name);
@@ -238,7 +257,10 @@ ContainerRef UpPlanner::replace_removed(const DesiredService& service, const Rep
               .subject = "services." + service.name};
   remove.row = {.name = name, .service = service.name, .working = "Recreate"};
   std::vector<StepId> after = prerequisites(service);
-  after.push_back(plan_.add(std::move(remove)));
+  if (is_active(*fate.observed)) remove.after.push_back(stop_step(*fate.observed, {}, {}));
+  const StepId removed = plan_.add(std::move(remove));
+  after.push_back(removed);
+  free_volumes_of(*fate.observed, removed);
   Row row{.name = name, .service = service.name, .done = "Recreated"};
   ContainerRef made = create(service, fate, name, std::move(row), std::move(after));
   settled_[service.name] = made.made_by;
@@ -290,7 +312,8 @@ std::vector<StepId> UpPlanner::stop_dependants(const std::string& service) {
 Result<> UpPlanner::add_starts() {
   if (rules_.options.no_start) return {};
   StartPlanner planner(dependencies_, replicas_,
-                       {.stage = kStart, .lenient = rules_.keeping, .stop_timeout = rules_.options.stop_timeout},
+                       {.stage = kStart, .lenient = rules_.keeping, .stop_timeout = rules_.options.stop_timeout,
+                        .hooks = &desired_},
                        plan_);
   TRY(planner.add(order_));
   if (rules_.one_off != nullptr && *rules_.one_off && !rules_.options.no_dependencies) {

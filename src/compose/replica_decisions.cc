@@ -10,6 +10,12 @@ using engine::ContainerState;
 using engine::ObservedContainer;
 using Kind = ReplicaFate::Kind;
 
+// "sha256:0123456789ab…" → its first twelve digits.
+std::string short_digest(const std::string& digest) {
+  const size_t colon = digest.find(':');
+  return digest.substr(colon == std::string::npos ? 0 : colon + 1, 12);
+}
+
 // Two containers with one number: the daemon died while a replacement was under way. The one that has the name stays;
 // the replacement was never started.
 void drop_duplicates(const std::string& project, const DesiredService& service, std::vector<ReplicaFate>& fates) {
@@ -116,11 +122,17 @@ void ReplicaDecisions::add_missing(const DesiredService& service, bool fill_gaps
 }
 
 std::string ReplicaDecisions::divergence(const DesiredService& service, const ObservedContainer& container) const {
-  if (label_of(container.labels, label::kConfigHash) != service.hash) return "configuration changed";
+  if (const std::string made_from = label_of(container.labels, label::kConfigHash); made_from != service.hash) {
+    const bool known = made_from == service.earlier.hash && !service.earlier.text.empty();
+    return known ? service.earlier.text : "configuration changed";
+  }
   if (auto image = snapshot_.images.find(service.image); image != snapshot_.images.end()) {
     std::string used = label_of(container.labels, label::kImage);
     if (used.empty()) used = container.image_id.str();
-    if (!used.empty() && used != image->second.id.str()) return "image changed";
+    if (!used.empty() && used != image->second.id.str()) {
+      return "image changed: " + service.image + " was " + short_digest(used) + ", now " +
+             short_digest(image->second.id.str());
+    }
   }
   std::string cause = network_divergence(service, container);
   return cause.empty() ? volume_divergence(service, container) : cause;

@@ -4,6 +4,25 @@
 
 namespace gantry::compose {
 
+StepId add_hooks(Plan& plan, const std::string& service, const ContainerRef& container, const char* kind,
+                 const std::vector<CommandSpec>& commands, std::vector<StepId> after, int stage) {
+  StepId last = 0;
+  for (size_t i = 0; i < commands.size(); ++i) {
+    const std::string hook = std::string(kind) + "[" + std::to_string(i) + "]";
+    Step step{.action = RunHook{.container = container,
+                                .command = commands[i],
+                                .hook = hook,
+                                .skip_if_ended = std::string_view(kind) == "pre_stop"},
+              .after = std::move(after),
+              .stage = stage,
+              .subject = "services." + service + "." + hook};
+    step.row.service = service;
+    last = plan.add(std::move(step));
+    after = {last};
+  }
+  return last;
+}
+
 Result<> StartPlanner::add(const std::vector<std::string>& services) {
   for (const std::string& service : services) {
     auto found = replicas_.find(service);
@@ -21,6 +40,17 @@ Result<> StartPlanner::add(const std::vector<std::string>& services) {
 }
 
 StepId StartPlanner::start(const std::string& service, const Replica& replica, std::vector<StepId> after) {
+  const DesiredService* hooks = nullptr;
+  if (rules_.hooks != nullptr) {
+    const auto found = rules_.hooks->services.find(service);
+    if (found != rules_.hooks->services.end()) hooks = &found->second;
+  }
+  const bool runs_now = replica.observed != nullptr && replica.observed->state == engine::ContainerState::running;
+  if (replica.restart && hooks != nullptr && runs_now) {
+    const StepId stopped =
+        add_hooks(plan_, service, replica.container, "pre_stop", hooks->pre_stop, after, rules_.stage);
+    if (stopped != 0) after = {stopped};
+  }
   Step step{.cause = replica.cause, .after = std::move(after), .stage = rules_.stage, .subject = "services." + service};
   step.row = {.name = replica.container.name, .service = service, .working = "Starting", .done = "Started"};
   if (replica.restart) {
@@ -29,7 +59,11 @@ StepId StartPlanner::start(const std::string& service, const Replica& replica, s
   } else {
     step.action = StartContainer{replica.container};
   }
-  return plan_.add(std::move(step));
+  const StepId started = plan_.add(std::move(step));
+  if (hooks == nullptr) return started;
+  const StepId ready =
+      add_hooks(plan_, service, replica.container, "post_start", hooks->post_start, {started}, rules_.stage);
+  return ready != 0 ? ready : started;
 }
 
 Result<std::vector<StepId>> StartPlanner::gates_of(const std::string& service) {

@@ -29,7 +29,12 @@ struct StartRules {
   bool missing_is_error = false;  // a service to wait for without any container
   bool lenient = false;           // go on when a condition cannot be met
   std::optional<std::chrono::seconds> stop_timeout;  // restarts
+  const Desired* hooks = nullptr;  // whose post_start (and for restarts pre_stop) hooks are run; may be nullptr
 };
+
+// Adds the hooks of `commands` one after the other, behind `after`. → the last one's id; 0 if there are none
+StepId add_hooks(Plan& plan, const std::string& service, const ContainerRef& container, const char* kind,
+                 const std::vector<CommandSpec>& commands, std::vector<StepId> after, int stage);
 
 class StartPlanner {
  public:

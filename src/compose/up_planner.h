@@ -70,6 +70,9 @@ class UpPlanner {
   void add_reconnects();
   void remove_renamed_networks();
   Result<> add_volumes();
+  void recreate_volume(const DesiredVolume& volume);
+  bool is_recreated(const std::string& volume) const;
+  void free_volumes_of(const engine::ObservedContainer& container, StepId removed);
 
   void add_orphans();
   void remove_container(const engine::ObservedContainer& container, const std::string& service, const std::string& cause);
@@ -108,6 +111,7 @@ class UpPlanner {
   std::map<std::string, StepId> pulls_;     // reference →
   std::map<std::string, StepId> networks_;  // name → the step that makes it
   std::map<std::string, StepId> volumes_;
+  std::map<std::string, StepId> volume_removals_;  // of volumes that are made anew
   std::map<ContainerId, StepId> stops_;
   std::map<std::string, StepId> removals_;  // name of a container that goes →
   std::map<std::string, StepId> settled_;  // service → the step after which its first container has its name

@@ -34,6 +34,8 @@ Result<> UpPlanner::add_pull(const DesiredService& service) {
   bool fetched = rules_.pulled != nullptr && rules_.pulled->contains(service.image);
   bool refresh = policy == "always" && !service.has_build && !fetched && !rules_.keeping;
   if (!refresh && (present || !needed)) return {};
+  const auto& to_build = rules_.options.to_build;
+  if (std::find(to_build.begin(), to_build.end(), service.name) != to_build.end()) return {};
   if (service.has_build) {
     return not_found("image " + service.image + " is not built: run compose build " + service.name +
                      " or compose up --build");
@@ -142,14 +144,16 @@ void UpPlanner::recreate_network(const DesiredNetwork& network, const engine::Ob
     detached.push_back(plan_.add(std::move(leave)));
     reconnects_.push_back({found.name, &container});
   }
+  const bool known = label_of(found.labels, label::kConfigHash) == network.earlier.hash && !network.earlier.text.empty();
+  const std::string cause = known ? network.earlier.text : "configuration changed";
   Step remove{.action = RemoveNetwork{old},
-              .cause = "configuration changed",
+              .cause = cause,
               .after = std::move(detached),
               .stage = kPrepare,
               .subject = "networks." + network.key};
   remove.row = {.resource = Resource::network, .name = found.name, .working = "Recreate"};
   StepId removed = plan_.add(std::move(remove));
-  create_network(network, "configuration changed", {removed});
+  create_network(network, cause, {removed});
   plan_.steps.back().row.working.clear();
   plan_.steps.back().row.done = "Recreated";
 }
@@ -194,6 +198,37 @@ void UpPlanner::remove_renamed_networks() {
   }
 }
 
+// Its definition changed, and the user lets the data go.
+bool UpPlanner::is_recreated(const std::string& name) const {
+  const auto& asked = rules_.options.recreate_volumes;
+  if (rules_.keeping || std::find(asked.begin(), asked.end(), name) == asked.end()) return false;
+  const auto own = std::find_if(snapshot_.volumes.begin(), snapshot_.volumes.end(),
+                                [&name](const engine::ObservedVolume& v) { return v.name == name; });
+  if (own == snapshot_.volumes.end()) return false;
+  const std::string hash = label_of(own->labels, label::kConfigHash);
+  return std::any_of(desired_.volumes.begin(), desired_.volumes.end(), [&](const auto& entry) {
+    return entry.second.spec.name == name && !entry.second.external && !hash.empty() && hash != entry.second.hash;
+  });
+}
+
+// The removals of its containers are put before it when they are planned.
+void UpPlanner::recreate_volume(const DesiredVolume& volume) {
+  const std::string& name = volume.spec.name;
+  Step remove{.action = RemoveVolume{name},
+              .cause = "configuration changed",
+              .stage = kPrepare,
+              .subject = "volumes." + volume.key};
+  remove.row = {.resource = Resource::volume, .name = name, .working = "Recreate"};
+  volume_removals_[name] = plan_.add(std::move(remove));
+  Step create{.action = CreateVolume{volume.spec},
+              .cause = "configuration changed",
+              .after = {volume_removals_[name]},
+              .stage = kPrepare,
+              .subject = "volumes." + volume.key};
+  create.row = {.resource = Resource::volume, .name = name, .done = "Recreated"};
+  volumes_[name] = plan_.add(std::move(create));
+}
+
 Result<> UpPlanner::add_volumes() {
   std::set<std::string> used = used_volumes();
   for (const auto& [key, volume] : desired_.volumes) {
@@ -219,6 +254,8 @@ Result<> UpPlanner::add_volumes() {
       plan_.warnings.push_back("volume " + gantry::quoted(name) + " already exists but was not created for project " +
                                gantry::quoted(desired_.project) +
                                ". Use `external: true` to use an existing volume");
+    } else if (is_recreated(name)) {
+      recreate_volume(volume);
     } else if (!hash.empty() && hash != volume.hash) {
       plan_.warnings.push_back("Volume " + gantry::quoted(name) +
                                " exists but doesn't match configuration in compose file: it stays as it is. Remove it "

@@ -14,6 +14,7 @@
 #include "daemon/api_handler.h"
 #include "daemon/event_hub.h"
 #include "daemon/hang_up.h"
+#include "daemon/hook_runner.h"
 #include "daemon/http_server.h"
 #include "daemon/instance_lock.h"
 #include "daemon/project_store.h"
@@ -91,6 +92,7 @@ class Daemon {
     store_ = std::make_unique<DatabaseProjectStore>(engine_->database());
     events_ = std::make_unique<EventHub>(*engine_);
     controller_ = std::make_unique<compose::Controller>(*engine_, loop_, random_, *store_);
+    controller_->run_commands_by(make_hook_runner(*engine_, tasks_));
     TRY(controller_->resume());
     world_.reset(new World{.loop = loop_,
                            .engine = *engine_,

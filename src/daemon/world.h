@@ -7,8 +7,11 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/roots.h"
-#include "compose/controller.h"
 #include "engine/local_engine.h"
+
+namespace gantry::compose {
+class Controller;
+}
 
 namespace gantry::daemon {
 

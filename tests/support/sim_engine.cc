@@ -67,6 +67,16 @@ void SimEngine::later(const ContainerId& id, Function<void()> action) {
   world_.after(found->busy_until - world_.now(), in_this_life(std::move(action)));
 }
 
+std::string SimEngine::name_of(const ContainerId& id) {
+  const Container* c = container(id);
+  return c == nullptr ? "nobody" : c->seen.name;
+}
+
+std::string SimEngine::name_of(const NetworkId& id) const {
+  const auto found = networks_.find(id);
+  return found == networks_.end() ? "no network" : found->second.name;
+}
+
 SimEngine::Container* SimEngine::container(const ContainerId& id) {
   auto found = containers_.find(id);
   return found == containers_.end() ? nullptr : &found->second;
@@ -318,6 +328,7 @@ std::unique_ptr<Engine::Subscription> SimEngine::subscribe(Function<void(const E
 }
 
 void SimEngine::create_network(NetworkSpec spec, Reply<NetworkId> reply) {
+  calls.push_back("create network " + spec.name);
   later([this, spec = std::move(spec), reply = std::move(reply)]() mutable {
     if (network_named(spec.name) != nullptr) return reply(conflict("network with name " + spec.name + " already exists"));
     NetworkId id = NetworkId::random(world_.random());
@@ -328,6 +339,7 @@ void SimEngine::create_network(NetworkSpec spec, Reply<NetworkId> reply) {
 }
 
 void SimEngine::remove_network(NetworkId network, Reply<> reply) {
+  calls.push_back("remove network " + name_of(network));
   later([this, network, reply = std::move(reply)]() mutable {
     auto found = networks_.find(network);
     if (found == networks_.end()) return reply(not_found("network " + network.str() + " not found"));
@@ -342,6 +354,7 @@ void SimEngine::remove_network(NetworkId network, Reply<> reply) {
 }
 
 void SimEngine::create_volume(VolumeSpec spec, Reply<std::string> reply) {
+  calls.push_back("create volume " + spec.name);
   later([this, spec = std::move(spec), reply = std::move(reply)]() mutable {
     if (!volumes_.contains(spec.name)) {
       volumes_[spec.name] = {.name = spec.name, .labels = spec.labels};
@@ -352,6 +365,7 @@ void SimEngine::create_volume(VolumeSpec spec, Reply<std::string> reply) {
 }
 
 void SimEngine::remove_volume(std::string name, Reply<> reply) {
+  calls.push_back("remove volume " + name);
   later([this, name = std::move(name), reply = std::move(reply)]() mutable {
     if (!volumes_.contains(name)) return reply(not_found("no such volume: " + name));
     for (const auto& [id, c] : containers_) {
@@ -366,6 +380,7 @@ void SimEngine::remove_volume(std::string name, Reply<> reply) {
 }
 
 void SimEngine::pull_image(std::string reference, std::string, OnProgress progress, Reply<ImageId> reply) {
+  calls.push_back("pull " + reference);
   later([this, reference = std::move(reference), progress = std::move(progress), reply = std::move(reply)]() mutable {
     record("pull " + reference);
     if (world_.chance(faults.pull_fails)) return reply(Error(Code::unavailable, "the registry does not answer"));
@@ -377,6 +392,7 @@ void SimEngine::pull_image(std::string reference, std::string, OnProgress progre
 }
 
 void SimEngine::remove_image(std::string reference, bool, Reply<> reply) {
+  calls.push_back("remove image " + reference);
   later([this, reference = std::move(reference), reply = std::move(reply)]() mutable {
     if (images_.erase(reference) == 0) return reply(not_found("No such image: " + reference));
     record("remove image " + reference);
@@ -385,6 +401,7 @@ void SimEngine::remove_image(std::string reference, bool, Reply<> reply) {
 }
 
 void SimEngine::create_container(ContainerSpec spec, Reply<CreatedContainer> reply) {
+  calls.push_back("create " + spec.name);
   later([this, spec = std::move(spec), reply = std::move(reply)]() mutable {
     if (world_.chance(faults.create_fails)) return reply(Error(Code::exhausted, "no space left on device"));
     auto image = images_.find(spec.image);
@@ -420,6 +437,7 @@ void SimEngine::create_container(ContainerSpec spec, Reply<CreatedContainer> rep
 }
 
 void SimEngine::start_container(ContainerId id, Reply<> reply) {
+  calls.push_back("start " + name_of(id));
   later(id, [this, id, reply = std::move(reply)]() mutable {
     Container* c = container(id);
     if (c == nullptr) return reply(not_found("No such container: " + id.str()));
@@ -438,6 +456,7 @@ void SimEngine::start_container(ContainerId id, Reply<> reply) {
 }
 
 void SimEngine::stop_container(ContainerId id, StopOptions, Reply<> reply) {
+  calls.push_back("stop " + name_of(id));
   later(id, [this, id, reply = std::move(reply)]() mutable {
     Container* c = container(id);
     if (c == nullptr) return reply(not_found("No such container: " + id.str()));
@@ -454,6 +473,7 @@ void SimEngine::stop_container(ContainerId id, StopOptions, Reply<> reply) {
 }
 
 void SimEngine::kill_container(ContainerId id, std::string, Reply<> reply) {
+  calls.push_back("kill " + name_of(id));
   later(id, [this, id, reply = std::move(reply)]() mutable {
     Container* c = container(id);
     if (c == nullptr) return reply(not_found("No such container: " + id.str()));
@@ -464,6 +484,7 @@ void SimEngine::kill_container(ContainerId id, std::string, Reply<> reply) {
 }
 
 void SimEngine::restart_container(ContainerId id, StopOptions, Reply<> reply) {
+  calls.push_back("restart " + name_of(id));
   later(id, [this, id, reply = std::move(reply)]() mutable {
     Container* c = container(id);
     if (c == nullptr) return reply(not_found("No such container: " + id.str()));
@@ -492,7 +513,23 @@ void SimEngine::unpause_container(ContainerId id, Reply<> reply) {
   });
 }
 
+compose::CommandRunner SimEngine::command_runner() {
+  return [this](const ContainerId& id, compose::CommandSpec command, auto reply) {
+    later(id, [this, id, command = std::move(command), reply = std::move(reply)]() mutable {
+      const Container* c = container(id);
+      if (c == nullptr) return reply(not_found("No such container: " + id.str()));
+      if (c->seen.state != ContainerState::running) {
+        return reply(conflict("container " + c->seen.name + " is not running"));
+      }
+      commands.push_back(c->seen.name + ": " + join(command.arguments, " "));
+      const auto behaviour = behaviours.find(label_of(c->seen.labels, label::kService));
+      reply(compose::CommandOutcome{.exit_code = behaviour == behaviours.end() ? 0 : behaviour->second.command_exit_code});
+    });
+  };
+}
+
 void SimEngine::rename_container(ContainerId id, std::string name, Reply<> reply) {
+  calls.push_back("rename to " + name);
   later(id, [this, id, name = std::move(name), reply = std::move(reply)]() mutable {
     Container* c = container(id);
     if (c == nullptr) return reply(not_found("No such container: " + id.str()));
@@ -505,6 +542,7 @@ void SimEngine::rename_container(ContainerId id, std::string name, Reply<> reply
 }
 
 void SimEngine::remove_container(ContainerId id, RemoveOptions options, Reply<> reply) {
+  calls.push_back("remove " + name_of(id));
   later(id, [this, id, options, reply = std::move(reply)]() mutable {
     Container* c = container(id);
     if (c == nullptr) return reply(not_found("No such container: " + id.str()));
@@ -522,6 +560,7 @@ void SimEngine::remove_container(ContainerId id, RemoveOptions options, Reply<> 
 }
 
 void SimEngine::connect_network(NetworkId network, ContainerId id, EndpointSpec, Reply<> reply) {
+  calls.push_back("connect " + name_of(id) + " to " + name_of(network));
   later(id, [this, network, id, reply = std::move(reply)]() mutable {
     Container* c = container(id);
     if (c == nullptr || !networks_.contains(network)) return reply(not_found("network or container not found"));
@@ -532,6 +571,7 @@ void SimEngine::connect_network(NetworkId network, ContainerId id, EndpointSpec,
 }
 
 void SimEngine::disconnect_network(NetworkId network, ContainerId id, bool, Reply<> reply) {
+  calls.push_back("disconnect " + name_of(id) + " from " + name_of(network));
   later(id, [this, network, id, reply = std::move(reply)]() mutable {
     Container* c = container(id);
     if (c == nullptr) return reply(not_found("No such container: " + id.str()));

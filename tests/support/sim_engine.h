@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "compose/command_runner.h"
 #include "engine/iface/engine.h"
 #include "support/sim_world.h"
 
@@ -18,6 +19,7 @@ namespace gantry::test {
 struct Behaviour {
   std::optional<std::chrono::nanoseconds> exits_after;
   int exit_code = 0;
+  int command_exit_code = 0;  // of commands that are run in it
   std::optional<std::chrono::nanoseconds> healthy_after = std::chrono::milliseconds(500);  // if it has a health check
   std::optional<std::chrono::nanoseconds> unhealthy_after;
   std::chrono::nanoseconds stops_in = std::chrono::milliseconds(100);
@@ -59,6 +61,8 @@ class SimEngine final : public engine::Engine {
   std::vector<std::string> container_names() const;
   const engine::ObservedContainer* find(const std::string& name) const;
   std::vector<std::string> history;     // "1.250 start web-1"
+  std::vector<std::string> calls;       // what was asked of it: "create shop-web-1", "stop shop-web-1"
+  std::vector<std::string> commands;    // that were run in containers: "shop-web-1: echo up"
   std::vector<std::string> violations;  // what must never happen
   size_t index_of(const std::string& action) const;  // first in the history; npos: never
   int observations = 0;
@@ -79,6 +83,8 @@ class SimEngine final : public engine::Engine {
   void restart_container(ContainerId container, engine::StopOptions options, engine::Reply<> reply) override;
   void pause_container(ContainerId container, engine::Reply<> reply) override;
   void unpause_container(ContainerId container, engine::Reply<> reply) override;
+  // What the controller runs hooks by.
+  compose::CommandRunner command_runner();
   void rename_container(ContainerId container, std::string name, engine::Reply<> reply) override;
   void remove_container(ContainerId container, engine::RemoveOptions options, engine::Reply<> reply) override;
   void connect_network(NetworkId network, ContainerId container, engine::EndpointSpec endpoint,
@@ -92,6 +98,8 @@ class SimEngine final : public engine::Engine {
     std::chrono::nanoseconds busy_until{};
     uint64_t run = 0;  // counts its runs: timers of an earlier one are void
   };
+  std::string name_of(const ContainerId& id);
+  std::string name_of(const NetworkId& id) const;
   struct Listener {
     Function<void(const engine::Event&)> on_event;
   };

@@ -51,6 +51,7 @@ std::string Listener::text() const {
 
 SimDaemon::SimDaemon(uint64_t seed) : world(seed), engine(world) {
   controller = std::make_unique<Controller>(engine, world, world.random(), store);
+  controller->run_commands_by(engine.command_runner());
 }
 
 SimDaemon::~SimDaemon() {
@@ -92,8 +93,8 @@ Outcome SimDaemon::start(const std::string& project, ServiceOptions options) {
 
 std::string SimDaemon::plan(const Project& project, UpOptions options) {
   std::optional<std::string> text;
-  controller->plan(project, std::move(options), [&text](Result<std::string> plan) {
-    text = plan.ok() ? *plan : "error: " + plan.error().message();
+  controller->plan(project, std::move(options), [&text](Result<compose::Plan> plan) {
+    text = plan.ok() ? plan->text() : "error: " + plan.error().message();
   });
   world.run_until([&text] { return text.has_value(); }, std::chrono::minutes(1));
   return text.value_or("no answer");
@@ -107,6 +108,7 @@ void SimDaemon::die() {
 void SimDaemon::crash() {
   die();
   controller = std::make_unique<Controller>(engine, world, world.random(), store);
+  controller->run_commands_by(engine.command_runner());
   EXPECT_TRUE(controller->resume().ok());
 }
 

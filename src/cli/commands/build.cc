@@ -5,6 +5,7 @@
 #include "cli/commands/commands.h"
 #include "cli/image_build.h"
 #include "cli/image_pull.h"
+#include "cli/image_push.h"
 #include "cli/operation.h"
 
 namespace gantry::cli {
@@ -17,11 +18,16 @@ constexpr Flag kBuildFlags[] = {
     {.name = "pull", .help = "Look for newer base images"},
     {.name = "quiet", .letter = 'q', .help = "Don't show the output of builds"},
     {.name = "with-dependencies", .help = "Build the dependencies of the named services, too"},
-    {.name = "push", .help = "", .refused = "pushing images is not built yet"},
+    {.name = "push", .help = "Push the images, those of services with an image name"},
     {.name = "builder", .kind = FlagKind::text, .help = "", .refused = "there is one builder, the daemon's"},
     {.name = "memory", .letter = 'm', .kind = FlagKind::text, .help = "", .refused = "the builder sets no limits"},
     {.name = "ssh", .kind = FlagKind::text, .help = "", .refused = "the builder has no ssh agent"},
-    {.name = "print", .help = "", .refused = "there is no bake file to print"},
+    {.name = "print", .help = "Print what would be built as a bake file, and build nothing"},
+    {.name = "progress", .kind = FlagKind::text, .help = "", .hidden = true},
+    {.name = "compress", .help = "", .hidden = true},
+    {.name = "force-rm", .help = "", .hidden = true},
+    {.name = "no-rm", .help = "", .hidden = true},
+    {.name = "parallel", .help = "", .hidden = true},
     {.name = "check", .help = "", .refused = "there is no Dockerfile linter"},
     {.name = "provenance", .kind = FlagKind::text, .help = "", .refused = "attestations are not built yet"},
     {.name = "sbom", .kind = FlagKind::text, .help = "", .refused = "attestations are not built yet"},
@@ -50,6 +56,22 @@ Result<std::map<std::string, std::string>> build_arguments(const Session& sessio
   return values;
 }
 
+// Images that got their name from the file: the others exist on this machine alone.
+std::vector<std::string> names_to_push(const compose::Project& project, const std::vector<ImageBuild>& builds) {
+  std::vector<std::string> names;
+  for (const ImageBuild& build : builds) {
+    for (const std::string& service : build.services) {
+      const compose::Service& own = project.services.at(service);
+      if (own.image.empty()) continue;
+      names.push_back(own.image);
+      names.insert(names.end(), own.build->tags.begin(), own.build->tags.end());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
 Result<int> build(Session& session, const Arguments& arguments) {
   const auto& named = arguments.positional();
   const bool dependencies = arguments.on("with-dependencies");
@@ -63,12 +85,20 @@ Result<int> build(Session& session, const Arguments& arguments) {
     session.warn("No services to build");
     return 0;
   }
+  if (arguments.on("print")) {
+    session.out.write(bake_json(project, builds));
+    return 0;
+  }
+  if (arguments.given("progress")) session.globals().progress = arguments.text("progress");
   ProgressStyle style = TRY(session.progress_style("build"));
   if (options.quiet) style.mode = ProgressMode::quiet;
-  TRY(session.api());
   OperationView drawing(style, session);
   TRY(run_builds(session, builds, drawing.view(), style.mode, options));
-  return 0;
+  if (!arguments.on("push")) return 0;
+  const auto failures = TRY(push_images(session, names_to_push(project, builds), drawing.view()));
+  drawing.view().finish();
+  for (const auto& [reference, error] : failures) session.fail(error.message());
+  return failures.empty() ? 0 : 1;
 }
 
 struct PullChoice {

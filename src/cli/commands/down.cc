@@ -28,9 +28,11 @@ Result<int> down(Session& session, const Arguments& arguments) {
   compose::DownOptions options{
       .services = arguments.positional(),
       .volumes = arguments.on("volumes") || arguments.on("volume"),
-      .remove_orphans = arguments.on("remove-orphans") || session.environment_switch("COMPOSE_REMOVE_ORPHANS"),
+      .remove_orphans = arguments.given("remove-orphans") ? arguments.on("remove-orphans")
+                                                          : session.environment_switch("COMPOSE_REMOVE_ORPHANS"),
       .remove_images = rmi,
-      .timeout = TRY(seconds_of(arguments, "timeout"))};
+      .timeout = TRY(seconds_of(arguments, "timeout")),
+      .dry_run = session.globals().dry_run};
   auto target = TRY(session.find_project(arguments.positional()));
   options.project = std::move(target.project);
   return run_operation(session, TRY(session.progress_style("down")), "DELETE", project_path(target.name),

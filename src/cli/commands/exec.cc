@@ -1,8 +1,8 @@
 // exec: a command in a running container of a service.
-#include <algorithm>
-
+#include "base/strings.h"
 #include "cli/attached_process.h"
 #include "cli/commands/commands.h"
+#include "cli/targets.h"
 
 namespace gantry::cli {
 
@@ -25,23 +25,6 @@ constexpr Flag kFlags[] = {
     {.name = "tty", .letter = 't', .help = "", .hidden = true},
 };
 
-// The lowest replica that runs, or the one with that number; without replicas a one-off that runs.
-Result<std::string> find_container(Session& session, const std::string& service, std::optional<int64_t> index) {
-  const std::string project = TRY(session.project_name());
-  auto rows = TRY(session.containers(project, false));
-  std::erase_if(rows, [&](const ContainerRow& row) {
-    return row.service() != service || (index && (row.one_off() || row.number() != *index));
-  });
-  if (rows.empty()) {
-    const std::string which = index ? " container #" + std::to_string(*index) : "";
-    return not_found("service " + gantry::quoted(service) + " is not running" + which);
-  }
-  const auto first = std::min_element(rows.begin(), rows.end(), [](const ContainerRow& a, const ContainerRow& b) {
-    return std::pair(a.one_off(), a.number()) < std::pair(b.one_off(), b.number());
-  });
-  return first->id;
-}
-
 Result<int> exec(Session& session, const Arguments& arguments) {
   const auto& words = arguments.positional();
   const bool detach = arguments.on("detach");
@@ -62,8 +45,12 @@ Result<int> exec(Session& session, const Arguments& arguments) {
       request.environment.push_back(variable + "=" + session.variable(variable));
     }
   }
-  const std::string container = TRY(find_container(session, words[0], arguments.number("index")));
-  return run_exec(session, container, std::move(request), detach);
+  const auto container = TRY(find_container(session, words[0], arguments.number("index"), Search::running));
+  if (session.globals().dry_run) {
+    session.err.write("exec in " + container.name + ": " + join(request.command, " ") + "\n");
+    return 0;
+  }
+  return run_exec(session, container.id, std::move(request), detach);
 }
 
 }  // namespace

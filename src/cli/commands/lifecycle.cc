@@ -1,11 +1,10 @@
 // start, stop, restart, kill, rm, pause and unpause of a project's services.
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/operation.h"
+#include "cli/targets.h"
 #include "compose/controller.h"
 #include "compose/options_json.h"
 
@@ -38,7 +37,7 @@ constexpr Flag kKillFlags[] = {
      .kind = FlagKind::text,
      .value_name = "SIGNAL",
      .help = "Signal to send (SIGKILL if not given)"},
-    {.name = "remove-orphans", .help = "", .refused = "kill named services instead"},
+    {.name = "remove-orphans", .help = "Signal containers of services that are not in the file, too"},
 };
 constexpr Flag kRemoveFlags[] = {
     {.name = "force", .letter = 'f', .help = "Don't ask"},
@@ -52,6 +51,7 @@ Result<int> operate(Session& session, const Arguments& arguments, std::string_vi
                     compose::ServiceOptions options) {
   auto target = TRY(session.find_project(arguments.positional()));
   options.services = arguments.positional();
+  options.dry_run = session.globals().dry_run;
   options.project = std::move(target.project);
   return run_operation(session, TRY(session.progress_style(action)), "POST", project_path(target.name, action),
                        operation_body("", compose::to_json(options)));
@@ -71,50 +71,34 @@ Result<int> restart(Session& session, const Arguments& arguments) {
                  {.timeout = TRY(seconds_of(arguments, "timeout")), .no_dependencies = arguments.on("no-deps")});
 }
 
-// The project's containers of those services (all if none are named) that are in one of `states`.
-Result<std::vector<ContainerRow>> targets(Session& session, const std::string& project,
-                                          const std::vector<std::string>& services,
-                                          const std::vector<std::string>& states) {
-  auto rows = TRY(session.containers(project, true));
-  std::erase_if(rows, [&](const ContainerRow& row) {
-    const bool named = services.empty() || std::find(services.begin(), services.end(), row.service()) != services.end();
-    return !named || std::find(states.begin(), states.end(), row.state) == states.end();
-  });
-  return rows;
-}
-
 Result<int> kill(Session& session, const Arguments& arguments) {
   const auto target = TRY(session.find_project(arguments.positional()));
-  const auto rows = TRY(targets(session, target.name, arguments.positional(), {"running", "restarting", "paused"}));
+  const auto rows =
+      TRY(find_containers(session, target.name, arguments.positional(), {"running", "restarting", "paused"}));
   if (rows.empty()) {
-    session.err.write("No container to kill\n");
+    session.status("No container to kill\n");
     return 0;
   }
-  return operate(session, arguments, "kill", {.signal = arguments.text("signal")});
-}
-
-Result<bool> confirmed(Session& session) {
-  session.out.write(session.err.is_terminal() ? "? Are you sure? (y/N) " : "Are you sure? (y/N) ");
-  std::string answer;
-  for (char c = 0; answer.size() < 64 && ::read(session.in, &c, 1) == 1 && c != '\n';) answer += c;
-  const std::string word = to_lower(trim(answer));
-  return word == "y" || word == "yes" || word == "t" || word == "true" || word == "1";
+  const bool orphans = arguments.given("remove-orphans") ? arguments.on("remove-orphans")
+                                                         : session.environment_switch("COMPOSE_REMOVE_ORPHANS");
+  return operate(session, arguments, "kill", {.signal = arguments.text("signal"), .orphans = orphans});
 }
 
 Result<int> remove(Session& session, const Arguments& arguments) {
   const auto target = TRY(session.find_project(arguments.positional()));
   std::vector<std::string> states = {"exited", "created", "dead"};
   if (arguments.on("stop")) states.insert(states.end(), {"running", "paused", "restarting"});
-  auto rows = TRY(targets(session, target.name, arguments.positional(), states));
+  auto rows = TRY(find_containers(session, target.name, arguments.positional(), states));
   std::erase_if(rows, [](const ContainerRow& row) { return row.one_off(); });
   if (rows.empty()) {
-    session.err.write("No stopped containers\n");
+    session.status("No stopped containers\n");
     return 0;
   }
   std::vector<std::string> names;
   for (const ContainerRow& row : rows) names.push_back(row.name);
   session.out.write("Going to remove " + join(names, ", ") + "\n");
-  if (!arguments.on("force") && !TRY(confirmed(session))) return 0;
+  const bool asks = !arguments.on("force") && !session.globals().dry_run;
+  if (asks && !session.confirm("Are you sure?")) return 0;
   return operate(session, arguments, "remove",
                  {.anonymous_volumes = arguments.on("volumes"), .stop_first = arguments.on("stop")});
 }
@@ -123,11 +107,11 @@ Result<int> remove(Session& session, const Arguments& arguments) {
 Result<int> pause_each(Session& session, const Arguments& arguments, const std::string& action,
                        const std::vector<std::string>& states, const char* done) {
   const auto target = TRY(session.find_project(arguments.positional()));
-  const auto rows = TRY(targets(session, target.name, arguments.positional(), states));
+  const auto rows = TRY(find_containers(session, target.name, arguments.positional(), states));
   client::ApiClient* api = TRY(session.api());
   OperationView drawing(TRY(session.progress_style(action)), session);
   for (const ContainerRow& row : rows) {
-    TRY(post(*api, container_path(row.id, action)));
+    if (!session.globals().dry_run) TRY(post(*api, container_path(row.id, action)));
     drawing.view().show(container_progress(row, compose::Progress::Status::done, done));
   }
   return 0;

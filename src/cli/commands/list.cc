@@ -1,15 +1,11 @@
-// ls, version and plan.
+// ls and version.
 #include <regex>
 
 #include "base/strings.h"
 #include "base/version.h"
 #include "cli/commands/commands.h"
-#include "cli/commands/up_options.h"
-#include "cli/operation.h"
 #include "cli/table.h"
 #include "compose/labels.h"
-#include "compose/options_json.h"
-#include "compose/project_json.h"
 
 namespace gantry::cli {
 
@@ -25,18 +21,6 @@ constexpr Flag kVersionFlags[] = {
     {.name = "format", .letter = 'f', .kind = FlagKind::text, .value_name = "FORMAT", .help = "pretty or json"},
     {.name = "short", .help = "Print the number only"},
 };
-constexpr Flag kPlanFlags[] = {
-    {.name = "force-recreate", .help = "As if everything changed"},
-    {.name = "no-recreate", .help = "As if nothing changed"},
-    {.name = "always-recreate-deps", .help = "Recreate dependencies, too"},
-    {.name = "renew-anon-volumes", .letter = 'V', .help = "Recreate anonymous volumes"},
-    {.name = "no-deps", .help = "Without dependencies"},
-    {.name = "no-start", .help = "Without starting anything"},
-    {.name = "remove-orphans", .help = "Remove containers of services that are not in the file"},
-    {.name = "scale", .kind = FlagKind::list, .value_name = "SERVICE=NUM", .help = "Number of containers of a service"},
-    {.name = "pull", .kind = FlagKind::text, .value_name = "POLICY", .help = "Pull images: always, missing, never"},
-};
-
 struct Found {
   std::map<std::string, int> states;  // state → how many
   std::string config_files;
@@ -122,17 +106,6 @@ Result<int> engine_version(Session& session, const Arguments&) {
   return 0;
 }
 
-Result<int> plan(Session& session, const Arguments& arguments) {
-  UpCommand command = TRY(up_command(session, arguments));
-  command.options.dry_run = true;
-  const auto project = TRY(session.load_project(command.options.services, !command.options.no_dependencies));
-  const auto body = operation_body(compose::to_json(project), compose::to_json(command.options));
-  client::ApiClient* api = TRY(session.api());
-  const std::string text = TRY(TRY(api->request("POST", project_path(project.name, "plan"), body)).ok_body());
-  session.out.write(text.empty() ? "Nothing to do.\n" : text);
-  return 0;
-}
-
 }  // namespace
 
 const Command kList{.syntax = {.name = "ls", .summary = "List projects", .flags = kListFlags, .most_arguments = 0},
@@ -143,10 +116,5 @@ const Command kVersion{
 const Command kEngineVersion{
     .syntax = {.name = "version", .summary = "Print the versions of client and daemon", .most_arguments = 0},
     .run = engine_version};
-const Command kPlan{.syntax = {.name = "plan",
-                               .arguments = "[SERVICE...]",
-                               .summary = "Print what `up` would change, and why",
-                               .flags = kPlanFlags},
-                    .run = plan};
 
 }  // namespace gantry::cli

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/container_watch.h"
+#include "cli/log_filter.h"
 #include "cli/log_printer.h"
 
 namespace gantry::cli {
@@ -30,6 +31,12 @@ constexpr Flag kFlags[] = {
     {.name = "timestamps", .letter = 't', .help = "Print times"},
     {.name = "no-color", .help = "Without colours"},
     {.name = "no-log-prefix", .help = "Without the container's name"},
+    {.name = "grep", .kind = FlagKind::text, .value_name = "REGEX", .help = "Only lines that match"},
+    {.name = "level",
+     .kind = FlagKind::text,
+     .value_name = "LEVEL",
+     .help = "Only lines of this level or a worse one: debug, info, warn, error"},
+    {.name = "merge", .help = "One stream in the order of time, across services and replicas"},
     {.name = "index", .kind = FlagKind::number, .value_name = "N", .help = "Only the N-th container of the service"},
 };
 
@@ -68,7 +75,7 @@ Result<bool> has_terminal(client::ApiClient& api, const std::string& id) {
 
 // All logs at once: they are printed as they come, not merged by time.
 Result<int> print_logs(Session& session, const std::vector<ContainerRow>& rows, const std::string& project,
-                       const LogRequest& request, LogStyle style) {
+                       const LogRequest& request, LogStyle style, const LogFilter& filter) {
   client::ApiClient* api = TRY(session.api());
   LogPrinter printer(style, session.out, session.out);
   std::vector<std::string> names;
@@ -83,6 +90,7 @@ Result<int> print_logs(Session& session, const std::vector<ContainerRow>& rows, 
       auto tty = has_terminal(*connections[i], rows[i].id);
       auto result = !tty.ok() ? Result<>(std::move(tty).error())
                               : read_log(*connections[i], rows[i].id, *tty, request, [&](StreamKind kind, auto line) {
+                                  if (!filter.passes(line)) return;
                                   std::lock_guard lock(mutex);
                                   printer.line(names[i], kind, line);
                                 });
@@ -95,6 +103,41 @@ Result<int> print_logs(Session& session, const std::vector<ContainerRow>& rows, 
   return 0;
 }
 
+// A line with the time at which the engine got it, in front of everything.
+struct TimedLine {
+  std::string time;
+  size_t container = 0;
+  StreamKind kind = StreamKind::stdout_stream;
+  std::string text;
+};
+
+// Everything is read first: the last line of one container may be older than the first of another.
+Result<int> print_merged(Session& session, const std::vector<ContainerRow>& rows, const std::string& project,
+                         LogRequest request, LogStyle style, const LogFilter& filter) {
+  client::ApiClient* api = TRY(session.api());
+  const bool times = request.timestamps;
+  request.timestamps = true;
+  std::vector<std::string> names;
+  std::vector<TimedLine> lines;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    names.push_back(display_name(rows[i].name, project, rows[i].one_off()));
+    const bool tty = TRY(has_terminal(*api, rows[i].id));
+    TRY(read_log(*api, rows[i].id, tty, request, [&](StreamKind kind, std::string_view line) {
+      const size_t space = line.find(' ');
+      const std::string_view text = space == std::string_view::npos ? "" : line.substr(space + 1);
+      if (!filter.passes(text)) return;
+      lines.push_back({.time = std::string(line.substr(0, space)), .container = i, .kind = kind, .text = std::string(text)});
+    }));
+  }
+  std::stable_sort(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.time < b.time; });
+  LogPrinter printer(style, session.out, session.out);
+  printer.announce(names);
+  for (const TimedLine& line : lines) {
+    printer.line(names[line.container], line.kind, times ? line.time + " " + line.text : line.text);
+  }
+  return 0;
+}
+
 Result<int> logs(Session& session, const Arguments& arguments) {
   const auto& named = arguments.positional();
   const auto index = arguments.number("index");
@@ -103,6 +146,7 @@ Result<int> logs(Session& session, const Arguments& arguments) {
   const auto target = TRY(session.find_project(named));
   const LogStyle style{.prefix = !arguments.on("no-log-prefix"),
                        .colour = !arguments.on("no-color") && session.colour_on(session.out)};
+  const LogFilter filter = TRY(LogFilter::create(arguments.text("grep"), arguments.text("level")));
   const auto services = wanted_services(target, named);
   if (request.follow && !index) {
     ContainerWatch watch(session, {.project = target.name,
@@ -111,7 +155,8 @@ Result<int> logs(Session& session, const Arguments& arguments) {
                                    .existing = request,
                                    .show_stopped = true,
                                    .stderr_to_stdout = true,
-                                   .style = style});
+                                   .style = style,
+                                   .filter = filter});
     TRY(watch.attach(false));
     return watch.run();
   }
@@ -120,7 +165,8 @@ Result<int> logs(Session& session, const Arguments& arguments) {
     return row.one_off() || row.state == "created" || (!services.empty() && !services.contains(row.service())) ||
            (index && row.number() != *index);
   });
-  return print_logs(session, rows, target.name, request, style);
+  if (arguments.on("merge")) return print_merged(session, rows, target.name, request, style, filter);
+  return print_logs(session, rows, target.name, request, style, filter);
 }
 
 }  // namespace

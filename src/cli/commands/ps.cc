@@ -3,19 +3,17 @@
 
 #include "base/strings.h"
 #include "cli/commands/commands.h"
-#include "cli/table.h"
+#include "cli/format.h"
 
 namespace gantry::cli {
 
 namespace {
 
-constexpr size_t kCommandWidth = 20;
-
 constexpr Flag kFlags[] = {
     {.name = "all", .letter = 'a', .help = "Show stopped containers and those of run, too"},
     {.name = "quiet", .letter = 'q', .help = "Print ids only"},
     {.name = "services", .help = "Print services only"},
-    {.name = "format", .kind = FlagKind::text, .value_name = "FORMAT", .help = "table or json"},
+    {.name = "format", .kind = FlagKind::text, .value_name = "FORMAT", .help = "table, json or a template"},
     {.name = "filter", .kind = FlagKind::list, .value_name = "KEY=VALUE", .help = "Only containers with status=VALUE"},
     {.name = "status",
      .kind = FlagKind::list,
@@ -24,6 +22,11 @@ constexpr Flag kFlags[] = {
     {.name = "no-trunc", .help = "Don't cut ids and commands"},
     {.name = "orphans", .help = "Show containers of services that are not in the file (on if not given)"},
 };
+
+const std::vector<FormatColumn> kColumns = {{"NAME", "{{.Name}}"},       {"IMAGE", "{{.Image}}"},
+                                      {"COMMAND", "{{.Command}}"}, {"SERVICE", "{{.Service}}"},
+                                      {"CREATED", "{{.RunningFor}}"}, {"STATUS", "{{.Status}}"},
+                                      {"PORTS", "{{.Ports}}"}};
 
 Result<std::vector<std::string>> wanted_states(const Arguments& arguments) {
   std::vector<std::string> states = arguments.list("status");
@@ -42,16 +45,6 @@ std::string services_text(const std::vector<ContainerRow>& rows) {
     if (std::find(names.begin(), names.end(), row.service()) == names.end()) names.push_back(row.service());
   }
   return join(names, "\n") + "\n";
-}
-
-std::string table_text(const std::vector<ContainerRow>& rows, bool whole, int64_t now) {
-  Table table({"NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"});
-  for (const ContainerRow& row : rows) {
-    const auto age = std::chrono::seconds(std::max<int64_t>(now - row.created, 0));
-    table.add({row.name, row.image, gantry::quoted(whole ? row.command : shorten(row.command, kCommandWidth)),
-               row.service(), human_duration(age) + " ago", row.status, ports_text(row.ports)});
-  }
-  return table.text();
 }
 
 bool contains(const std::vector<std::string>& list, const std::string& value) {
@@ -75,9 +68,6 @@ Result<std::vector<ContainerRow>> selected(Session& session, const Arguments& ar
 
 Result<int> ps(Session& session, const Arguments& arguments) {
   const std::string format = arguments.text("format", "table");
-  if (format != "table" && format != "json") {
-    return invalid("format value " + gantry::quoted(format) + " could not be parsed: give table or json");
-  }
   const auto rows = TRY(selected(session, arguments));
   const int64_t now =
       std::chrono::duration_cast<std::chrono::seconds>(session.clock().wall().time_since_epoch()).count();
@@ -86,10 +76,11 @@ Result<int> ps(Session& session, const Arguments& arguments) {
     for (const ContainerRow& row : rows) text += row.id + "\n";
   } else if (arguments.on("services")) {
     text = services_text(rows);
-  } else if (format == "json") {
-    for (const ContainerRow& row : rows) text += ps_json(row, arguments.on("no-trunc"), now);
   } else {
-    text = table_text(rows, arguments.on("no-trunc"), now);
+    const bool whole = arguments.on("no-trunc");
+    std::vector<std::string> lines;
+    for (const ContainerRow& row : rows) lines.push_back(ps_json(row, whole, now));
+    text = TRY(formatted(format, lines, kColumns));
   }
   session.out.write(text);
   return 0;

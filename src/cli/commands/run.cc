@@ -1,10 +1,13 @@
 // run: a command in a new container of a service.
 #include "cli/attached_process.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/up_options.h"
 #include "cli/exit.h"
 #include "cli/image_build.h"
 #include "cli/operation.h"
+#include "base/fd.h"
 #include "compose/controller.h"
+#include "compose/dotenv.h"
 #include "compose/options_json.h"
 #include "compose/project_json.h"
 #include "compose/values.h"
@@ -48,13 +51,9 @@ constexpr Flag kFlags[] = {
     {.name = "quiet", .letter = 'q', .help = "Don't show progress"},
     {.name = "quiet-pull", .help = "Don't show the layers while pulling"},
     {.name = "quiet-build", .help = "Don't show the output of builds"},
-    {.name = "pull", .kind = FlagKind::text, .value_name = "POLICY", .help = "", .refused = "use `compose pull` first"},
-    {.name = "env-from-file",
-     .kind = FlagKind::list,
-     .value_name = "FILE",
-     .help = "",
-     .refused = "list the variables by --env"},
-    {.name = "remove-orphans", .help = "", .refused = "use `compose up --remove-orphans`"},
+    {.name = "pull", .kind = FlagKind::text, .value_name = "POLICY", .help = "Pull images: always, missing, never"},
+    {.name = "env-from-file", .kind = FlagKind::list, .value_name = "FILE", .help = "Set the variables of a file"},
+    {.name = "remove-orphans", .help = "Remove containers of services that are not in the file"},
 };
 
 Result<compose::RunOptions> run_options(const Session& session, const Arguments& arguments,
@@ -77,9 +76,20 @@ Result<compose::RunOptions> run_options(const Session& session, const Arguments&
                               .use_aliases = arguments.on("use-aliases"),
                               .no_dependencies = arguments.on("no-deps"),
                               .cap_add = arguments.list("cap-add"),
-                              .cap_drop = arguments.list("cap-drop")};
+                              .cap_drop = arguments.list("cap-drop"),
+                              .pull = TRY(pull_policy(arguments)),
+                              .remove_orphans = arguments.on("remove-orphans"),
+                              .ignore_orphans = session.environment_switch("COMPOSE_IGNORE_ORPHANS"),
+                              .dry_run = session.globals().dry_run};
   for (const std::string& label : options.labels) {
     if (label.find('=') == std::string::npos) return invalid("label must be set as KEY=VALUE");
+  }
+  for (const std::string& file : arguments.list("env-from-file")) {
+    const compose::Environment own(session.environment().begin(), session.environment().end());
+    const auto text = TRY(read_file(file).within("--env-from-file"));
+    for (auto& [name, value] : TRY(compose::parse_dotenv(text, compose::lookup_in(own)).within(file))) {
+      options.environment.push_back(name + "=" + value);
+    }
   }
   for (const std::string& variable : arguments.list("env")) {
     if (variable.find('=') != std::string::npos) {
@@ -142,6 +152,7 @@ Result<std::string> make_container(Session& session, const compose::Project& pro
                                             }));
   drawing.view().finish();
   if (!outcome.ok) return internal_error(outcome.message);
+  if (options.dry_run) return std::string();
   if (last.details.empty()) return internal_error("the daemon did not tell which container it made");
   return last.details;
 }
@@ -151,6 +162,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto options = TRY(run_options(session, arguments, terminal));
   const auto project = TRY(session.load_project({options.service}, !options.no_dependencies));
   const std::string container = TRY(make_container(session, project, arguments, options));
+  if (container.empty()) return 0;
   if (!arguments.on("detach")) {
     return start_attached(session, container, terminal,
                           {.at_end = options.auto_remove ? AtEnd::removed : AtEnd::stays});

@@ -16,12 +16,12 @@ Result<> exclude(const Arguments& arguments, std::string_view a, std::string_vie
 Result<> check_detached(const Arguments& arguments) {
   const std::string_view mode = arguments.on("detach") ? "--detach" : "--wait";
   if (!arguments.on("detach") && !arguments.on("wait")) return {};
-  for (const char* flag :
-       {"abort-on-container-exit", "abort-on-container-failure", "exit-code-from", "attach", "attach-dependencies"}) {
+  for (const char* flag : {"abort-on-container-exit", "abort-on-container-failure", "exit-code-from", "attach",
+                           "attach-dependencies", "watch"}) {
     if (arguments.given(flag)) {
       return invalid(std::string(mode) +
                      " cannot be combined with --abort-on-container-exit, --abort-on-container-failure, "
-                     "--exit-code-from, --attach or --attach-dependencies");
+                     "--exit-code-from, --attach, --attach-dependencies or --watch");
     }
   }
   return {};
@@ -34,6 +34,10 @@ Result<> check(const Session& session, const Arguments& arguments) {
   }
   TRY(exclude(arguments, "abort-on-container-exit", "abort-on-container-failure"));
   TRY(check_detached(arguments));
+  TRY(exclude(arguments, "no-build", "watch"));
+  if (arguments.on("timings") && !arguments.on("detach") && !arguments.on("wait")) {
+    return invalid("--timings needs --detach or --wait; afterwards compose timings shows the same");
+  }
   if (arguments.given("attach") && arguments.on("attach-dependencies")) {
     return invalid("cannot combine --attach and --attach-dependencies");
   }
@@ -44,21 +48,24 @@ Result<> check(const Session& session, const Arguments& arguments) {
   return {};
 }
 
-Result<std::map<std::string, int>> parse_scale(const std::vector<std::string>& texts) {
+Result<std::map<std::string, int>> parse_scale(const std::vector<std::string>& texts,
+                                               const std::function<Error(const std::string&)>& complaint) {
   std::map<std::string, int> scale;
   for (const std::string& text : texts) {
     const size_t equals = text.find('=');
     const auto count =
         equals == std::string::npos ? std::nullopt : parse_unsigned(std::string_view(text).substr(equals + 1));
     if (!count || equals == 0 || *count > 100'000) {
-      return invalid("invalid --scale option " + gantry::quoted(text) + ". Should be SERVICE=NUM");
+      return complaint(text);
     }
     scale[text.substr(0, equals)] = static_cast<int>(*count);
   }
   return scale;
 }
 
-Result<std::string> parse_pull(const Arguments& arguments) {
+}  // namespace
+
+Result<std::string> pull_policy(const Arguments& arguments) {
   const std::string pull = arguments.text("pull");
   if (!arguments.given("pull") || pull == "always" || pull == "missing" || pull == "never" || pull == "build") {
     return pull;
@@ -66,6 +73,8 @@ Result<std::string> parse_pull(const Arguments& arguments) {
   if (pull == "if_not_present") return std::string("missing");
   return invalid("invalid --pull option " + gantry::quoted(pull));
 }
+
+namespace {
 
 compose::RecreatePolicy recreate_policy(const Arguments& arguments) {
   if (arguments.on("force-recreate") || arguments.on("renew-anon-volumes")) return compose::RecreatePolicy::force;
@@ -78,6 +87,10 @@ compose::RecreatePolicy dependency_policy(const Arguments& arguments) {
 }
 
 }  // namespace
+
+Result<std::map<std::string, int>> scale_arguments(const std::vector<std::string>& texts) {
+  return parse_scale(texts, [](const std::string& text) { return invalid("invalid scale specifier: " + text); });
+}
 
 Result<UpCommand> up_command(const Session& session, const Arguments& arguments) {
   TRY(check(session, arguments));
@@ -92,6 +105,12 @@ Result<UpCommand> up_command(const Session& session, const Arguments& arguments)
                     .abort_on_exit = arguments.on("abort-on-container-exit") || arguments.given("exit-code-from"),
                     .abort_on_failure = arguments.on("abort-on-container-failure"),
                     .attach_dependencies = arguments.on("attach-dependencies"),
+                    .watch = arguments.on("watch"),
+                    .menu = arguments.given("menu") ? arguments.on("menu")
+                                                    : session.variable("COMPOSE_MENU").empty() ||
+                                                          session.environment_switch("COMPOSE_MENU"),
+                    .timings = arguments.on("timings"),
+                    .yes = arguments.on("yes") || arguments.on("y"),
                     .exit_code_from = arguments.text("exit-code-from"),
                     .attach = arguments.list("attach"),
                     .no_attach = arguments.list("no-attach")};
@@ -99,15 +118,20 @@ Result<UpCommand> up_command(const Session& session, const Arguments& arguments)
   options.services = arguments.positional();
   options.recreate = recreate_policy(arguments);
   options.recreate_dependencies = dependency_policy(arguments);
-  options.scale = TRY(parse_scale(arguments.list("scale")));
-  options.remove_orphans = arguments.on("remove-orphans") || session.environment_switch("COMPOSE_REMOVE_ORPHANS");
+  options.scale = TRY(parse_scale(arguments.list("scale"), [](const std::string& text) {
+    return invalid("invalid --scale option " + gantry::quoted(text) + ". Should be SERVICE=NUM");
+  }));
+  options.ignore_orphans = session.environment_switch("COMPOSE_IGNORE_ORPHANS");
+  options.remove_orphans = arguments.given("remove-orphans") ? arguments.on("remove-orphans")
+                                                             : session.environment_switch("COMPOSE_REMOVE_ORPHANS");
+  options.dry_run = session.globals().dry_run;
   options.no_start = arguments.on("no-start");
   options.no_dependencies = arguments.on("no-deps");
   options.renew_anonymous_volumes = arguments.on("renew-anon-volumes");
   options.wait = arguments.on("wait");
   options.wait_timeout = TRY(seconds_of(arguments, "wait-timeout"));
   options.stop_timeout = TRY(seconds_of(arguments, "timeout"));
-  options.pull = TRY(parse_pull(arguments));
+  options.pull = TRY(pull_policy(arguments));
   return command;
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <sstream>
 
+#include "compose/controller.h"
 #include "base/version.h"
 #include "daemon/event_hub.h"
 #include "daemon/gantry/routes.h"

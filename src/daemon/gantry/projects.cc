@@ -2,7 +2,9 @@
 // client that hangs up cancels its operation.
 #include <nlohmann/json.hpp>
 
+#include "compose/controller.h"
 #include "compose/options_json.h"
+#include "compose/plan_changes.h"
 #include "compose/progress.h"
 #include "compose/project_json.h"
 #include "daemon/docker/answers.h"
@@ -124,11 +126,35 @@ Result<> plan(Exchange& exchange, const Call& call, World& world) {
   const Body body = TRY(read_body(exchange));
   compose::Project project = TRY(parse_project(body, call["name"]));
   compose::UpOptions options = TRY(compose::up_options_from_json(body.options));
-  const std::string text = TRY(await<std::string>(
+  const compose::Plan plan = TRY(await<compose::Plan>(
       exchange, world.loop, [&world, project = std::move(project), options = std::move(options)](auto reply) mutable {
         world.controller.plan(std::move(project), std::move(options), std::move(reply));
       }));
-  return exchange.send(200, text, "text/plain; charset=utf-8");
+  const compose::PlanReport report{
+      .changes = compose::changes_of(plan), .warnings = plan.warnings, .steps = plan.text()};
+  return exchange.send(200, compose::to_json(report), "application/json");
+}
+
+Result<> timings(Exchange& exchange, const Call& call, World& world) {
+  const std::string text = world.loop.ask([&] {
+    const compose::Timings* timings = world.controller.timings(call["name"]);
+    return timings == nullptr ? std::string() : compose::to_json(*timings);
+  });
+  if (text.empty()) return not_found("nothing was done to project " + gantry::quoted(call["name"]) + " since the daemon started");
+  return exchange.send(200, text, "application/json");
+}
+
+// Held open by the client. When it goes, however it ends, the project goes: containers, networks and volumes.
+Result<> lease(Exchange& exchange, const Call& call, World& world) {
+  LineQueue queue(kMaxQueued);
+  queue.push("{\"lease\":\"taken\"}\n", false);
+  const Result<> begun = exchange.begin(200, "application/x-ndjson");
+  if (begun.ok() && pump(exchange, queue)) return exchange.end();
+  world.loop.ask([&] {
+    compose::DownOptions options{.volumes = true, .remove_orphans = true, .timeout = std::chrono::seconds(0)};
+    return world.controller.down(call["name"], std::move(options), nullptr);
+  });
+  return {};
 }
 
 Result<> list(Exchange& exchange, const Call&, World& world) {
@@ -161,6 +187,8 @@ void add_project_routes(Router& router, World& world) {
   add("DELETE", "/gantry/v1/projects/{name}", down);
   add("POST", "/gantry/v1/projects/{name}/run", run);
   add("POST", "/gantry/v1/projects/{name}/plan", plan);
+  add("GET", "/gantry/v1/projects/{name}/timings", timings);
+  add("POST", "/gantry/v1/projects/{name}/lease", lease);
   add_services("/gantry/v1/projects/{name}/stop", &Controller::stop);
   add_services("/gantry/v1/projects/{name}/start", &Controller::start);
   add_services("/gantry/v1/projects/{name}/restart", &Controller::restart);

@@ -144,21 +144,25 @@ TEST_F(Commands, MistakesOnTheCommandLineAreExplained) {
   const std::vector<std::tuple<std::vector<std::string>, std::string>> rows = {
       {{"dwon"},
        "unknown command: \"compose dwon\": did you mean \"down\"?\nRun 'compose --help' for the list of commands\n"},
-      {{"push"}, "compose push is not built yet\n"},
+      {{"publish", "me/app"},
+       "compose publish is not supported: compose files are not published as OCI artifacts; push the images by compose "
+       "push\n"},
+      {{"scale", "web"}, "invalid scale specifier: web\n"},
+      {{"cp", "a:/x", "b:/y"}, "copying between services is not supported\n"},
+      {{"cp", "x", "y"}, "unknown copy direction\n"},
+      {{"stats", "a", "b"}, "accepts at most 1 argument, received 2\n"},
+      {{"wait"}, "requires at least 1 arg(s), only received 0\n"},
       {{"up", "--detahc"}, "unknown flag: --detahc: did you mean --detach?\n"},
       {{"--nope", "up"}, "unknown flag: --nope\n"},
       {{"up", "--build", "--no-build"}, "--build and --no-build are incompatible\n"},
       {{"up", "-d", "--abort-on-container-exit"},
        "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --exit-code-from, "
-       "--attach or --attach-dependencies\n"},
+       "--attach, --attach-dependencies or --watch\n"},
       {{"up", "--scale", "web"}, "invalid --scale option \"web\". Should be SERVICE=NUM\n"},
       {{"up", "--pull", "sometimes"}, "invalid --pull option \"sometimes\"\n"},
-      {{"up", "--watch"}, "--watch is not supported: watching files is not built yet\n"},
       {{"down", "--rmi", "some"}, "invalid value for --rmi: \"some\"\n"},
       {{"exec", "web"}, "requires at least 2 arg(s), only received 1\n"},
       {{"--ansi", "maybe", "ls"}, "unsupported --ansi value \"maybe\": give auto, never or always\n"},
-      {{"--dry-run", "stop"}, "--dry-run is not supported by stop, only by up and create\n"},
-      {{"--compatibility", "up"}, "--compatibility is not supported: names with underscores are not built\n"},
       {{"logs", "--index", "2"}, "--index requires one service to be selected\n"},
   };
   for (const auto& [words, expected] : rows) {

@@ -90,7 +90,7 @@ TEST(Flags, LeadingOptionsStopAtTheCommand) {
   EXPECT_EQ(rest, (std::vector<std::string>{"up", "-d"}));
 }
 
-TEST(Flags, HelpListsWhatWorksAndNothingElse) {
+TEST(Flags, HelpListsWhatWorksAndSaysWhatDoesNot) {
   EXPECT_EQ(help_page("compose", kSyntax, {}), R"(Usage:  compose go [OPTIONS] [SERVICE...]
 
 Go
@@ -98,6 +98,7 @@ Go
 Options:
   -d, --detach            Run in the background
   -e, --env KEY=VALUE     Set a variable
+      --menu              Not supported: the menu is not built yet
   -t, --timeout SECONDS   Wait
   -u, --user USER         Run as this user
   -v, --verbose           More

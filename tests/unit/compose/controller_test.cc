@@ -225,10 +225,86 @@ TEST_F(ControllerTest, WaitReturnsWhenAllIsReady) {
 }
 
 TEST_F(ControllerTest, WaitFailsOnAContainerThatExits) {
-  daemon.engine.behaviours["job"] = {.exits_after = 1ms};
+  daemon.engine.behaviours["job"] = {.exits_after = 1ms, .exit_code = 3};
   daemon.engine.add_image("job", true);
   Outcome outcome = daemon.up(project_from("services: {job: {image: job}}"), {.wait = true});
-  EXPECT_EQ(outcome.message.substr(0, outcome.message.find('\n')), "container shop-job-1 exited (0)");
+  EXPECT_EQ(outcome.message.substr(0, outcome.message.find('\n')), "container shop-job-1 exited (3)");
+}
+
+TEST_F(ControllerTest, WaitIsContentWithAOneShotThatSucceeded) {
+  daemon.engine.behaviours["job"] = {.exits_after = 1ms};
+  daemon.engine.add_image("job", true);
+  EXPECT_TRUE(daemon.up(project_from("services: {job: {image: job}}"), {.wait = true}).ok);
+}
+
+constexpr const char* kHooks = R"(
+services:
+  app: {image: web, depends_on: [db]}
+  db:
+    image: store
+    post_start: [{command: [a, "1"]}, {command: [a, "2"]}]
+    pre_stop: [{command: [b]}]
+)";
+
+TEST_F(ControllerTest, HooksRunAfterTheStartAndBeforeTheStop) {
+  const Project project = project_from(kHooks);
+  ASSERT_TRUE(daemon.up(project).ok);
+  const std::vector<std::string> started = {"shop-db-1: a 1", "shop-db-1: a 2"};
+  EXPECT_EQ(daemon.engine.commands, started);
+  daemon.engine.commands.clear();
+  EXPECT_TRUE(daemon.up(project).ok);  // nothing is started: no hooks
+  EXPECT_EQ(daemon.engine.commands, std::vector<std::string>());
+  ASSERT_TRUE(daemon.stop("shop", {.project = project}).ok);
+  EXPECT_EQ(daemon.engine.commands, std::vector<std::string>{"shop-db-1: b"});
+  daemon.engine.commands.clear();
+  ASSERT_TRUE(daemon.down("shop", {.project = project}).ok);  // it is stopped: nothing to run it in
+  EXPECT_EQ(daemon.engine.commands, std::vector<std::string>());
+}
+
+TEST_F(ControllerTest, AFailingHookFailsTheOperationWithItsPlace) {
+  daemon.engine.behaviours["db"] = {.command_exit_code = 4};
+  const Outcome outcome = daemon.up(project_from(kHooks));
+  EXPECT_FALSE(outcome.ok);
+  EXPECT_EQ(outcome.message.substr(0, outcome.message.find('\n')), "db hook exited with status 4: ");
+  EXPECT_NE(outcome.message.find("(services.db.post_start[0])"), std::string::npos) << outcome.message;
+  EXPECT_EQ(daemon.engine.find("shop-app-1")->state, engine::ContainerState::created);
+}
+
+TEST_F(ControllerTest, AVolumeIsMadeAnewWhenItsDataMayGo) {
+  const std::string yaml = "services: {db: {image: store, volumes: ['data:/data']}}\nvolumes: {data: {labels: {v: '1'}}}\n";
+  ASSERT_TRUE(daemon.up(project_from(yaml)).ok);
+  std::string changed = yaml;
+  changed.replace(changed.find("'1'"), 3, "'2'");
+  daemon.engine.calls.clear();
+  ASSERT_TRUE(daemon.up(project_from(changed)).ok);
+  EXPECT_EQ(daemon.engine.calls, std::vector<std::string>());
+  ASSERT_TRUE(daemon.up(project_from(changed), {.recreate_volumes = {"shop_data"}}).ok);
+  const std::vector<std::string> expected = {"stop shop-db-1",          "remove shop-db-1", "remove volume shop_data",
+                                             "create volume shop_data", "create shop-db-1", "start shop-db-1"};
+  EXPECT_EQ(daemon.engine.calls, expected);
+  EXPECT_EQ(daemon.plan(project_from(changed)), "");
+}
+
+TEST_F(ControllerTest, DryRunsChangeNothing) {
+  const Project project = project_from(kHello);
+  ASSERT_TRUE(daemon.up(project).ok);
+  daemon.engine.calls.clear();
+  EXPECT_TRUE(daemon.up(project, {.recreate = RecreatePolicy::force, .dry_run = true}).ok);
+  EXPECT_TRUE(daemon.stop("shop", {.dry_run = true, .project = project}).ok);
+  EXPECT_TRUE(daemon.down("shop", {.volumes = true, .dry_run = true, .project = project}).ok);
+  EXPECT_EQ(daemon.engine.calls, std::vector<std::string>());
+  EXPECT_NE(daemon.last->text().find("Removed"), std::string::npos);
+}
+
+TEST_F(ControllerTest, TimingsAddUpToTheOperation) {
+  ASSERT_TRUE(daemon.up(project_from(kHello)).ok);
+  const Timings* timings = daemon.controller->timings("shop");
+  ASSERT_NE(timings, nullptr);
+  std::chrono::nanoseconds sum{0};
+  for (const PathPiece& piece : critical_path(*timings)) sum += piece.end - piece.begin;
+  EXPECT_EQ(sum, timings->total);
+  EXPECT_GT(timings->steps.size(), 5u);
+  EXPECT_EQ(daemon.controller->timings("other"), nullptr);
 }
 
 TEST_F(ControllerTest, WaitHasATimeout) {
@@ -375,7 +451,7 @@ TEST_F(ControllerTest, AChangedServiceIsReplacedUnderItsName) {
   auto volumes = daemon.engine.find("shop-web-1")->anonymous_volumes;
   EXPECT_TRUE(daemon.up(project_from("services: {web: {image: web, volumes: ['/cache'], environment: {A: b}}}")).ok);
   EXPECT_EQ(daemon.last->text(),
-            "container shop-web-1 Recreate [configuration changed]\n"
+            "container shop-web-1 Recreate [environment added (<stdin>:1, now {\"A\":\"b\"})]\n"
             "container shop-web-1 Recreated\n"
             "container shop-web-1 Starting\n"
             "container shop-web-1 Started\n");

@@ -186,7 +186,7 @@ TEST(Reconcile, CausesOfRecreation) {
     std::function<void(World&)> change;
   };
   const Row rows[] = {
-      {"image changed", [](World& w) { w.image("db", "newer"); }},
+      {"image changed: db was db, now newer", [](World& w) { w.image("db", "newer"); }},
       {"not attached to network shop_back", [](World& w) { w.container("shop-db-1").networks.clear(); }},
       {"volume shop_data is not mounted on /data", [](World& w) { w.container("shop-db-1").volumes.clear(); }},
       {"it is dead", [](World& w) { w.container("shop-db-1").state = engine::ContainerState::dead; }},
