@@ -78,7 +78,7 @@ TEST_F(LocalEngineTest, EventsComeInDockersOrder) {
                                       "container destroy one"}));
 }
 
-TEST_F(LocalEngineTest, DISABLED_StopSendsTheStopSignalThenKills) {
+TEST_F(LocalEngineTest, StopSendsTheStopSignalThenKills) {
   const auto gentle = up_ready("gentle", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done");
   EXPECT_TRUE(world().stop(gentle).ok());
   EXPECT_EQ(world().inspect(gentle).observed.exit_code, 7);
