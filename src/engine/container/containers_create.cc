@@ -11,6 +11,7 @@
 #include "engine/container/container_checks.h"
 #include "engine/container/container_name.h"
 #include "engine/container/containers_access.h"
+#include "engine/container/privileges.h"
 #include "engine/container/record_json.h"
 #include "engine/iface/spec_json.h"
 #include "engine/volume/copy_up.h"
@@ -68,6 +69,17 @@ Result<> run_create_job(const CreateJob& job) {
     std::filesystem::path into = volume.mount.directory;
     if (!volume.copy_into.empty()) into /= volume.copy_into;
     if (std::filesystem::is_directory(into)) TRY(copy_up(job.layers, volume.copy_target, into));
+  }
+  return {};
+}
+
+// At once and not when the program is started, so that no container is left of it.
+Result<> check_capabilities(const ContainerSpec& spec) {
+  if (auto added = capability_mask(spec.cap_add, {}, false); !added.ok()) {
+    return invalid("invalid CapAdd: " + added.error().message());
+  }
+  if (auto dropped = capability_mask({}, spec.cap_drop, false); !dropped.ok()) {
+    return invalid("invalid CapDrop: " + dropped.error().message());
   }
   return {};
 }
@@ -193,6 +205,7 @@ void Containers::create(ContainerSpec spec, Reply<CreatedContainer> reply) {
   auto job = std::make_shared<CreateJob>();
   const auto prepare = [&]() -> Result<> {
     TRY(check_container_spec(spec, {.processors = static_cast<int>(std::thread::hardware_concurrency())}));
+    TRY(check_capabilities(spec));
     TRY(resolve_references(spec));
     if (spec.network_mode.kind == NetworkMode::Kind::host && !spec.published.empty()) {
       warnings.emplace_back("Published ports are discarded when using host network mode");

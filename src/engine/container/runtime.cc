@@ -48,7 +48,10 @@ Result<Fd> seal_executable(const std::filesystem::path& path) {
   if (::fcntl(copy.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
     return Error::from_errno(errno, "seal the shim");
   }
-  return copy;
+  // Out of the way of the descriptor that the shim is started with, which takes a low number's place.
+  const int high = ::fcntl(copy.get(), F_DUPFD_CLOEXEC, 100);
+  if (high < 0) return Error::from_errno(errno, "fcntl", "the shim");
+  return Fd(high);
 }
 
 // Starts the executable with `channel` as descriptor shim::kChannelFd. It forks at once and its first process ends,

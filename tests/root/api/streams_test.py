@@ -136,10 +136,10 @@ class Streams(harness.GantryTest):
         self.assertEqual(once_more.end(), 6)
 
     def test_bad_detach_keys_are_refused(self):
-        self.docker("create", "-it", "--name", "box", "busybox:test", "sh")
-        done = self.docker("start", "-ai", "--detach-keys", "ctrl-ö", "box", code=None)
+        self.docker("run", "-d", "--name", "host", "busybox:test", "sleep", "1000")
+        done = self.docker("exec", "-i", "--detach-keys", "ctrl-ö", "host", "true", code=None)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn(b"nvalid detach keys", done.stderr)
+        self.assertIn(b"Invalid detach keys (ctrl-\xc3\xb6) provided", done.stderr)
 
     def test_detaching_from_an_exec(self):
         self.docker("run", "-d", "--name", "host", "busybox:test", "sleep", "1000")
