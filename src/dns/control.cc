@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 #include <vector>
 
 namespace gantry::dns {
@@ -23,7 +24,7 @@ bool is_same_user(int socket) {
 
 struct Received {
   std::string message;
-  Fd fds[2];
+  std::array<Fd, 3> fds;
   bool complete = false;
 };
 
@@ -31,7 +32,7 @@ struct Received {
 ssize_t receive(int socket, Received& into) {
   static char buffer[net::kMaxDnsRequest];  // one thread, and too large for every stack
   iovec part{.iov_base = buffer, .iov_len = sizeof buffer};
-  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  alignas(cmsghdr) char control[CMSG_SPACE(std::tuple_size_v<decltype(Received::fds)> * sizeof(int))];
   msghdr header{.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   ssize_t got = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got <= 0) return got;
@@ -39,8 +40,8 @@ ssize_t receive(int socket, Received& into) {
   into.complete = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
   cmsghdr* rights = CMSG_FIRSTHDR(&header);
   if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
-    size_t count = std::min<size_t>((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int), 2);
-    int fds[2];
+    size_t count = std::min<size_t>((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int), into.fds.size());
+    int fds[std::tuple_size_v<decltype(Received::fds)>];
     std::memcpy(fds, CMSG_DATA(rights), count * sizeof(int));
     for (size_t i = 0; i < count; ++i) into.fds[i] = Fd(fds[i]);
   }
@@ -49,9 +50,11 @@ ssize_t receive(int socket, Received& into) {
 
 }  // namespace
 
-Control::Control(EventLoop& loop, net::DnsServer& server, Fd run_directory, Fd listening, Function<void()> done)
+Control::Control(EventLoop& loop, net::DnsServer& server, net::Forwarder& forwarder, Fd run_directory, Fd listening,
+                 Function<void()> done)
     : loop_(loop),
       server_(server),
+      forwarder_(forwarder),
       run_directory_(std::move(run_directory)),
       listening_(std::move(listening)),
       done_(std::move(done)) {
@@ -87,16 +90,17 @@ bool Control::receive_one() {
     hang_up();  // a daemon that does not speak properly connects anew and tells everything again
     return false;
   }
-  carry_out(*std::move(request), std::move(received.fds[0]), std::move(received.fds[1]));
+  carry_out(*std::move(request), std::move(received.fds));
   return true;
 }
 
-void Control::carry_out(net::DnsRequest request, Fd first, Fd second) {
+void Control::carry_out(net::DnsRequest request, std::array<Fd, 3> fds) {
   using net::DnsCommand;
   switch (request.command) {
     case DnsCommand::hello:
       unconfirmed_clients_ = server_.clients();
       unconfirmed_keys_ = server_.zone().keys();
+      unconfirmed_forwards_ = forwarder_.keys();
       return reply_version();
     case DnsCommand::synchronised:
       forget_unconfirmed();
@@ -105,7 +109,9 @@ void Control::carry_out(net::DnsRequest request, Fd first, Fd second) {
       return end();
     case DnsCommand::add_client:
       unconfirmed_clients_.erase(request.client.id);
-      if (first && second) server_.add_client(std::move(request.client), std::move(first), std::move(second));
+      if (fds[0] && fds[1]) {
+        server_.add_client(std::move(request.client), std::move(fds[0]), std::move(fds[1]), std::move(fds[2]));
+      }
       return;
     case DnsCommand::update_client:
       return server_.update_client(std::move(request.client));
@@ -116,6 +122,12 @@ void Control::carry_out(net::DnsRequest request, Fd first, Fd second) {
       return server_.zone().publish(request.key, std::move(request.record));
     case DnsCommand::withdraw:
       return server_.zone().withdraw(request.key);
+    case DnsCommand::carry:
+      unconfirmed_forwards_.erase(request.forwards[0].key());
+      return forwarder_.carry(request.forwards[0], std::move(fds[0]));
+    case DnsCommand::stop_carrying:
+      for (const net::UserForward& forward : request.forwards) forwarder_.stop(forward.key());
+      return reply_version();
   }
 }
 
@@ -127,8 +139,10 @@ void Control::reply_version() {
 void Control::forget_unconfirmed() {
   for (const std::string& id : unconfirmed_clients_) server_.remove_client(id);
   for (const std::string& key : unconfirmed_keys_) server_.zone().withdraw(key);
+  for (const std::string& key : unconfirmed_forwards_) forwarder_.stop(key);
   unconfirmed_clients_.clear();
   unconfirmed_keys_.clear();
+  unconfirmed_forwards_.clear();
 }
 
 void Control::hang_up() {
@@ -138,7 +152,7 @@ void Control::hang_up() {
 }
 
 void Control::end_if_unneeded() {
-  if (ended_ || daemon_ || !server_.clients().empty()) return;
+  if (ended_ || daemon_ || !server_.clients().empty() || !forwarder_.empty()) return;
   Fd lock(::openat(run_directory_.get(), net::kDnsLockName, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     // Somebody is about to connect. If nothing comes of it, look again.

@@ -1,6 +1,7 @@
 // The daemon's orders to the name service: one connection at a time, over a unix socket in the run directory.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/loop.h"
 #include "net/dns_protocol.h"
 #include "net/dns_server.h"
+#include "net/forwarder.h"
 
 namespace gantry::dns {
 
@@ -17,8 +19,9 @@ namespace gantry::dns {
 class Control {
  public:
   // `listening`: a SOCK_SEQPACKET socket that listens as dns.sock in `run_directory` (kept open as well).
-  // `done` is called once, when the service is not needed any more: no daemon and no clients, or another takes over.
-  Control(EventLoop& loop, net::DnsServer& server, Fd run_directory, Fd listening, Function<void()> done);
+  // `done` is called once, when the service is not needed any more: no daemon, no clients and no ports to carry, or another takes over.
+  Control(EventLoop& loop, net::DnsServer& server, net::Forwarder& forwarder, Fd run_directory, Fd listening,
+          Function<void()> done);
   ~Control();
 
   // Carries out what has arrived. Called before queries are answered, so that they see it.
@@ -27,7 +30,7 @@ class Control {
  private:
   void accept_daemon();
   bool receive_one();  // false: nothing more now
-  void carry_out(net::DnsRequest request, Fd first, Fd second);
+  void carry_out(net::DnsRequest request, std::array<Fd, 3> fds);
   void reply_version();
   void forget_unconfirmed();
   void hang_up();
@@ -36,6 +39,7 @@ class Control {
 
   EventLoop& loop_;
   net::DnsServer& server_;
+  net::Forwarder& forwarder_;
   Fd run_directory_;
   Fd listening_;
   Fd daemon_;
@@ -47,6 +51,7 @@ class Control {
   // Known from an earlier daemon and not yet told by this one.
   std::set<std::string> unconfirmed_clients_;
   std::set<std::string> unconfirmed_keys_;
+  std::set<std::string> unconfirmed_forwards_;
 };
 
 }  // namespace gantry::dns

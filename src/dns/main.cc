@@ -1,5 +1,5 @@
-// gantry-dns: answers the containers' name queries at 127.0.0.11. One process a daemon, started by it, outliving it:
-// names resolve while the daemon is restarted. Ends when no daemon is connected and no container is left.
+// gantry-dns: answers the containers' name queries at 127.0.0.11 and carries the published ports that the kernel cannot
+// translate. One process a daemon, started by it, outliving it: names resolve while the daemon is restarted. Ends when no daemon is connected and no container is left.
 //
 // Usage: gantry-dns RUN-DIRECTORY. Returns when it is ready, and goes on in the background.
 #include <fcntl.h>
@@ -20,6 +20,8 @@
 #include "dns/control.h"
 #include "net/dns_protocol.h"
 #include "net/dns_server.h"
+#include "net/forwarder.h"
+#include "net/host_nameservers.h"
 
 namespace gantry::dns {
 namespace {
@@ -68,9 +70,14 @@ Result<> serve(const char* directory) {
   EventLoop loop;
   SystemRandom random;
   {
+    constexpr const char* kResolvConf = "/etc/resolv.conf";
     Control* control = nullptr;
     net::DnsServer server(loop, random, {}, [&control] { control->drain(); });
-    Control orders(loop, server, std::move(run_directory), std::move(listening), [&loop] { loop.stop(); });
+    server.set_host_upstreams(net::host_nameservers(kResolvConf));
+    net::NameserverWatch host(loop, kResolvConf,
+                              [&server] { server.set_host_upstreams(net::host_nameservers(kResolvConf)); });
+    net::Forwarder forwarder(loop);
+    Control orders(loop, server, forwarder, std::move(run_directory), std::move(listening), [&loop] { loop.stop(); });
     control = &orders;
     loop.run();
   }

@@ -4,96 +4,20 @@
 
 #include "base/log.h"
 #include "base/strings.h"
-#include "engine/container/container_name.h"
 #include "engine/container/record_json.h"
+#include "engine/network_options.h"
+#include "net/endpoint_sysctls.h"
 
 namespace gantry::engine {
 namespace {
 
-constexpr const char* kOptionBridgeName = "com.docker.network.bridge.name";
-constexpr const char* kOptionIcc = "com.docker.network.bridge.enable_icc";
-constexpr const char* kOptionMasquerade = "com.docker.network.bridge.enable_ip_masquerade";
-constexpr const char* kOptionBindingIp = "com.docker.network.bridge.host_binding_ipv4";
-constexpr const char* kOptionDefaultBridge = "com.docker.network.bridge.default_bridge";
-constexpr const char* kOptionMtu = "com.docker.network.driver.mtu";
 constexpr const char* kProjectLabel = "com.docker.compose.project";
-constexpr size_t kLongestInterfaceName = 15;  // IFNAMSIZ - 1
-
-bool is_true(const std::map<std::string, std::string>& options, const char* key, bool fallback) {
-  auto at = options.find(key);
-  if (at == options.end()) return fallback;
-  const std::string value = to_lower(at->second);
-  return value == "true" || value == "1" || value == "t";
-}
-
-std::optional<unsigned> mtu_of(const NetworkSpec& spec) {
-  auto at = spec.options.find(kOptionMtu);
-  if (at == spec.options.end()) return std::nullopt;
-  const auto mtu = parse_unsigned(at->second);
-  return mtu ? std::optional(static_cast<unsigned>(*mtu)) : std::nullopt;
-}
+constexpr int kTriesForSubnets = 8;  // when other programs take what was free
 
 std::vector<net::Ipam::Pool> with_ula_pool(std::vector<net::Ipam::Pool> pools, const std::string& host_id) {
   if (pools.empty()) pools = net::Ipam::default_pools();
   pools.push_back(net::Ipam::ula_pool(host_id));
   return pools;
-}
-
-Error invalid_config(const std::string& text) { return invalid("invalid network config:\n" + text); }
-
-Result<> check_options(const NetworkSpec& spec) {
-  for (const auto& [key, value] : spec.options) {
-    if (key == kOptionMtu) {
-      const auto mtu = parse_unsigned(value);
-      if (!mtu || *mtu < 68 || *mtu > 65535) return invalid("invalid MTU: " + value);
-    } else if (key == kOptionBridgeName) {
-      if (value.empty() || value.size() > kLongestInterfaceName || value.find('/') != std::string::npos) {
-        return invalid("invalid bridge name " + gantry::quoted(value) + ": 1 to 15 characters, no slash");
-      }
-    } else if (key == kOptionBindingIp) {
-      if (!value.empty() && !net::IpAddress::parse(value).ok()) return invalid("invalid host binding IP: " + value);
-    } else if (key != kOptionIcc && key != kOptionMasquerade && key != kOptionDefaultBridge) {
-      return unsupported("network option " + gantry::quoted(key) + " is not supported");
-    }
-  }
-  return {};
-}
-
-Result<> check_pools(const NetworkSpec& spec) {
-  int of_v4 = 0;
-  int of_v6 = 0;
-  for (const IpamPool& pool : spec.pools) {
-    if (pool.subnet.empty()) {
-      if (!pool.ip_range.empty() || !pool.gateway.empty()) {
-        return invalid_config("a gateway or address range needs a subnet");
-      }
-      continue;
-    }
-    auto subnet = net::Subnet::parse(pool.subnet);
-    if (!subnet.ok()) return invalid_config("invalid subnet " + pool.subnet + ": invalid CIDR block notation");
-    (subnet->address().is_v4() ? of_v4 : of_v6) += 1;
-    if (!pool.ip_range.empty()) {
-      auto range = net::Subnet::parse(pool.ip_range);
-      if (!range.ok()) return invalid_config("invalid ip-range " + pool.ip_range + ": invalid CIDR block notation");
-      if (!subnet->contains(range->address()) || range->prefix() < subnet->prefix()) {
-        return invalid_config("invalid ip-range " + pool.ip_range + ": it is not within subnet " + pool.subnet);
-      }
-    }
-    if (!pool.gateway.empty()) {
-      auto gateway = net::IpAddress::parse(pool.gateway);
-      if (!gateway.ok()) return invalid_config("invalid gateway " + pool.gateway + ": invalid address");
-      if (!subnet->contains(*gateway)) {
-        return invalid_config("invalid gateway " + pool.gateway + ": parent subnet is " + pool.subnet);
-      }
-    }
-    for (const auto& [name, address] : pool.aux_addresses) {
-      if (!net::IpAddress::parse(address).ok()) {
-        return invalid_config("invalid auxiliary address " + name + "=" + address);
-      }
-    }
-  }
-  if (of_v4 > 1 || of_v6 > 1) return unsupported("more than one subnet of one address family is not supported");
-  return {};
 }
 
 }  // namespace
@@ -142,31 +66,18 @@ std::vector<net::BridgeConfig> Networks::bridges() const {
 }
 
 Result<> Networks::check(const NetworkSpec& spec) const {
-  if (spec.name.empty()) return invalid("invalid name: name is empty");
   if (spec.name == kDefaultNetwork || spec.name == "host" || spec.name == "none" || spec.name == "default") {
     return Error(Code::forbidden, "operation is not permitted on predefined " + spec.name + " network ");
   }
-  if (!is_valid_name(spec.name) && spec.name.size() != 1) {
-    return invalid("invalid network name " + gantry::quoted(spec.name) +
-                   ": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
-  }
-  if (spec.driver != "" && spec.driver != "bridge" && spec.driver != "default") {
-    if (spec.driver == "host" || spec.driver == "null") {
-      return Error(Code::forbidden, "only one instance of \"" + spec.driver + "\" network is allowed");
-    }
-    return not_found("plugin \"" + spec.driver + "\" not found");
-  }
-  if (!spec.ipam_driver.empty() && spec.ipam_driver != "default") {
-    return unsupported("IPAM driver " + gantry::quoted(spec.ipam_driver) + " is not supported: use \"default\"");
-  }
-  if (!spec.ipam_options.empty()) {
-    return unsupported("IPAM option " + gantry::quoted(spec.ipam_options.begin()->first) + " is not supported");
-  }
-  if (!spec.enable_ipv4 && !spec.enable_ipv6) return invalid_config("IPv4 or IPv6 must be enabled");
-  TRY(check_options(spec));
-  TRY(check_pools(spec));
+  TRY(check_network(spec));
   if (by_name_.contains(spec.name) || names_being_made_.contains(spec.name)) {
     return conflict("network with name " + spec.name + " already exists");
+  }
+  const std::string parent = parent_interface(spec);
+  for (const auto& [id, network] : networks_) {
+    if (parent.empty() || parent_interface(network.record.spec) != parent) continue;
+    return Error(Code::forbidden,
+                 "network " + network.record.spec.name + " is already using parent interface " + parent);
   }
   return {};
 }
@@ -205,14 +116,14 @@ Result<std::vector<IpamPool>> Networks::allocate_pools(const NetworkId& id, cons
     wanted.push_back(pool);
     (TRY(net::Subnet::parse(pool.subnet)).address().is_v4() ? has_v4 : has_v6) = true;
   }
-  if (spec.enable_ipv4 && !has_v4) {
-    wanted.push_back({.subnet = TRY(ipam_.choose_subnet(in_use)).to_string(), .ip_range = "", .gateway = "",
-                      .aux_addresses = {}});
-  }
-  if (spec.enable_ipv6 && !has_v6) {
-    wanted.push_back({.subnet = TRY(ipam_.choose_subnet(in_use, true)).to_string(), .ip_range = "", .gateway = "",
-                      .aux_addresses = {}});
-  }
+  const auto choose = [&](bool v6) -> Result<> {
+    auto subnet = ipam_.choose_subnet(in_use, v6, is_default(id));
+    if (!subnet.ok()) return with_advice(std::move(subnet).error());
+    wanted.push_back({.subnet = subnet->to_string(), .ip_range = "", .gateway = "", .aux_addresses = {}});
+    return {};
+  };
+  if (spec.enable_ipv4 && !has_v4) TRY(choose(false));
+  if (spec.enable_ipv6 && !has_v6) TRY(choose(true));
   std::vector<IpamPool> pools;
   for (const IpamPool& pool : wanted) {
     auto allocated = allocate_pool(id, spec, pool);
@@ -223,6 +134,24 @@ Result<std::vector<IpamPool>> Networks::allocate_pools(const NetworkId& id, cons
     pools.push_back(*std::move(allocated));
   }
   return pools;
+}
+
+// No subnet is left: names those that nobody uses.
+Error Networks::with_advice(Error error) const {
+  if (error.code() != Code::exhausted) return error;
+  std::vector<std::string> unused;
+  for (const auto& [name, id] : by_name_) {
+    const Network& network = networks_.at(id);
+    if (network.ready && network.leases == 0 && !is_predefined(id)) unused.push_back(name);
+  }
+  if (unused.empty()) return error;
+  constexpr size_t kMostNames = 8;
+  const std::string count = std::to_string(unused.size());
+  const bool cut = unused.size() > kMostNames;
+  if (cut) unused.resize(kMostNames);
+  return Error(error.code(), error.message() + "; no running container uses " + count + " of them: " +
+                                 join(unused, ", ") + (cut ? ", …" : "") +
+                                 " (`gantry network prune` removes such networks)");
 }
 
 net::BridgeConfig Networks::bridge_config(const NetworkRecord& network) const {
@@ -241,22 +170,21 @@ net::BridgeConfig Networks::bridge_config(const NetworkRecord& network) const {
       config.gateway6 = *gateway;
     }
   }
-  config.internal = network.spec.internal;
-  config.masquerade = is_true(network.spec.options, kOptionMasquerade, true);
-  config.icc = is_true(network.spec.options, kOptionIcc, true);
-  config.mtu = mtu_of(network.spec);
-  if (auto at = network.spec.options.find(kOptionBindingIp); at != network.spec.options.end()) {
-    config.host_binding_ip = at->second;
-  }
+  apply_options(network.spec, config);
   return config;
 }
 
 void Networks::make(NetworkRecord record, Function<void(Result<>)> then) {
   ++under_way_;
   names_being_made_.insert(record.spec.name);
+  choose_and_make(std::move(record), kTriesForSubnets, std::move(then));
+}
+
+void Networks::choose_and_make(NetworkRecord record, int tries, Function<void(Result<>)> then) {
   context_.tasks.run(
       [&stack = context_.stack] { return stack.routes_in_use(); },
-      [this, record = std::move(record), then = std::move(then)](Result<std::vector<net::Subnet>> routes) mutable {
+      [this, record = std::move(record), tries,
+       then = std::move(then)](Result<std::vector<net::Subnet>> routes) mutable {
         // Without the host's routes a subnet may collide with one: better than no network at all.
         if (!routes.ok()) log_warning("the host's routes cannot be read: " + routes.error().message());
         const std::vector<net::Subnet> in_use = routes.ok() ? *std::move(routes) : std::vector<net::Subnet>();
@@ -264,10 +192,17 @@ void Networks::make(NetworkRecord record, Function<void(Result<>)> then) {
         if (!pools.ok()) return made(std::move(record), std::move(pools).error(), std::move(then));
         record.pools = *std::move(pools);
         auto config = bridge_config(record);
-        context_.tasks.run([&stack = context_.stack, config = std::move(config)] { return stack.create_bridge(config); },
-                           [this, record = std::move(record), then = std::move(then)](Result<> bridge) mutable {
-                             made(std::move(record), std::move(bridge), std::move(then));
-                           });
+        // What the user chose is made even beside another's equal subnet, as it always was.
+        config.gives_way = std::none_of(record.spec.pools.begin(), record.spec.pools.end(),
+                                        [](const IpamPool& pool) { return !pool.subnet.empty(); });
+        context_.tasks.run(
+            [&stack = context_.stack, config = std::move(config)] { return stack.create_bridge(config); },
+            [this, record = std::move(record), tries, then = std::move(then)](Result<> bridge) mutable {
+              const bool again = !bridge.ok() && bridge.error().code() == Code::conflict && tries > 1;
+              if (!again) return made(std::move(record), std::move(bridge), std::move(then));
+              ipam_.remove_network(record.id.str());
+              choose_and_make(std::move(record), tries - 1, std::move(then));
+            });
       });
 }
 
@@ -297,7 +232,7 @@ void Networks::create(NetworkSpec spec, Reply<NetworkId> reply) {
   }
   NetworkRecord record;
   record.id = NetworkId::random(context_.random);
-  spec.driver = "bridge";
+  if (spec.driver.empty() || spec.driver == "default") spec.driver = "bridge";
   auto bridge_name = spec.options.find(kOptionBridgeName);
   record.bridge_name = bridge_name != spec.options.end() ? bridge_name->second : "br-" + record.id.short_form();
   record.spec = std::move(spec);
@@ -431,23 +366,28 @@ void Networks::rename_member(const ContainerId& container, const std::string& na
 
 Result<EndpointState> Networks::allocate(const NetworkRecord& network, const EndpointSpec& spec) {
   if (networks_.at(network.id).removing) return not_found("network " + network.spec.name + " not found");
+  TRY(check_endpoint(spec));
   EndpointState endpoint;
   endpoint.network = network.id;
   endpoint.endpoint_id = random_hex(context_.random, 32);
   endpoint.host_interface = "veth" + endpoint.endpoint_id.substr(0, 7);
   endpoint.container_interface = spec.interface_name;
+  const net::BridgeConfig config = bridge_config(network);
   const net::MacAddress mac = spec.mac_address.empty() ? net::MacAddress::random_local(context_.random)
                                                        : TRY(net::MacAddress::parse(spec.mac_address));
   endpoint.mac = mac.to_string();
   const bool own_subnet = std::any_of(network.spec.pools.begin(), network.spec.pools.end(),
                                       [](const IpamPool& pool) { return !pool.subnet.empty(); });
+  if (!spec.ipv6_address.empty() && !config.subnet6) {
+    return invalid("network " + network.spec.name + " has no IPv6: IPv6 address " + spec.ipv6_address +
+                   " cannot be given (set enable_ipv6: true on the network)");
+  }
   if ((!spec.ipv4_address.empty() || !spec.ipv6_address.empty()) && !own_subnet) {
     return invalid(is_default(network.id)
                        ? "user specified IP address is supported on user defined networks only"
                        : "user specified IP address is supported only when connecting to networks with user "
                          "configured subnets");
   }
-  const net::BridgeConfig config = bridge_config(network);
   const auto take = [&](bool v6, const std::string& wanted) -> Result<std::string> {
     std::optional<net::IpAddress> address;
     if (!wanted.empty()) address = TRY(net::IpAddress::parse(wanted));
@@ -489,7 +429,7 @@ void Networks::give_back(const EndpointState& endpoint) {
   }
 }
 
-net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint) const {
+net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint, const EndpointSpec* spec) const {
   net::EndpointConfig config;
   config.network_id = endpoint.network.str();
   config.host_interface = endpoint.host_interface;
@@ -505,11 +445,22 @@ net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint) con
   if (network == nullptr) return config;
   const net::BridgeConfig bridge = bridge_config(*network);
   config.bridge_name = bridge.bridge_name;
+  config.parent = bridge.parent;
   config.subnet4 = bridge.subnet4;
   config.subnet6 = bridge.subnet6;
   config.mtu = bridge.mtu;
   if (endpoint.gateway4) config.gateway4 = bridge.gateway4;
   if (endpoint.gateway6) config.gateway6 = bridge.gateway6;
+  config.publishes4 = endpoint.gateway4;
+  config.publishes6 = endpoint.gateway6;
+  if (spec == nullptr) return config;
+  for (const std::string& text : spec->link_local_ips) {
+    if (auto address = net::IpAddress::parse(text); address.ok()) config.link_local.push_back(*address);
+  }
+  if (auto at = spec->driver_options.find(kEndpointSysctls); at != spec->driver_options.end()) {
+    auto settings = net::parse_endpoint_sysctls(at->second, endpoint.container_interface);
+    if (settings.ok()) config.sysctls = *std::move(settings);
+  }
   return config;
 }
 

@@ -58,7 +58,8 @@ class Networks {
   Result<> reclaim(const EndpointState& endpoint);
   void release(const EndpointState& endpoint);
 
-  net::EndpointConfig endpoint_config(const EndpointState& endpoint) const;
+  // With `spec` complete for attaching; without it, enough for everything that comes later.
+  net::EndpointConfig endpoint_config(const EndpointState& endpoint, const EndpointSpec* spec = nullptr) const;
   net::BridgeConfig bridge_config(const NetworkRecord& network) const;
   bool idle() const { return under_way_ == 0; }
 
@@ -75,9 +76,11 @@ class Networks {
   Result<std::vector<IpamPool>> allocate_pools(const NetworkId& id, const NetworkSpec& spec,
                                                const std::vector<net::Subnet>& in_use);
   Result<IpamPool> allocate_pool(const NetworkId& id, const NetworkSpec& spec, const IpamPool& wanted);
+  Error with_advice(Error error) const;
   Result<> add_to_ipam(const NetworkRecord& record);
   // `then` gets the finished record, bridge made and stored.
   void make(NetworkRecord record, Function<void(Result<>)> then);
+  void choose_and_make(NetworkRecord record, int tries, Function<void(Result<>)> then);
   void made(NetworkRecord record, Result<> bridge, Function<void(Result<>)> then);
   void give_back(const EndpointState& endpoint);
   void emit(const NetworkRecord& network, const char* action);

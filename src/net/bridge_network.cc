@@ -4,6 +4,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "base/fd.h"
@@ -12,7 +13,10 @@
 #include "base/strings.h"
 #include "net/announce.h"
 #include "net/dns_redirect.h"
+#include "net/endpoint_sysctls.h"
 #include "net/forwarding.h"
+#include "net/host_nameservers.h"
+#include "net/parent_links.h"
 
 namespace gantry::net {
 namespace {
@@ -32,10 +36,20 @@ bool bridges_call_iptables() {
   return value.ok() && trim(*value) == "1";
 }
 
+IpAddress link_local_one() {
+  std::array<uint8_t, 16> bytes{0xfe, 0x80};
+  bytes[15] = 1;
+  return IpAddress::v6(bytes);
+}
+
 std::vector<AddressOnLink> addresses_of(const BridgeConfig& bridge) {
   std::vector<AddressOnLink> list;
   if (bridge.gateway4 && bridge.subnet4) list.push_back({*bridge.gateway4, bridge.subnet4->prefix()});
-  if (bridge.gateway6 && bridge.subnet6) list.push_back({*bridge.gateway6, bridge.subnet6->prefix()});
+  if (!bridge.gateway6 || !bridge.subnet6) return list;
+  list.push_back({*bridge.gateway6, bridge.subnet6->prefix()});
+  // The host looks for neighbours of packets that it forwards from a link-local address. One that the kernel makes is
+  // tentative for a second or two, in which nobody outside could reach the first container.
+  list.push_back({link_local_one(), 64});
   return list;
 }
 
@@ -52,17 +66,15 @@ Result<int> index_of_bridge(const std::string& name) {
   return static_cast<int>(index);
 }
 
-std::vector<Subnet> host_nameservers() {
-  std::vector<Subnet> found;
-  auto text = read_file("/etc/resolv.conf", 65536);
-  if (!text.ok()) return found;
-  for (const std::string& line : split(*text, '\n')) {
-    std::string_view rest = trim(line);
-    if (!rest.starts_with("nameserver")) continue;
-    auto address = IpAddress::parse(trim(rest.substr(10)));
-    if (address.ok()) found.emplace_back(*address, static_cast<unsigned>(address->size() * 8));
-  }
-  return found;
+// In ipvlan's routed modes there is no link layer to ask for a gateway: everything goes out of the interface.
+bool routes_all(const EndpointConfig& endpoint) {
+  return endpoint.parent && endpoint.parent->kind == ParentLink::Kind::ipvlan && endpoint.parent->mode.starts_with("l3");
+}
+
+std::vector<AddressOnLink> link_local_of(const EndpointConfig& endpoint) {
+  std::vector<AddressOnLink> list;
+  for (const IpAddress& address : endpoint.link_local) list.push_back({address, address.is_v6() ? 64u : 16u});
+  return list;
 }
 
 }  // namespace
@@ -79,6 +91,8 @@ BridgeNetwork::BridgeNetwork(Options options)
       foreign_(options_.table_name),
       remover_(route_, kGroupOfLeaving | daemon_number(options_.table_name)) {}
 
+BridgeNetwork::~BridgeNetwork() = default;
+
 Result<> BridgeNetwork::set_up() {
   // Before the table is made anew: it holds what was decided when forwarding was turned on.
   bool closed4 = TRY(firewall_.forbids_foreign_forwarding(false));
@@ -91,6 +105,10 @@ Result<> BridgeNetwork::set_up() {
   if (!allowed.ok()) {
     log_warning("containers will not reach other networks: " + allowed.error().message() +
                 "; set net.ipv4.ip_forward=1");
+  }
+  if (!watch_) {
+    watch_ = std::make_unique<ChangeWatch>(ChangeWatch::Options{.table = options_.table_name, .group = group_},
+                                           [this] { repair(); });
   }
   return {};
 }
@@ -115,9 +133,14 @@ Result<> BridgeNetwork::stop_forwarding(bool ipv6) {
 }
 
 Result<> BridgeNetwork::tear_down() {
+  watch_.reset();
   TRY(stop_forwarding(false));
   TRY(stop_forwarding(true));
   return firewall_.tear_down();
+}
+
+ParentWanted BridgeNetwork::parent_of(const BridgeConfig& network) const {
+  return {.link = *network.parent, .private_name = network.bridge_name, .group = group_, .alias = alias(network)};
 }
 
 std::string BridgeNetwork::alias(const BridgeConfig& bridge) const {
@@ -126,29 +149,21 @@ std::string BridgeNetwork::alias(const BridgeConfig& bridge) const {
 
 Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   auto route = TRY(route_.take());
-  SystemRandom random;
+  if (bridge.parent) return ensure_parent(route.get(), parent_of(bridge));
   bool existed = ::if_nametoindex(bridge.bridge_name.c_str()) != 0;
   // The rules first: traffic must not flow before they hold.
   TRY(firewall_.add_bridge(bridge, existed));
   TRY(foreign_.let_through(bridge.bridge_name));
   if (bridge.subnet6 && !bridge.internal) TRY(allow_forwarding(true).within("turning on IPv6 forwarding"));
-  BridgeLink link{.name = bridge.bridge_name,
-                  .group = group_,
-                  .alias = alias(bridge),
-                  .mtu = bridge.mtu,
-                  .ipv6 = bridge.subnet6.has_value()};
-  int index = TRY(ensure_bridge(route.get(), link, MacAddress::random_local(random)));
-  if (bridge.subnet6) {
-    // A router advertisement from a container must not give the host a route. And the bridge's link-local address, from
-    // which the host looks for containers, must be usable at once: nobody else has it, the MAC is fresh.
-    std::string settings = "/proc/sys/net/ipv6/conf/" + bridge.bridge_name;
-    TRY(write_file(settings + "/accept_ra", "0"));
-    TRY(write_file(settings + "/accept_dad", "0"));
+  if (auto made = make_bridge(route.get(), bridge); !made.ok()) {
+    // The first error is the one to tell.
+    if (!existed) (void)delete_link(route.get(), bridge.bridge_name);
+    (void)firewall_.remove_bridge(bridge);
+    (void)foreign_.forget(bridge.bridge_name);
+    return made;
   }
-  TRY(set_addresses(route.get(), index, bridge.bridge_name, addresses_of(bridge)));
-  TRY(set_up_bridge(route.get(), index, bridge.bridge_name, link.ipv6));
-  if (bridge.gateway6) TRY(wait_usable(route.get(), *bridge.gateway6));
   std::lock_guard lock(mutex_);
+  bridges_.insert_or_assign(bridge.bridge_name, bridge);
   if (bridge.icc)
     isolated_.erase(bridge.bridge_name);
   else
@@ -156,7 +171,43 @@ Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   return {};
 }
 
+Result<> BridgeNetwork::make_bridge(int route, const BridgeConfig& bridge) {
+  SystemRandom random;
+  BridgeLink link{.name = bridge.bridge_name,
+                  .group = group_,
+                  .alias = alias(bridge),
+                  .mtu = bridge.mtu,
+                  .ipv6 = bridge.subnet6.has_value()};
+  int index = TRY(ensure_bridge(route, link, MacAddress::random_local(random)));
+  TRY(set_addresses(route, index, bridge.bridge_name, addresses_of(bridge)));
+  TRY(set_up_bridge(route, index, bridge.bridge_name, false));
+  if (bridge.gives_way) TRY(make_room(route, index, bridge));
+  if (bridge.gateway6) TRY(wait_usable(route, *bridge.gateway6));
+  return {};
+}
+
+// Two programs may have chosen the same free subnet at the same moment. Whose interface came later looks for another.
+Result<> BridgeNetwork::make_room(int route, int index, const BridgeConfig& bridge) {
+  for (const OnLinkRoute& other : TRY(on_link_routes(route))) {
+    if (other.interface >= index || other.destination.prefix() == 0) continue;
+    for (const auto& ours : {bridge.subnet4, bridge.subnet6}) {
+      if (ours && ours->overlaps(other.destination)) {
+        return conflict("subnet " + ours->to_string() + " was taken by another program meanwhile");
+      }
+    }
+  }
+  return {};
+}
+
 Result<> BridgeNetwork::remove_bridge(const BridgeConfig& bridge) {
+  if (bridge.parent) {
+    auto route = TRY(route_.take());
+    return remove_parent(route.get(), parent_of(bridge));
+  }
+  {
+    std::lock_guard lock(mutex_);
+    bridges_.erase(bridge.bridge_name);
+  }
   {
     auto route = TRY(route_.take());
     auto link = TRY(find_link(route.get(), bridge.bridge_name));
@@ -178,8 +229,15 @@ Result<> BridgeNetwork::remove_bridge(const BridgeConfig& bridge) {
   return {};
 }
 
-Result<std::unique_ptr<PortReservation>> BridgeNetwork::reserve_ports(const std::vector<PortRequest>& ports) {
-  return ports_.reserve(ports);
+Result<std::unique_ptr<PortReservation>> BridgeNetwork::reserve_ports(const std::vector<PortRequest>& ports,
+                                                                      const PortOwner& owner) {
+  return ports_.reserve(ports, owner);
+}
+
+Result<> BridgeNetwork::check_ports(const std::vector<PortRequest>& ports) {
+  // With an address in both families, so that every port is one that could be served.
+  TRY(ports_.reserve(ports, {.name = "", .address4 = IpAddress(), .address6 = IpAddress::v6({})}));
+  return {};
 }
 
 bool BridgeNetwork::isolates_ports(const std::string& bridge_name) {
@@ -188,17 +246,50 @@ bool BridgeNetwork::isolates_ports(const std::string& bridge_name) {
 }
 
 Result<> BridgeNetwork::attach(const EndpointConfig& endpoint, const NetnsAccess& netns) {
+  auto attached = endpoint.parent ? attach_to_parent(endpoint, netns) : attach_to_bridge(endpoint, netns);
+  if (attached.ok()) attached = apply_sysctls(netns.netns, endpoint.sysctls);
+  if (!attached.ok()) (void)detach(endpoint, &netns);  // the first error is the one to tell
+  return attached;
+}
+
+Result<> BridgeNetwork::attach_to_bridge(const EndpointConfig& endpoint, const NetnsAccess& netns) {
   auto route = TRY(route_.take());
   int bridge = TRY(index_of_bridge(endpoint.bridge_name));
   remover_.keep(endpoint.host_interface);
-  auto made = make_interfaces(route.get(), endpoint, netns, bridge);
-  if (made.ok()) made = firewall_.publish(endpoint);
-  if (!made.ok()) {
-    (void)detach(endpoint);  // the first error is the one to tell
-    return made;
-  }
+  TRY(make_interfaces(route.get(), endpoint, netns, bridge));
+  TRY(firewall_.publish(endpoint));
+  remember_interface(endpoint);
   announce_if_reused(route.get(), endpoint, bridge);
   return {};
+}
+
+Result<> BridgeNetwork::attach_to_parent(const EndpointConfig& endpoint, const NetnsAccess& netns) {
+  if (!endpoint.ports.empty()) {
+    log_warning("ports are not published through a network on parent " + endpoint.parent->interface +
+                ": its containers are reached at their own addresses");
+  }
+  auto existing = TRY(find_link(netns.route, endpoint.container_interface));
+  if (!existing) {
+    auto route = TRY(route_.take());
+    BridgeConfig network{.network_id = endpoint.network_id, .bridge_name = endpoint.bridge_name};
+    network.parent = endpoint.parent;
+    const int parent = TRY(index_of_parent(route.get(), parent_of(network)));
+    NetlinkBatch batch;
+    add_link_on_parent(batch, {.link = *endpoint.parent,
+                               .parent = parent,
+                               .name = endpoint.container_interface,
+                               .netns = netns.netns,
+                               .mac = endpoint.mac,
+                               .mtu = endpoint.mtu});
+    auto made = exchange(route.get(), batch);
+    if (!made.ok() && made.error().errno_value() == EOPNOTSUPP) {
+      return unsupported("this kernel has no such interfaces: " + made.error().message());
+    }
+    TRY(std::move(made));
+    existing = TRY(find_link(netns.route, endpoint.container_interface));
+  }
+  if (!existing) return internal_error("interface " + endpoint.container_interface + " went while it was being set up");
+  return set_up_inside(endpoint, netns, existing->index);
 }
 
 Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoint, const NetnsAccess& netns,
@@ -223,18 +314,25 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
   // Both ends there: attached before, and now it may get the default route.
   if (!made.ok() && !(made.error().errno_value() == EEXIST && peer)) return made;
   if (!peer) return internal_error("interface " + endpoint.container_interface + " went while it was being set up");
+  TRY(set_up_inside(endpoint, netns, peer->index));
+  return set_up_host_end(route, endpoint, bridge);
+}
 
+Result<> BridgeNetwork::set_up_inside(const EndpointConfig& endpoint, const NetnsAccess& netns, int index) {
   NetlinkBatch inside;
   add_loopback_up(inside);
-  add_peer_set_up(inside, {.index = peer->index,
-                           .name = peer->name,
+  add_peer_set_up(inside, {.index = index,
+                           .name = endpoint.container_interface,
                            .addresses = addresses_of(endpoint),
+                           .link_local = link_local_of(endpoint),
                            .gateway4 = endpoint.gateway4,
-                           .gateway6 = endpoint.gateway6});
+                           .gateway6 = endpoint.gateway6,
+                           .routes_all = routes_all(endpoint)});
   TRY(exchange(netns.route, inside));
+  if (endpoint.parent) return {};  // it is up when its parent is, which may have no cable
   TRY(wait_operational(netns.route, endpoint.container_interface));
   if (endpoint.address6) TRY(wait_usable(netns.route, *endpoint.address6));
-  return set_up_host_end(route, endpoint, bridge);
+  return {};
 }
 
 Result<> BridgeNetwork::set_up_host_end(int route, const EndpointConfig& endpoint, int bridge) {
@@ -288,7 +386,12 @@ Result<> BridgeNetwork::loopback_up(const NetnsAccess& netns) {
   return exchange(netns.route, batch);
 }
 
-Result<> BridgeNetwork::detach(const EndpointConfig& endpoint) {
+Result<> BridgeNetwork::detach(const EndpointConfig& endpoint, const NetnsAccess* netns) {
+  if (endpoint.parent) {
+    if (netns == nullptr) return {};  // it goes with its namespace
+    return delete_link(netns->route, endpoint.container_interface);
+  }
+  forget_interface(endpoint.host_interface);
   // Both are tried, whatever becomes of the first.
   auto withdrawn = firewall_.withdraw(endpoint);
   auto removed = remover_.remove(endpoint.host_interface);
@@ -298,6 +401,8 @@ Result<> BridgeNetwork::detach(const EndpointConfig& endpoint) {
 }
 
 Result<> BridgeNetwork::detach_ended(const EndpointConfig& endpoint) {
+  if (endpoint.parent) return {};
+  forget_interface(endpoint.host_interface);
   auto withdrawn = firewall_.withdraw(endpoint);
   remover_.remove_later(endpoint.host_interface);
   remember_addresses(endpoint);
@@ -315,7 +420,9 @@ Result<std::vector<Subnet>> BridgeNetwork::routes_in_use() {
     bool link_local = one.destination.address().is_v6() && one.destination.address().bytes()[0] == 0xfe;
     if (!ours.contains(one.interface) && !link_local) found.insert(one.destination);
   }
-  for (const Subnet& nameserver : host_nameservers()) found.insert(nameserver);
+  for (const IpAddress& server : host_nameservers()) {
+    found.insert(Subnet(server, static_cast<unsigned>(server.size() * 8)));
+  }
   return std::vector<Subnet>(found.begin(), found.end());
 }
 
@@ -340,8 +447,78 @@ Result<> BridgeNetwork::remove_all_but(const std::vector<BridgeConfig>& bridges,
       if (!bridge.icc) isolated_.insert(bridge.bridge_name);
     }
   }
-  for (const EndpointConfig& endpoint : endpoints) remember_addresses(endpoint);
-  return firewall_.replace_all(bridges, endpoints);
+  std::vector<BridgeConfig> filtered;
+  std::copy_if(bridges.begin(), bridges.end(), std::back_inserter(filtered),
+               [](const BridgeConfig& bridge) { return !bridge.parent; });
+  std::vector<EndpointConfig> in_bridges;
+  for (const EndpointConfig& endpoint : endpoints) {
+    if (endpoint.parent) continue;
+    remember_addresses(endpoint);
+    remember_interface(endpoint);
+    in_bridges.push_back(endpoint);
+  }
+  return firewall_.replace_all(filtered, in_bridges);
+}
+
+void BridgeNetwork::remember_interface(const EndpointConfig& endpoint) {
+  std::lock_guard lock(mutex_);
+  interfaces_[endpoint.host_interface] = endpoint.bridge_name;
+}
+
+void BridgeNetwork::forget_interface(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  interfaces_.erase(name);
+}
+
+// The watch's thread. Everything that is as it should be is left alone.
+void BridgeNetwork::repair() {
+  std::map<std::string, BridgeConfig> bridges;
+  {
+    std::lock_guard lock(mutex_);
+    bridges = bridges_;
+  }
+  const auto complain = [](const Result<>& done) {
+    if (!done.ok()) log_warning("repairing networks: " + done.error().message());
+  };
+  complain(firewall_.set_up());
+  auto route = route_.take();
+  if (!route.ok()) return complain(std::move(route).error());
+  for (const auto& [name, bridge] : bridges) {
+    complain(foreign_.let_through(name));
+    complain(repair_bridge(route->get(), bridge));
+  }
+}
+
+Result<> BridgeNetwork::repair_bridge(int route, const BridgeConfig& bridge) {
+  if (TRY(find_link(route, bridge.bridge_name))) return {};
+  {
+    std::lock_guard lock(mutex_);
+    if (!bridges_.contains(bridge.bridge_name)) return {};  // it was we who removed it
+  }
+  log_warning("bridge " + bridge.bridge_name + " was removed by another program: making it again");
+  BridgeConfig as_it_was = bridge;
+  as_it_was.gives_way = false;
+  TRY(make_bridge(route, as_it_was));
+  std::vector<std::string> ports;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [interface, place] : interfaces_) {
+      if (place == bridge.bridge_name) ports.push_back(interface);
+    }
+  }
+  const int index = TRY(index_of_bridge(bridge.bridge_name));
+  for (const std::string& port : ports) {
+    auto link = TRY(find_link(route, port));
+    if (!link) continue;
+    NetlinkBatch batch;
+    add_to_bridge(batch, port, index);
+    TRY(exchange(route, batch));
+    // Hairpin wherever it may be needed: it costs nothing, and who has ports is not known here.
+    EndpointConfig endpoint{.bridge_name = bridge.bridge_name, .host_interface = port};
+    endpoint.ports.resize(1);
+    TRY(set_up_host_end(route, endpoint, index));
+  }
+  return {};
 }
 
 }  // namespace gantry::net

@@ -1,5 +1,6 @@
 #include "net/dns_client.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
@@ -13,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/scope_exit.h"
 #include "base/strings.h"
@@ -37,18 +39,21 @@ Result<Fd> connect_socket(int run_directory) {
   return fd;
 }
 
-Result<> send_message(int socket, const std::string& message, const int* fds, size_t fd_count) {
+constexpr size_t kMostDescriptors = 3;
+
+Result<> send_message(int socket, const std::string& message, const std::vector<int>& fds) {
+  CHECK(fds.size() <= kMostDescriptors);
   iovec part{.iov_base = const_cast<char*>(message.data()), .iov_len = message.size()};
   msghdr header{.msg_iov = &part, .msg_iovlen = 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
-  if (fd_count > 0) {
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))] = {};
+  if (!fds.empty()) {
     header.msg_control = control;
-    header.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+    header.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
     cmsghdr* rights = CMSG_FIRSTHDR(&header);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-    std::memcpy(CMSG_DATA(rights), fds, fd_count * sizeof(int));
+    rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+    std::memcpy(CMSG_DATA(rights), fds.data(), fds.size() * sizeof(int));
   }
   for (;;) {
     if (::sendmsg(socket, &header, MSG_NOSIGNAL) >= 0) return {};
@@ -104,7 +109,7 @@ Result<> DnsClient::start_process() {
 }
 
 Result<uint32_t> DnsClient::ask_version(int socket, DnsCommand command) {
-  TRY(send_message(socket, encode_dns_request({.command = command}), nullptr, 0));
+  TRY(send_message(socket, encode_dns_request({.command = command}), {}));
   char buffer[64];
   ssize_t got = ::recv(socket, buffer, sizeof buffer, 0);
   if (got < 0) return Error::from_errno(errno, "wait for the name service");
@@ -120,7 +125,7 @@ Result<Fd> DnsClient::reach_or_start(int run_directory) {
     auto version = ask_version(socket->get(), DnsCommand::hello);
     if (version.ok() && *version == kDnsProtocolVersion) return socket;
     // An older or newer one, after an upgrade: it makes room, and its clients come to the new one.
-    (void)send_message(socket->get(), encode_dns_request({.command = DnsCommand::quit}), nullptr, 0);
+    (void)send_message(socket->get(), encode_dns_request({.command = DnsCommand::quit}), {});
     char nothing;
     (void)::recv(socket->get(), &nothing, 1, 0);  // it hangs up when its socket's name is free
   }
@@ -150,6 +155,7 @@ Result<> DnsClient::connect() {
   deaths_ = 0;
   clients_.clear();
   records_.clear();
+  carried_.clear();
   TRY(open_connection());
   if (!watcher_.joinable()) {
     wake_watcher_ = Fd(::eventfd(0, EFD_CLOEXEC));
@@ -159,20 +165,29 @@ Result<> DnsClient::connect() {
   return {};
 }
 
-Result<> DnsClient::send_one(const DnsRequest& request, const Told* sockets) {
+std::vector<int> DnsClient::descriptors_of(const Told& told) {
+  std::vector<int> fds{told.udp.get(), told.tcp.get()};
+  if (told.netns) fds.push_back(told.netns.get());
+  return fds;
+}
+
+std::vector<int> DnsClient::descriptors_of(const Carried& carried) {
+  return carried.socket ? std::vector<int>{carried.socket.get()} : std::vector<int>{};
+}
+
+Result<> DnsClient::send_one(const DnsRequest& request, const std::vector<int>& descriptors) {
   if (!socket_) return Error(Code::unavailable, "not connected to the name service");
   std::string message = encode_dns_request(request);
   if (message.size() > kMaxDnsRequest) return invalid("too many names for the name service: " + request.key);
-  int fds[2] = {sockets ? sockets->udp.get() : -1, sockets ? sockets->tcp.get() : -1};
-  auto sent = send_message(socket_.get(), message, fds, sockets ? 2 : 0);
+  auto sent = send_message(socket_.get(), message, descriptors);
   if (sent.ok() || sent.error().errno_value() != ETOOMANYREFS) return sent;
   // Too many descriptors are on their way for this user's limit: let the service take them first.
   TRY(ask_version(socket_.get(), DnsCommand::synchronised));
-  return send_message(socket_.get(), message, fds, sockets ? 2 : 0);
+  return send_message(socket_.get(), message, descriptors);
 }
 
-Result<> DnsClient::tell(const DnsRequest& request, const Told* sockets) {
-  auto told = send_one(request, sockets);
+Result<> DnsClient::tell(const DnsRequest& request, const std::vector<int>& descriptors) {
+  auto told = send_one(request, descriptors);
   if (told.ok() || told.error().code() == Code::invalid) return told;
   if (!connected_) return told;
   return recover();  // which tells everything, this too
@@ -184,7 +199,10 @@ Result<> DnsClient::tell_everything() {
     TRY(send_one({.command = DnsCommand::publish, .key = key, .record = record}));
   }
   for (const auto& [id, told] : clients_) {
-    TRY(send_one({.command = DnsCommand::add_client, .client = told.client}, &told));
+    TRY(send_one({.command = DnsCommand::add_client, .client = told.client}, descriptors_of(told)));
+  }
+  for (const auto& [key, carried] : carried_) {
+    TRY(send_one({.command = DnsCommand::carry, .forwards = {carried.forward}}, descriptors_of(carried)));
   }
   return {};
 }
@@ -212,11 +230,11 @@ Result<> DnsClient::synchronised() {
   return {};
 }
 
-Result<> DnsClient::add_client(const Client& client, Fd udp, Fd tcp) {
+Result<> DnsClient::add_client(const Client& client, Fd udp, Fd tcp, Fd netns) {
   std::lock_guard lock(mutex_);
   Told& told = clients_[client.id];
-  told = {.client = client, .udp = std::move(udp), .tcp = std::move(tcp)};
-  auto done = tell({.command = DnsCommand::add_client, .client = client}, &told);
+  told = {.client = client, .udp = std::move(udp), .tcp = std::move(tcp), .netns = std::move(netns)};
+  auto done = tell({.command = DnsCommand::add_client, .client = client}, descriptors_of(told));
   if (!done.ok()) clients_.erase(client.id);
   return done;
 }
@@ -247,6 +265,31 @@ Result<> DnsClient::withdraw(const std::string& endpoint_key) {
   std::lock_guard lock(mutex_);
   records_.erase(endpoint_key);
   return tell({.command = DnsCommand::withdraw, .key = endpoint_key});
+}
+
+Result<> DnsClient::carry(const UserForward& forward, int socket) {
+  std::lock_guard lock(mutex_);
+  Carried& carried = carried_[forward.key()];
+  carried.forward = forward;
+  if (socket >= 0) {
+    carried.socket = Fd(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
+    if (!carried.socket) return Error::from_errno(errno, "copy the socket of port", forward.key());
+  }
+  auto done = tell({.command = DnsCommand::carry, .forwards = {forward}}, descriptors_of(carried));
+  if (!done.ok()) carried_.erase(forward.key());
+  return done;
+}
+
+Result<> DnsClient::stop_carrying(const std::vector<UserForward>& forwards) {
+  if (forwards.empty()) return {};
+  std::lock_guard lock(mutex_);
+  for (const UserForward& forward : forwards) carried_.erase(forward.key());
+  auto sent = send_one({.command = DnsCommand::stop_carrying, .forwards = forwards});
+  // A service that died carries nothing, and its successor is not told of these.
+  if (!sent.ok()) return connected_ ? recover() : Result<>();
+  char version[64];
+  if (::recv(socket_.get(), version, sizeof version, 0) < 0) return Error::from_errno(errno, "wait for the name service");
+  return {};
 }
 
 // The service's end, or ours.
@@ -293,6 +336,7 @@ void DnsClient::disconnect() {
   wake_watcher_.reset();
   clients_.clear();
   records_.clear();
+  carried_.clear();
 }
 
 }  // namespace gantry::net

@@ -21,11 +21,13 @@ class DnsClient final : public NameService {
 
   Result<> connect() override;
   Result<> synchronised() override;
-  Result<> add_client(const Client& client, Fd udp, Fd tcp) override;
+  Result<> add_client(const Client& client, Fd udp, Fd tcp, Fd netns) override;
   Result<> update_client(const Client& client) override;
   Result<> remove_client(const std::string& id) override;
   Result<> publish(const std::string& endpoint_key, const NameRecord& record) override;
   Result<> withdraw(const std::string& endpoint_key) override;
+  Result<> carry(const UserForward& forward, int socket) override;
+  Result<> stop_carrying(const std::vector<UserForward>& forwards) override;
   void disconnect() override;
 
  private:
@@ -33,6 +35,11 @@ class DnsClient final : public NameService {
     Client client;
     Fd udp;
     Fd tcp;
+    Fd netns;  // may be invalid
+  };
+  struct Carried {
+    UserForward forward;
+    Fd socket;  // invalid: only the process has it
   };
 
   // All of these with mutex_ held.
@@ -40,8 +47,10 @@ class DnsClient final : public NameService {
   Result<Fd> reach_or_start(int run_directory);
   Result<> start_process();
   Result<uint32_t> ask_version(int socket, DnsCommand command);
-  Result<> send_one(const DnsRequest& request, const Told* sockets = nullptr);
-  Result<> tell(const DnsRequest& request, const Told* sockets = nullptr);
+  Result<> send_one(const DnsRequest& request, const std::vector<int>& descriptors = {});
+  Result<> tell(const DnsRequest& request, const std::vector<int>& descriptors = {});
+  static std::vector<int> descriptors_of(const Told& told);
+  static std::vector<int> descriptors_of(const Carried& carried);
   Result<> tell_everything();
   Result<> recover();
 
@@ -57,6 +66,7 @@ class DnsClient final : public NameService {
   std::thread watcher_;
   std::map<std::string, Told> clients_;
   std::map<std::string, NameRecord> records_;
+  std::map<std::string, Carried> carried_;
   int deaths_ = 0;  // of the service, since the last connect()
 };
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/function.h"
 #include "base/loop.h"
 #include "base/random.h"
@@ -18,13 +19,15 @@ namespace gantry::net {
 
 enum class DnsTransport { udp, tcp };
 
-// Loop thread only. Asks each upstream in turn, over the transport that the asker used; goes on to the next one on
-// silence, SERVFAIL, REFUSED or a network error. NXDOMAIN is an answer. Every question leaves from a socket, and so a
-// port, of its own with an id of its own, which makes forged answers hard (RFC 5452).
+// Loop thread only. Asks the upstreams in order, over the transport that the asker used. The next one is asked as well
+// when one is silent for a while, and at once after SERVFAIL, REFUSED or a network error; the first good answer wins,
+// and NXDOMAIN is one. Every question leaves from a socket, and so a port, of its own with an id of its own, which
+// makes forged answers hard (RFC 5452).
 class DnsForwarder {
  public:
   struct Options {
-    std::chrono::milliseconds patience{4000};  // per upstream
+    std::chrono::milliseconds patience{4000};  // for each upstream
+    std::chrono::milliseconds head_start{1000};  // then the next one is asked as well
     size_t most_at_once = 1024;
     uint16_t port = 53;
   };
@@ -35,19 +38,23 @@ class DnsForwarder {
   ~DnsForwarder();
 
   bool is_full() const { return asked_.size() >= options_.most_at_once; }
-  // `packet` is the asker's whole query. `done` comes later, never inside this call; it may not come any more once
-  // the forwarder is gone.
-  void ask(std::vector<uint8_t> packet, const DnsQuery& query, std::vector<IpAddress> upstreams, DnsTransport transport,
-           Done done);
+  struct Request {
+    std::vector<uint8_t> packet;  // the asker's whole query
+    DnsQuery query;
+    std::vector<IpAddress> upstreams;
+    DnsTransport transport = DnsTransport::udp;
+    int netns = -1;  // network namespace from which they are asked; -1: ours. Looked at in this call and kept as a copy.
+  };
+  // `done` comes later, never inside this call; it may not come any more once the forwarder is gone.
+  void ask(Request request, Done done);
 
  private:
+  struct Attempt;
   struct Question;
-  void try_next(uint64_t number);
+  void ask_next(Question& question);
   bool send_to(Question& question, const IpAddress& upstream);
-  void on_ready(uint64_t number, int events);
-  bool send_rest(Question& question);
-  // Reads what is there. True: the whole answer is in `input`.
-  bool read_answer(Question& question, bool& failed);
+  void on_ready(uint64_t number, uint64_t attempt, int events);
+  void drop(Question& question, uint64_t attempt);  // and ask another, or give up
   void finish(uint64_t number, std::optional<std::vector<uint8_t>> answer);
 
   EventLoop& loop_;

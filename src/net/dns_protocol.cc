@@ -24,9 +24,27 @@ class Writer {
     number(static_cast<uint32_t>(values.size()));
     for (const std::string& value : values) text(value);
   }
+  void address(const IpAddress& value) { text({reinterpret_cast<const char*>(value.bytes()), value.size()}); }
   void addresses(const std::vector<IpAddress>& values) {
     number(static_cast<uint32_t>(values.size()));
-    for (const IpAddress& value : values) text({reinterpret_cast<const char*>(value.bytes()), value.size()});
+    for (const IpAddress& value : values) address(value);
+  }
+  void pairs(const std::map<std::string, std::string>& values) {
+    number(static_cast<uint32_t>(values.size()));
+    for (const auto& [key, value] : values) {
+      text(key);
+      text(value);
+    }
+  }
+  void forwards(const std::vector<UserForward>& values) {
+    number(static_cast<uint32_t>(values.size()));
+    for (const UserForward& value : values) {
+      number(value.protocol);
+      address(value.host);
+      number(value.host_port);
+      address(value.target);
+      number(value.target_port);
+    }
   }
 };
 
@@ -54,15 +72,37 @@ class Reader {
     for (uint32_t count = number(); count > 0 && good_; --count) values.push_back(text());
     return values;
   }
+  IpAddress address() {
+    std::string bytes = text();
+    std::array<uint8_t, 16> all{};
+    if (bytes.size() != 4 && bytes.size() != 16) fail();
+    std::memcpy(all.data(), bytes.data(), std::min(bytes.size(), all.size()));
+    auto v4 = uint32_t{all[0]} << 24 | uint32_t{all[1]} << 16 | uint32_t{all[2]} << 8 | all[3];
+    return bytes.size() == 16 ? IpAddress::v6(all) : IpAddress::v4(v4);
+  }
   std::vector<IpAddress> addresses() {
     std::vector<IpAddress> values;
+    for (uint32_t count = number(); count > 0 && good_; --count) values.push_back(address());
+    return values;
+  }
+  std::map<std::string, std::string> pairs() {
+    std::map<std::string, std::string> values;
     for (uint32_t count = number(); count > 0 && good_; --count) {
-      std::string bytes = text();
-      std::array<uint8_t, 16> all{};
-      if (bytes.size() != 4 && bytes.size() != 16) fail();
-      std::memcpy(all.data(), bytes.data(), std::min(bytes.size(), all.size()));
-      auto v4 = uint32_t{all[0]} << 24 | uint32_t{all[1]} << 16 | uint32_t{all[2]} << 8 | all[3];
-      values.push_back(bytes.size() == 16 ? IpAddress::v6(all) : IpAddress::v4(v4));
+      std::string key = text();
+      values[std::move(key)] = text();
+    }
+    return values;
+  }
+  std::vector<UserForward> forwards() {
+    std::vector<UserForward> values;
+    for (uint32_t count = number(); count > 0 && good_; --count) {
+      UserForward value;
+      value.protocol = static_cast<uint8_t>(number());
+      value.host = address();
+      value.host_port = static_cast<uint16_t>(number());
+      value.target = address();
+      value.target_port = static_cast<uint16_t>(number());
+      values.push_back(value);
     }
     return values;
   }
@@ -76,6 +116,16 @@ class Reader {
   std::string_view rest_;
   bool good_ = true;
 };
+
+constexpr uint32_t kInternalOnly = 1;
+constexpr uint32_t kOwnUpstreams = 2;
+constexpr uint32_t kSetsNdots = 4;
+
+void set_flags(NameService::Client& client, uint32_t flags) {
+  client.internal_only = (flags & kInternalOnly) != 0;
+  client.own_upstreams = (flags & kOwnUpstreams) != 0;
+  client.sets_ndots = (flags & kSetsNdots) != 0;
+}
 
 }  // namespace
 
@@ -92,7 +142,10 @@ std::string encode_dns_request(const DnsRequest& request) {
       writer.text(request.client.id);
       writer.texts(request.client.networks);
       writer.addresses(request.client.upstreams);
-      writer.number(request.client.internal_only ? 1 : 0);
+      writer.number((request.client.internal_only ? kInternalOnly : 0) |
+                    (request.client.own_upstreams ? kOwnUpstreams : 0) |
+                    (request.client.sets_ndots ? kSetsNdots : 0));
+      writer.pairs(request.client.links);
       break;
     case DnsCommand::remove_client:
       writer.text(request.client.id);
@@ -106,6 +159,10 @@ std::string encode_dns_request(const DnsRequest& request) {
       break;
     case DnsCommand::withdraw:
       writer.text(request.key);
+      break;
+    case DnsCommand::carry:
+    case DnsCommand::stop_carrying:
+      writer.forwards(request.forwards);
       break;
   }
   return writer.out;
@@ -125,7 +182,8 @@ Result<DnsRequest> decode_dns_request(std::string_view message) {
       request.client.id = reader.text();
       request.client.networks = reader.texts();
       request.client.upstreams = reader.addresses();
-      request.client.internal_only = reader.number() != 0;
+      set_flags(request.client, reader.number());
+      request.client.links = reader.pairs();
       break;
     case DnsCommand::remove_client:
       request.client.id = reader.text();
@@ -139,6 +197,13 @@ Result<DnsRequest> decode_dns_request(std::string_view message) {
       break;
     case DnsCommand::withdraw:
       request.key = reader.text();
+      break;
+    case DnsCommand::carry:
+    case DnsCommand::stop_carrying:
+      request.forwards = reader.forwards();
+      if (request.command == DnsCommand::carry && request.forwards.size() != 1) {
+        return invalid("broken message to the name service");
+      }
       break;
     default:
       return invalid("unknown command " + std::to_string(message[0]) + " to the name service");

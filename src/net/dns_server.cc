@@ -42,6 +42,7 @@ struct DnsServer::Asker {
   NameService::Client client;
   Fd udp;
   Fd tcp;
+  Fd netns;
   std::unique_ptr<FdWatcher> udp_watcher;
   std::unique_ptr<FdWatcher> tcp_watcher;
   std::map<uint64_t, std::unique_ptr<Connection>> connections;
@@ -54,7 +55,7 @@ DnsServer::~DnsServer() {
   for (const std::string& id : clients()) remove_client(id);
 }
 
-void DnsServer::add_client(NameService::Client client, Fd udp, Fd tcp) {
+void DnsServer::add_client(NameService::Client client, Fd udp, Fd tcp, Fd netns) {
   std::string id = client.id;
   remove_client(id);
   auto asker = std::make_unique<Asker>();
@@ -63,6 +64,7 @@ void DnsServer::add_client(NameService::Client client, Fd udp, Fd tcp) {
   asker->client = std::move(client);
   asker->udp = std::move(udp);
   asker->tcp = std::move(tcp);
+  asker->netns = std::move(netns);
   make_non_blocking(asker->udp.get());
   make_non_blocking(asker->tcp.get());
   asker->udp_watcher = std::make_unique<FdWatcher>(loop_, asker->udp.get(), FdWatcher::readable,
@@ -205,23 +207,65 @@ bool DnsServer::flush(Connection& connection) {
   return true;
 }
 
+std::optional<std::vector<DnsRecord>> DnsServer::look_up(const NameService::Client& client, const DnsQuery& query) {
+  // A link's alias stands for what it is linked to, for this client alone.
+  auto link = client.links.find(query.name);
+  if (link != client.links.end()) {
+    if (auto records = zone_.look_up(client.networks, link->second, query.type, random_)) return records;
+  }
+  return zone_.look_up(client.networks, query.name, query.type, random_);
+}
+
 void DnsServer::answer(Asker& asker, std::vector<uint8_t> packet, DnsTransport transport, Reply reply) {
   auto query = parse_dns_query(packet);
   if (!query) return;
-  size_t limit = transport == DnsTransport::udp ? udp_answer_limit(*query) : kMaxPacket;
-  auto refuse = [&](DnsCode code) { reply(build_dns_answer(*query, code, {}, limit)); };
-  if (query->problem != DnsCode::no_error) return refuse(query->problem);
-  if (auto records = zone_.look_up(asker.client.networks, query->name, query->type, random_)) {
-    return reply(build_dns_answer(*query, DnsCode::no_error, *records, limit));
+  const size_t limit = transport == DnsTransport::udp ? udp_answer_limit(*query) : kMaxPacket;
+  const auto answer_with = [&](DnsCode code, const std::vector<DnsRecord>& records = {}) {
+    reply(build_dns_answer(*query, code, records, limit));
+  };
+  if (query->problem != DnsCode::no_error) return answer_with(query->problem);
+  if (auto records = look_up(asker.client, *query)) return answer_with(DnsCode::no_error, *records);
+  const bool is_address = query->type == static_cast<uint16_t>(DnsType::a) ||
+                          query->type == static_cast<uint16_t>(DnsType::aaaa);
+  // Whoever sets ndots has search domains tried first, and a bare name is none that the world knows.
+  if (asker.client.sets_ndots && is_address && query->name.find('.') == std::string::npos) {
+    return answer_with(DnsCode::no_error);
   }
-  // A container without a way out must not get one through us.
-  if (asker.client.internal_only || asker.client.upstreams.empty()) return refuse(DnsCode::server_failure);
-  if (forwarder_.is_full()) return refuse(DnsCode::refused);
-  forwarder_.ask(std::move(packet), *query, asker.client.upstreams, transport,
-                 [query = *query, limit, reply = std::move(reply)](std::optional<std::vector<uint8_t>> answer) mutable {
-                   if (answer) return reply(std::move(*answer));
-                   reply(build_dns_answer(query, DnsCode::server_failure, {}, limit));
+  forward(asker, std::move(packet), *query, transport, std::move(reply));
+}
+
+void DnsServer::forward(Asker& asker, std::vector<uint8_t> packet, const DnsQuery& query, DnsTransport transport,
+                        Reply reply) {
+  const size_t limit = transport == DnsTransport::udp ? udp_answer_limit(query) : kMaxPacket;
+  const NameService::Client& client = asker.client;
+  const auto& upstreams = client.own_upstreams || !client.upstreams.empty() ? client.upstreams : host_upstreams_;
+  // A container without a way out must not get one through us. What it asks from inside gets no further than itself.
+  const bool from_inside = client.own_upstreams && asker.netns;
+  if (upstreams.empty() || (client.internal_only && !from_inside)) {
+    return reply(build_dns_answer(query, DnsCode::server_failure, {}, limit));
+  }
+  std::string scope = from_inside ? client.id : "";
+  for (const IpAddress& upstream : upstreams) scope += " " + upstream.to_string();
+  const std::string key = DnsCache::key(scope, packet, query);
+  if (auto kept = cache_.find(key, query, loop_.clock().mono()); kept && kept->size() <= limit) {
+    return reply(*std::move(kept));
+  }
+  if (forwarder_.is_full()) return reply(build_dns_answer(query, DnsCode::refused, {}, limit));
+  forwarder_.ask({.packet = std::move(packet),
+                  .query = query,
+                  .upstreams = upstreams,
+                  .transport = transport,
+                  .netns = from_inside ? asker.netns.get() : -1},
+                 [this, query, limit, key, reply = std::move(reply)](std::optional<std::vector<uint8_t>> answer) mutable {
+                   if (!answer) return reply(build_dns_answer(query, DnsCode::server_failure, {}, limit));
+                   cache_.keep(key, query, *answer, loop_.clock().mono());
+                   reply(std::move(*answer));
                  });
+}
+
+void DnsServer::set_host_upstreams(std::vector<IpAddress> upstreams) {
+  host_upstreams_ = without_ourselves(std::move(upstreams));
+  cache_.clear();  // another network may know the same names differently
 }
 
 }  // namespace gantry::net

@@ -11,6 +11,7 @@
 #include "base/function.h"
 #include "base/loop.h"
 #include "base/random.h"
+#include "net/dns_cache.h"
 #include "net/dns_forward.h"
 #include "net/dns_zone.h"
 #include "net/network.h"
@@ -26,10 +27,13 @@ class DnsServer {
 
   DnsZone& zone() { return zone_; }
   // A client of that id is replaced, connections and all. `udp` is bound, `tcp` listens; both are made non-blocking.
-  void add_client(NameService::Client client, Fd udp, Fd tcp);
+  // `netns`, from which its own upstreams are asked, may be invalid.
+  void add_client(NameService::Client client, Fd udp, Fd tcp, Fd netns = Fd());
   void update_client(NameService::Client client);  // an unknown one is no error
   void remove_client(const std::string& id);
   std::set<std::string> clients() const;
+  // Asked for clients that bring no upstreams of their own; from now on.
+  void set_host_upstreams(std::vector<IpAddress> upstreams);
 
  private:
   struct Connection;
@@ -39,6 +43,8 @@ class DnsServer {
   void read_datagrams(const std::string& id);
   void accept_connections(const std::string& id);
   void serve_connection(const std::string& id, uint64_t number, int events);
+  std::optional<std::vector<DnsRecord>> look_up(const NameService::Client& client, const DnsQuery& query);
+  void forward(Asker& asker, std::vector<uint8_t> packet, const DnsQuery& query, DnsTransport transport, Reply reply);
   // Answers at once, or later when an upstream has.
   void answer(Asker& asker, std::vector<uint8_t> packet, DnsTransport transport, Reply reply);
   void send_reply(const std::string& id, uint64_t connection, const std::vector<uint8_t>& packet);
@@ -50,6 +56,8 @@ class DnsServer {
   Random& random_;
   Function<void()> before_answer_;
   DnsZone zone_;
+  DnsCache cache_;
+  std::vector<IpAddress> host_upstreams_;
   DnsForwarder forwarder_;
   uint64_t next_connection_ = 1;
   uint64_t next_asker_ = 1;

@@ -81,7 +81,23 @@ Result<> Firewall::rebuild(const std::string& fingerprint) {
   for (const NftBaseChain& chain : wanted.base_chains) batch.add_base_chain(chain);
   for (const std::string& chain : wanted.chains) batch.add_chain(chain);
   for (const auto& [chain, rule] : wanted.rules) batch.add_rule(chain, rule);
+  for (const auto& [set, by_key] : remembered_) {
+    std::vector<NftElement> elements;
+    for (const auto& [key, element] : by_key) elements.push_back(element);
+    batch.add_elements(*set, elements);
+  }
   return batch.commit(socket_.get());
+}
+
+void Firewall::remember(const std::vector<SetElement>& changes) {
+  for (const SetElement& one : changes) remembered_[one.set].insert_or_assign(one.element.key, one.element);
+}
+
+void Firewall::forget(const std::vector<SetElement>& changes) {
+  for (const SetElement& one : changes) {
+    auto set = remembered_.find(one.set);
+    if (set != remembered_.end()) set->second.erase(one.element.key);
+  }
 }
 
 Result<> Firewall::tear_down() {
@@ -97,21 +113,32 @@ Result<> Firewall::tear_down() {
 Result<> Firewall::add(const std::vector<SetElement>& changes) {
   if (changes.empty()) return {};
   TRY(open_socket());
+  remember(changes);
   NftBatch batch(kFamily, table_);
   for (const auto& [set, elements] : by_set(changes)) batch.add_elements(*set, elements);
   auto done = batch.commit(socket_.get());
-  int reason = done.ok() ? 0 : done.error().errno_value();
-  if (reason != EEXIST && reason != EBUSY) return done;
-  // A port that is there leads elsewhere: what an endpoint left that went without being detached. Replace it.
+  const int reason = done.ok() ? 0 : done.error().errno_value();
+  // Somebody removed the table this moment.
+  if (reason == ENOENT) done = rebuild(firewall_rules().fingerprint());
+  if (reason == EEXIST || reason == EBUSY) done = replace(changes);
+  if (!done.ok()) forget(changes);
+  return done;
+}
+
+// A port that is there leads elsewhere: what an endpoint left that went without being detached, or the one that
+// published it before.
+Result<> Firewall::replace(const std::vector<SetElement>& changes) {
   TRY(remove(changes));
-  NftBatch again(kFamily, table_);
-  for (const auto& [set, elements] : by_set(changes)) again.add_elements(*set, elements);
-  return again.commit(socket_.get());
+  remember(changes);
+  NftBatch batch(kFamily, table_);
+  for (const auto& [set, elements] : by_set(changes)) batch.add_elements(*set, elements);
+  return batch.commit(socket_.get());
 }
 
 Result<> Firewall::remove(const std::vector<SetElement>& changes) {
   if (changes.empty()) return {};
   TRY(open_socket());
+  forget(changes);
   NftBatch batch(kFamily, table_);
   for (const auto& [set, elements] : by_set(changes)) batch.delete_elements(*set, elements);
   auto done = batch.commit(socket_.get());
@@ -195,6 +222,8 @@ Result<> Firewall::replace_all(const std::vector<BridgeConfig>& bridges, const s
   }
   std::lock_guard lock(mutex_);
   TRY(open_socket());
+  for (const NftSet* set : firewall_sets().derived()) remembered_.erase(set);
+  remember(wanted);
   NftBatch batch(kFamily, table_);
   for (const NftSet* set : firewall_sets().derived()) batch.flush_set(*set);
   for (const auto& [set, elements] : by_set(wanted)) batch.add_elements(*set, elements);

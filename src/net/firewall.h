@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -27,7 +28,8 @@ class Firewall {
  public:
   explicit Firewall(std::string table) : table_(std::move(table)) {}
 
-  // Leaves a table that is as it should be alone, with all its elements: running containers notice nothing.
+  // Leaves a table that is as it should be alone, with all its elements: running containers notice nothing. A table that
+  // was lost or changed is made anew with the elements that this object has put into it.
   Result<> set_up();
   Result<> tear_down();
 
@@ -48,6 +50,7 @@ class Firewall {
 
  private:
   Result<> add(const std::vector<SetElement>& changes);
+  Result<> replace(const std::vector<SetElement>& changes);
   Result<> remove(const std::vector<SetElement>& changes);
   Result<> remove_unwanted(const BridgeConfig& bridge);
   Result<> open_socket();
@@ -55,9 +58,15 @@ class Firewall {
   Result<bool> is_intact(const std::string& fingerprint);
   void forget_datagram_flows(const std::vector<PortForward>& ports);
 
+  // What should be in the table, for the day somebody empties it.
+  using Remembered = std::map<const NftSet*, std::map<std::string, NftElement>>;
+  void remember(const std::vector<SetElement>& changes);
+  void forget(const std::vector<SetElement>& changes);
+
   const std::string table_;
   std::mutex mutex_;  // one exchange on the socket at a time
   Fd socket_;
+  Remembered remembered_;  // by key
 };
 
 }  // namespace gantry::net

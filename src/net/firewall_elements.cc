@@ -25,11 +25,6 @@ SetElement translation(const NftSet& map, const std::vector<std::string>& key, c
   return {&map, {.key = padded_key(map.key, key), .value = padded_key(map.value, {text_of(to), text_of(port)})}};
 }
 
-std::string describe(const PortForward& port) {
-  std::string host = port.host_ip.find(':') == std::string::npos ? port.host_ip : "[" + port.host_ip + "]";
-  return "published port " + host + ":" + std::to_string(port.host_port);
-}
-
 }  // namespace
 
 std::vector<SetElement> elements_of(const BridgeConfig& bridge) {
@@ -44,34 +39,32 @@ std::vector<SetElement> elements_of(const BridgeConfig& bridge) {
   return list;
 }
 
+// Families in which the endpoint has no address, or not the ports, are carried by a process or by another endpoint.
 Result<std::vector<SetElement>> elements_of(const EndpointConfig& endpoint) {
   const FirewallSets& sets = firewall_sets();
+  const auto to4 = endpoint.publishes4 ? endpoint.address4 : std::nullopt;
+  const auto to6 = endpoint.publishes6 ? endpoint.address6 : std::nullopt;
   std::vector<SetElement> list;
   for (const PortForward& port : endpoint.ports) {
-    std::string protocol(1, static_cast<char>(port.protocol));
-    std::string number = text_of(port.host_port);
+    const std::string protocol(1, static_cast<char>(port.protocol));
+    const std::string number = text_of(port.host_port);
+    const std::vector<std::string> any_address{protocol, number};
     if (port.host_ip.empty()) {
-      if (endpoint.address4) {
-        list.push_back(translation(sets.publish4_any, {protocol, number}, *endpoint.address4, port.container_port));
-      }
-      if (endpoint.address6) {
-        list.push_back(translation(sets.publish6_any, {protocol, number}, *endpoint.address6, port.container_port));
-      }
+      if (to4) list.push_back(translation(sets.publish4_any, any_address, *to4, port.container_port));
+      if (to6) list.push_back(translation(sets.publish6_any, any_address, *to6, port.container_port));
       continue;
     }
     IpAddress host = TRY(IpAddress::parse(port.host_ip).within("published port " + std::to_string(port.host_port)));
-    const auto& address = host.is_v6() ? endpoint.address6 : endpoint.address4;
-    if (!address) {
-      return unsupported(describe(port) + ": the container has no " + (host.is_v6() ? "IPv6" : "IPv4") +
-                         " address in its network; publish on an address of the other family, or " +
-                         (host.is_v6() ? "set enable_ipv6: true on the network" : "give the network an IPv4 subnet"));
+    const auto& to = host.is_v6() ? to6 : to4;
+    if (!to) continue;
+    const bool any = host == (host.is_v6() ? IpAddress::v6({}) : IpAddress());
+    const NftSet& by_address = host.is_v6() ? sets.publish6 : sets.publish4;
+    const NftSet& by_port = host.is_v6() ? sets.publish6_any : sets.publish4_any;
+    if (any) {
+      list.push_back(translation(by_port, any_address, *to, port.container_port));
+    } else {
+      list.push_back(translation(by_address, {protocol, text_of(host), number}, *to, port.container_port));
     }
-    bool any = host == (host.is_v6() ? IpAddress::v6({}) : IpAddress());
-    std::vector<std::string> key{protocol, number};
-    if (!any) key.insert(key.begin() + 1, text_of(host));
-    const NftSet& map =
-        host.is_v6() ? (any ? sets.publish6_any : sets.publish6) : (any ? sets.publish4_any : sets.publish4);
-    list.push_back(translation(map, key, *address, port.container_port));
   }
   return list;
 }

@@ -14,7 +14,7 @@ struct SetElement {
   NftElement element;
 };
 std::vector<SetElement> elements_of(const BridgeConfig& bridge);
-// Fails if a port cannot be served: a host address that does not parse or whose family the endpoint lacks.
+// Fails if a host address does not parse.
 Result<std::vector<SetElement>> elements_of(const EndpointConfig& endpoint);
 
 }  // namespace gantry::net

@@ -40,15 +40,37 @@ std::vector<IpAddress> unusable(const Subnet& subnet) {
   return {subnet.address(), subnet.last()};
 }
 
+// `taken` is sorted by first address; they may contain each other.
+std::optional<Subnet> first_free(const Ipam::Pool& pool, const std::vector<Subnet>& taken) {
+  Subnet candidate(pool.base.address(), pool.size);
+  for (const Subnet& one : taken) {
+    if (one.last() < candidate.address()) continue;
+    if (candidate.last() < one.address()) break;  // and so are all that follow
+    // Go on behind whichever of the two ends later.
+    const IpAddress last = std::max(one.last(), candidate.last());
+    const IpAddress next = last.plus(1);
+    if (next < last) return std::nullopt;  // the end of the address space
+    candidate = Subnet(next, pool.size);
+    // Rounded down it may begin within what it must avoid: a taken subnet that is no multiple of ours.
+    if (candidate.address() < next) {
+      const IpAddress after = candidate.last().plus(1);
+      if (after < next) return std::nullopt;
+      candidate = Subnet(after, pool.size);
+    }
+    if (!pool.base.contains(candidate.address())) return std::nullopt;
+  }
+  return candidate;
+}
+
 std::string pool_family(bool v6) { return v6 ? "IPv6" : "IPv4"; }
 
 }  // namespace
 
 std::vector<Ipam::Pool> Ipam::default_pools() {
   return {
-      {v4_subnet(172, 17, 16), 16},  {v4_subnet(172, 18, 16), 16}, {v4_subnet(172, 19, 16), 16},
-      {v4_subnet(172, 20, 14), 16},  {v4_subnet(172, 24, 14), 16}, {v4_subnet(172, 28, 14), 16},
-      {v4_subnet(192, 168, 16), 20},
+      {v4_subnet(172, 17, 16), 16, true},
+      {v4_subnet(172, 18, 15), 20}, {v4_subnet(172, 20, 14), 20}, {v4_subnet(172, 24, 14), 20},
+      {v4_subnet(172, 28, 14), 20}, {v4_subnet(192, 168, 16), 22},
   };
 }
 
@@ -67,7 +89,7 @@ Ipam::Ipam(std::vector<Pool> pools) : pools_(std::move(pools)) {
   }
 }
 
-Result<Subnet> Ipam::choose_subnet(const std::vector<Subnet>& in_use, bool v6) const {
+Result<Subnet> Ipam::choose_subnet(const std::vector<Subnet>& in_use, bool v6, bool for_default) const {
   std::vector<Subnet> taken;
   std::vector<std::string> holders;
   for (const auto& [key, space] : spaces_) {
@@ -81,18 +103,15 @@ Result<Subnet> Ipam::choose_subnet(const std::vector<Subnet>& in_use, bool v6) c
   });
   std::sort(taken.begin(), taken.end());
 
+  std::vector<const Pool*> order;
   for (const Pool& pool : pools_) {
-    if (pool.base.address().is_v6() != v6) continue;
-    Subnet candidate(pool.base.address(), pool.size);
-    while (pool.base.contains(candidate.address())) {
-      auto hit = std::find_if(taken.begin(), taken.end(), [&](const Subnet& s) { return s.overlaps(candidate); });
-      if (hit == taken.end()) return candidate;
-      // Go on behind whichever of the two ends later.
-      IpAddress last = std::max(hit->last(), candidate.last());
-      IpAddress next = last.plus(1);
-      if (next < last) break;  // the end of the address space
-      candidate = Subnet(next, pool.size);
-    }
+    if (pool.base.address().is_v6() == v6) order.push_back(&pool);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](const Pool* a, const Pool* b) {
+    return (a->for_default == for_default) > (b->for_default == for_default);
+  });
+  for (const Pool* pool : order) {
+    if (auto subnet = first_free(*pool, taken)) return *subnet;
   }
   for (const Subnet& subnet : in_use) {
     if (subnet.address().is_v6() == v6 && subnet.prefix() > 0) holders.push_back("host route " + subnet.to_string());

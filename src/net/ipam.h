@@ -17,10 +17,12 @@ namespace gantry::net {
 
 class Ipam {
  public:
-  // Docker's default pools unless others are given: 172.17/16 … 172.31/16, then 192.168.0.0/16 in /20s.
+  // Unless others are given: 172.17.0.0/16 for the default network, as everywhere; 172.18/16 … 172.31/16 in /20s, then
+  // 192.168.0.0/16 in /22s. That is 288 networks where Docker's whole /16s are 30.
   struct Pool {
     Subnet base;
     unsigned size = 16;  // prefix length of each subnet cut from it
+    bool for_default = false;  // other networks get it only when all else is taken
   };
   static std::vector<Pool> default_pools();
   // A /48 out of fd00::/8 cut into /64s, the same every time for one machine (RFC 4193 wants 40 random bits: they are
@@ -31,7 +33,8 @@ class Ipam {
   // The first free subnet that overlaps no network of ours and none of `in_use` (host routes).
   // Exhausted: "all predefined address pools have been fully subnetted", with what holds them.
   // `v6`: from the IPv6 pools that were given.
-  Result<Subnet> choose_subnet(const std::vector<Subnet>& in_use, bool v6 = false) const;
+  // O(n log n) in the number of networks and routes.
+  Result<Subnet> choose_subnet(const std::vector<Subnet>& in_use, bool v6 = false, bool for_default = false) const;
 
   struct Network {
     std::string id;

@@ -1,5 +1,6 @@
 #include "net/links.h"
 
+#include <net/if.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
@@ -59,6 +60,12 @@ Link parse_link(Bytes payload) {
   return link;
 }
 
+// 169.254.0.0/16, fe80::/10.
+bool is_link_local(const IpAddress& address) {
+  if (address.is_v4()) return address.to_v4() >> 16 == 0xa9fe;
+  return address.bytes()[0] == 0xfe && (address.bytes()[1] & 0xc0) == 0x80;
+}
+
 void begin_link(NetlinkBatch& batch, uint16_t type, uint16_t flags, std::string what, ifinfomsg head) {
   batch.begin(type, flags, std::move(what));
   batch.header(head);
@@ -77,7 +84,7 @@ void add_address(NetlinkBatch& batch, int index, const std::string& name, const 
   batch.header(ifaddrmsg{.ifa_family = family_of(address),
                          .ifa_prefixlen = static_cast<uint8_t>(wanted.prefix),
                          .ifa_flags = static_cast<uint8_t>(address.is_v6() ? IFA_F_NODAD : 0),
-                         .ifa_scope = RT_SCOPE_UNIVERSE,
+                         .ifa_scope = static_cast<uint8_t>(is_link_local(address) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE),
                          .ifa_index = static_cast<uint32_t>(index)});
   batch.attribute(IFA_LOCAL, raw(address));
   batch.attribute(IFA_ADDRESS, raw(address));
@@ -86,14 +93,16 @@ void add_address(NetlinkBatch& batch, int index, const std::string& name, const 
   }
 }
 
-void add_default_route(NetlinkBatch& batch, int index, const IpAddress& gateway) {
-  batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, "set default route via " + gateway.to_string());
-  batch.header(rtmsg{.rtm_family = family_of(gateway),
+// Without a gateway everything is looked for on the link.
+void add_default_route(NetlinkBatch& batch, int index, uint8_t family, const std::optional<IpAddress>& gateway) {
+  batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE,
+              "set default route" + (gateway ? " via " + gateway->to_string() : std::string()));
+  batch.header(rtmsg{.rtm_family = family,
                      .rtm_table = RT_TABLE_MAIN,
                      .rtm_protocol = RTPROT_BOOT,
-                     .rtm_scope = RT_SCOPE_UNIVERSE,
+                     .rtm_scope = static_cast<uint8_t>(gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK),
                      .rtm_type = RTN_UNICAST});
-  batch.attribute(RTA_GATEWAY, raw(gateway));
+  if (gateway) batch.attribute(RTA_GATEWAY, raw(*gateway));
   batch.number(RTA_OIF, index);
 }
 
@@ -148,6 +157,8 @@ Result<std::vector<Link>> list_links(int route) {
   }));
   return links;
 }
+
+bool has_link(const std::string& name) { return ::if_nametoindex(name.c_str()) != 0; }
 
 Result<std::optional<Link>> find_link(int route, const std::string& name) {
   NetlinkBatch request;
@@ -288,6 +299,13 @@ void add_veth(NetlinkBatch& batch, const VethPair& pair) {
   batch.attribute(IFLA_IFNAME, pair.host_name);
 }
 
+void add_to_bridge(NetlinkBatch& batch, const std::string& name, int bridge) {
+  begin_link(batch, RTM_SETLINK, 0, "put interface " + name + " into its bridge",
+             {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.attribute(IFLA_IFNAME, name);
+  batch.number(IFLA_MASTER, bridge);
+}
+
 void add_port_flags(NetlinkBatch& batch, int port, const std::string& name, bool isolated, bool hairpin) {
   begin_link(batch, RTM_SETLINK, 0, "configure bridge port " + name, {.ifi_family = AF_BRIDGE, .ifi_index = port});
   auto info = batch.nest(IFLA_PROTINFO);
@@ -311,9 +329,14 @@ void add_peer_set_up(NetlinkBatch& batch, const PeerSetUp& peer) {
   }
   begin_link(batch, RTM_SETLINK, 0, "bring up interface " + peer.name,
              {.ifi_family = AF_UNSPEC, .ifi_index = peer.index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP});
-  for (const AddressOnLink& address : peer.addresses) add_address(batch, peer.index, peer.name, address);
-  if (peer.gateway4) add_default_route(batch, peer.index, *peer.gateway4);
-  if (peer.gateway6) add_default_route(batch, peer.index, *peer.gateway6);
+  for (const auto* list : {&peer.addresses, &peer.link_local}) {
+    for (const AddressOnLink& address : *list) add_address(batch, peer.index, peer.name, address);
+  }
+  for (const auto& [family, gateway] : {std::pair{AF_INET, peer.gateway4}, {AF_INET6, peer.gateway6}}) {
+    if (gateway) {
+      add_default_route(batch, peer.index, static_cast<uint8_t>(family), peer.routes_all ? std::nullopt : gateway);
+    }
+  }
 }
 
 Result<> delete_link(int route, const std::string& name) {

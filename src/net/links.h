@@ -28,6 +28,7 @@ struct Link {
 };
 
 Result<std::vector<Link>> list_links(int route);
+bool has_link(const std::string& name);  // in the caller's namespace
 // Nothing if there is none of that name.
 Result<std::optional<Link>> find_link(int route, const std::string& name);
 
@@ -64,6 +65,8 @@ struct VethPair {
 // Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the
 // peer in its namespace with its name and MAC, down.
 void add_veth(NetlinkBatch& batch, const VethPair& pair);
+// Puts an interface that exists into a bridge.
+void add_to_bridge(NetlinkBatch& batch, const std::string& name, int bridge);
 // What the bridge does with the port: isolated ports reach the bridge and ports that are not isolated, hairpin ports
 // get back what they sent.
 void add_port_flags(NetlinkBatch& batch, int port, const std::string& name, bool isolated, bool hairpin);
@@ -74,8 +77,10 @@ struct PeerSetUp {
   int index = 0;
   std::string name;
   std::vector<AddressOnLink> addresses;
+  std::vector<AddressOnLink> link_local;  // further ones
   std::optional<IpAddress> gateway4;
   std::optional<IpAddress> gateway6;
+  bool routes_all = false;  // default routes lead out of the interface itself
 };
 void add_peer_set_up(NetlinkBatch& batch, const PeerSetUp& peer);
 

@@ -16,9 +16,22 @@
 
 namespace gantry::net {
 
+// Of a network without a bridge: each endpoint is an interface of its own upon one of the host's.
+struct ParentLink {
+  enum class Kind { macvlan, ipvlan };
+  Kind kind = Kind::macvlan;
+  // "eth0.50" is made as VLAN 50 of eth0 if it is missing. Empty: a private one that leads nowhere is made, with the
+  // network's bridge_name.
+  std::string interface;
+  std::string mode;  // macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s
+  std::string flag;  // ipvlan: bridge, private, vepa
+  friend bool operator==(const ParentLink&, const ParentLink&) = default;
+};
+
 struct BridgeConfig {
   std::string network_id;   // 64 hex
   std::string bridge_name;  // "br-" + 12 hex of the id, unless chosen by the user
+  std::optional<ParentLink> parent;  // there is no bridge then, and of the rest only `internal` and the MTU count
   std::optional<Subnet> subnet4;
   std::optional<IpAddress> gateway4;  // the bridge's own address
   std::optional<Subnet> subnet6;
@@ -28,6 +41,8 @@ struct BridgeConfig {
   bool icc = true;  // containers on it may talk to each other
   std::optional<unsigned> mtu;
   std::string host_binding_ip;  // default host address of published ports; empty: all
+  // The subnets were chosen by us: making the bridge fails (conflict) if another program took one of them since.
+  bool gives_way = false;
 };
 
 struct PortForward {
@@ -41,6 +56,7 @@ struct PortForward {
 struct EndpointConfig {
   std::string network_id;
   std::string bridge_name;
+  std::optional<ParentLink> parent;  // instead of a place in the bridge
   std::string host_interface;       // "veth" + 7 hex
   std::string container_interface;  // "eth0"
   MacAddress mac;
@@ -51,7 +67,12 @@ struct EndpointConfig {
   std::optional<Subnet> subnet6;
   std::optional<IpAddress> gateway6;
   std::optional<unsigned> mtu;
-  std::vector<PortForward> ports;  // published through this endpoint
+  std::vector<IpAddress> link_local;  // further addresses: 169.254.0.0/16, fe80::/64
+  // Settings of the interface: name as of sysctl(8) ("net.ipv4.conf.eth0.log_martians"), value.
+  std::vector<std::pair<std::string, std::string>> sysctls;
+  std::vector<PortForward> ports;  // published through this endpoint, in the families that it has
+  bool publishes4 = true;          // false: another endpoint has the ports of this family
+  bool publishes6 = true;
 };
 
 // Sockets inside the container's network namespace (see engine/container/runtime.h, NetnsSockets).
@@ -61,12 +82,34 @@ struct NetnsAccess {
   int netns = -1;
 };
 
+// A published port that the kernel's address translation cannot serve, carried by a process (net/forwarder.h): IPv6
+// clients of a container without an IPv6 address, IPv4 clients of one without an IPv4 address, and [::1].
+struct UserForward {
+  uint8_t protocol = 6;  // TCP, UDP
+  IpAddress host;
+  uint16_t host_port = 0;
+  IpAddress target;
+  uint16_t target_port = 0;
+  // Unique on one host: "tcp [::]:8080".
+  std::string key() const;
+  friend bool operator==(const UserForward&, const UserForward&) = default;
+};
+
 // Host ports held for one container: bound and listening sockets which accept nothing, so that other programs
 // get EADDRINUSE. Closing it gives them back.
 class PortReservation {
  public:
   virtual ~PortReservation() = default;
   virtual const std::vector<PortForward>& ports() const = 0;  // with every host_port decided
+  // What a process must carry, with the listening (UDP: bound) socket; an invalid one if a process of ours, of before
+  // the daemon's restart, holds it still. The sockets are copies: they keep the port.
+  struct Carried {
+    UserForward forward;
+    int socket = -1;  // owned by the reservation
+  };
+  virtual std::vector<Carried> carried() const = 0;
+  // They lead elsewhere from now on: carried() says where to. What is translated is the firewall's to change.
+  virtual void lead_to(const std::optional<IpAddress>& address4, const std::optional<IpAddress>& address6) = 0;
 };
 struct PortRequest {
   uint8_t protocol = 6;
@@ -74,6 +117,13 @@ struct PortRequest {
   uint16_t host_first = 0;  // 0: ephemeral
   uint16_t host_last = 0;
   uint16_t container_port = 0;
+};
+// Who wants them, and where they lead.
+struct PortOwner {
+  std::string name;  // of the container, for others' messages
+  std::optional<IpAddress> address4;
+  std::optional<IpAddress> address6;
+  bool again = false;  // after a restart of the daemon: a process of ours may carry them already
 };
 
 class NetworkStack {
@@ -92,16 +142,21 @@ class NetworkStack {
   // Idempotent: an existing bridge of that name is brought into the wanted shape.
   virtual Result<> create_bridge(const BridgeConfig& bridge) = 0;
   virtual Result<> remove_bridge(const BridgeConfig& bridge) = 0;
-  virtual Result<std::unique_ptr<PortReservation>> reserve_ports(const std::vector<PortRequest>& ports) = 0;
+  virtual Result<std::unique_ptr<PortReservation>> reserve_ports(const std::vector<PortRequest>& ports,
+                                                                 const PortOwner& owner) = 0;
+  // Could they be reserved now? The error is the one that reserve_ports would give. Holds nothing.
+  virtual Result<> check_ports(const std::vector<PortRequest>& ports) = 0;
 
-  // lo up, veth, addresses, default route, in the fewest messages; nft elements for its published ports.
+  // lo up, interface, addresses, default route, in the fewest messages; nft elements for its published ports. Again
+  // for an endpoint that is there: it gets the default route and the ports that it has now.
   virtual Result<> attach(const EndpointConfig& endpoint, const NetnsAccess& netns) = 0;
   // The nat rules that bring 127.0.0.11:53 to the name service's two sockets in the namespace.
   virtual Result<> redirect_dns(const NetnsAccess& netns, uint16_t udp_port, uint16_t tcp_port) = 0;
   // lo up only (network mode none).
   virtual Result<> loopback_up(const NetnsAccess& netns) = 0;
-  // Removes veth and elements. An interface that has gone with its namespace is no error.
-  virtual Result<> detach(const EndpointConfig& endpoint) = 0;
+  // Removes interface and elements. An interface that has gone with its namespace is no error. An endpoint on a
+  // parent can only be removed from inside, through `netns`; without, its namespace must end.
+  virtual Result<> detach(const EndpointConfig& endpoint, const NetnsAccess* netns = nullptr) = 0;
   // The same for a container that has ended, without waiting for the interface (some 20 ms): the kernel removes it with
   // its namespace, else it is removed shortly after, at the latest by remove_bridge. Its ports are free on return.
   virtual Result<> detach_ended(const EndpointConfig& endpoint) { return detach(endpoint); }
@@ -122,7 +177,8 @@ struct NameRecord {
   std::vector<IpAddress> addresses;
 };
 
-// The daemon's line to gantry-dns, which answers in every container at 127.0.0.11 and outlives the daemon.
+// The daemon's line to gantry-dns, which answers in every container at 127.0.0.11, carries the published ports that the
+// kernel cannot translate, and outlives the daemon.
 // Any thread; calls are ordered, and when `publish` has returned a query that comes later sees the names.
 class NameService {
  public:
@@ -133,19 +189,28 @@ class NameService {
   struct Client {  // a container that may ask
     std::string id;
     std::vector<std::string> networks;  // ids, in the order in which they are searched
-    std::vector<IpAddress> upstreams;   // asked for all other names; empty: SERVFAIL
-    bool internal_only = false;
+    std::vector<IpAddress> upstreams;   // asked for all other names; empty: the host's, unless own_upstreams
+    bool own_upstreams = false;         // `upstreams` are the container's own, and asked from inside its namespace
+    bool internal_only = false;         // no way out: the host's upstreams are not asked for it
+    bool sets_ndots = false;            // names without a dot stay inside (see resolver_on_user_network)
+    std::map<std::string, std::string> links;  // alias for this client alone → name
   };
   virtual ~NameService() = default;
   // Starts the process or finds the one that runs. Then forgets everything it knows that is not told again
   // before `synchronised()`. A new daemon tells names before clients, whose queries may be waiting.
   virtual Result<> connect() = 0;
   virtual Result<> synchronised() = 0;
-  virtual Result<> add_client(const Client& client, Fd udp, Fd tcp) = 0;
+  // `netns`: where own upstreams are asked from; may be invalid without them.
+  virtual Result<> add_client(const Client& client, Fd udp, Fd tcp, Fd netns) = 0;
   virtual Result<> update_client(const Client& client) = 0;
   virtual Result<> remove_client(const std::string& id) = 0;
   virtual Result<> publish(const std::string& endpoint_key, const NameRecord& record) = 0;
   virtual Result<> withdraw(const std::string& endpoint_key) = 0;
+  // Carries a published port until stop_carrying. The same key again: new connections go to the new target. `socket`
+  // is copied; -1: the process has it from an earlier daemon, or now.
+  virtual Result<> carry(const UserForward& forward, int socket) = 0;
+  // When it returns the ports are free, as far as the process is concerned. Unknown ones are no error.
+  virtual Result<> stop_carrying(const std::vector<UserForward>& forwards) = 0;
   // At the daemon's end: the process goes when it has no clients.
   virtual void disconnect() = 0;
 };

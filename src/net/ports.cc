@@ -7,15 +7,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <optional>
-#include <variant>
 
 #include "base/fd.h"
 #include "base/strings.h"
 #include "net/port_holder.h"
+#include "net/socket_address.h"
 
 namespace gantry::net {
 namespace {
+
+constexpr int kBacklog = 1024;        // of ports that a process serves
+constexpr int kTriesForBothFamilies = 10;  // an ephemeral number that is free in one may be taken in the other
 
 // One (protocol, address, port) as it is bound.
 struct Binding {
@@ -40,28 +44,6 @@ std::string host_port(const IpAddress& address, uint16_t port) {
   return host + ":" + std::to_string(port);
 }
 
-socklen_t fill(sockaddr_storage& storage, const IpAddress& address, uint16_t port) {
-  storage = {};
-  if (address.is_v6()) {
-    sockaddr_in6 in{.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    std::memcpy(&in.sin6_addr, address.bytes(), 16);
-    std::memcpy(&storage, &in, sizeof in);
-    return sizeof in;
-  }
-  sockaddr_in in{.sin_family = AF_INET, .sin_port = htons(port)};
-  std::memcpy(&in.sin_addr, address.bytes(), 4);
-  std::memcpy(&storage, &in, sizeof in);
-  return sizeof in;
-}
-
-uint16_t bound_port(int fd) {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size);
-  if (storage.ss_family == AF_INET6) return ntohs(reinterpret_cast<sockaddr_in6&>(storage).sin6_port);
-  return ntohs(reinterpret_cast<sockaddr_in&>(storage).sin_port);
-}
-
 void set_option(int fd, int level, int name) {
   int on = 1;
   ::setsockopt(fd, level, name, &on, sizeof on);
@@ -81,61 +63,125 @@ bool drop_everything(int fd) {
   return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
-// A socket that is bound and takes nothing in. Port 0: the kernel chooses from ip_local_port_range.
+// What becomes of packets that reach the socket.
+enum class Purpose { drop, serve };
+
+// A socket that is bound. Port 0: the kernel chooses from ip_local_port_range, past the reserved ones.
 // Where filters are forbidden (some sandboxes allow them to root alone) a TCP port is bound without listening. That
 // keeps others out as well, but not while connections of an earlier holder are in TIME_WAIT: reuse would let them in.
-Result<Fd> hold(const Binding& wanted) {
-  bool connections = wanted.protocol != IPPROTO_UDP;
-  Fd fd(::socket(wanted.address.is_v6() ? AF_INET6 : AF_INET, (connections ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC,
-                 wanted.protocol));
+// Nothing: the kernel does not know the protocol (SCTP is often left out), so that nobody else can take the port.
+Result<Fd> hold(const Binding& wanted, Purpose purpose) {
+  const bool connections = wanted.protocol != IPPROTO_UDP;
+  const SocketAddress address(wanted.address, wanted.port);
+  Fd fd(::socket(address.family(), (connections ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, wanted.protocol));
+  if (!fd && errno == EPROTONOSUPPORT && wanted.protocol == IPPROTO_SCTP && wanted.port != 0) return Fd();
   if (!fd) return bind_failure(errno, wanted);
-  bool listens = drop_everything(fd.get()) && connections;
+  const bool listens = (purpose == Purpose::serve || drop_everything(fd.get())) && connections;
   if (wanted.address.is_v6()) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
   // For UDP the option would allow two holders.
   if (listens) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR);
-  sockaddr_storage storage;
-  socklen_t size = fill(storage, wanted.address, wanted.port);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) return bind_failure(errno, wanted);
-  if (listens && ::listen(fd.get(), 1) != 0) return bind_failure(errno, wanted);
+  if (::bind(fd.get(), address.get(), address.size) != 0) return bind_failure(errno, wanted);
+  if (listens && ::listen(fd.get(), purpose == Purpose::serve ? kBacklog : 1) != 0) return bind_failure(errno, wanted);
   return fd;
+}
+
+bool host_has_ipv6() {
+  Fd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const SocketAddress any(IpAddress::v6({}), 0);
+  return fd && ::bind(fd.get(), any.get(), any.size) == 0;
+}
+
+// How one address of the host leads to the container.
+struct Way {
+  IpAddress host;
+  std::optional<IpAddress> carried_to;  // by a process; nothing: translated by the kernel
+};
+
+// An IPv6 wildcard is always carried as well: the kernel translates what comes from outside before it gets to the
+// socket, but not connections to [::1] or from link-local addresses.
+std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, const std::optional<IpAddress>& host) {
+  const auto& v4 = owner.address4;
+  const auto& v6 = owner.address6;
+  const bool can_carry = request.protocol != IPPROTO_SCTP;
+  std::vector<Way> ways;
+  if (!host || host->is_v4()) {
+    Way way{.host = host.value_or(IpAddress()), .carried_to = {}};
+    if (!v4 && v6 && can_carry) way.carried_to = v6;
+    ways.push_back(way);
+  }
+  const bool any = !host || (host->is_v6() && is_any(*host));
+  if (host ? host->is_v6() : host_has_ipv6()) {
+    Way way{.host = host.value_or(IpAddress::v6({})), .carried_to = {}};
+    const bool loopback = host && host->to_string() == "::1";
+    if (can_carry && (any || loopback || !v6)) way.carried_to = v6 ? v6 : v4;
+    if (can_carry || v6) ways.push_back(way);
+  }
+  return ways;
 }
 
 }  // namespace
 
 struct PortTable::Shared {
   std::mutex mutex;
-  std::set<Binding> held;  // guarded by mutex
+  std::map<Binding, std::string> held;  // by whom; guarded by mutex
 
-  // The wildcard and any single address of the family exclude each other.
-  bool is_taken(const Binding& wanted) const {
+  // Who has it, if anybody. The wildcard and any single address of the family exclude each other.
+  const std::string* holder_of(const Binding& wanted) const {
     auto same_port = [&](const Binding& b) { return b.protocol == wanted.protocol && b.port == wanted.port; };
-    for (auto at = held.lower_bound({wanted.protocol, wanted.port, {}}); at != held.end() && same_port(*at); ++at) {
-      if (at->address.is_v6() != wanted.address.is_v6()) continue;
-      if (at->address == wanted.address || is_any(at->address) || is_any(wanted.address)) return true;
+    for (auto at = held.lower_bound({wanted.protocol, wanted.port, {}}); at != held.end() && same_port(at->first);
+         ++at) {
+      const IpAddress& address = at->first.address;
+      if (address.is_v6() != wanted.address.is_v6()) continue;
+      if (address == wanted.address || is_any(address) || is_any(wanted.address)) return &at->second;
     }
-    return false;
+    return nullptr;
   }
 };
 
 class PortTable::Reservation final : public PortReservation {
  public:
-  explicit Reservation(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+  Reservation(std::shared_ptr<Shared> shared, PortOwner owner) : shared_(std::move(shared)), owner_(std::move(owner)) {}
   ~Reservation() override {
     // The sockets first: whoever finds the port free in the table must be able to bind it.
-    sockets_.clear();
+    std::vector<Binding> bindings;
+    for (Held& one : held_) bindings.push_back(one.binding);
+    held_.clear();
     std::lock_guard lock(shared_->mutex);
-    for (const Binding& binding : bindings_) shared_->held.erase(binding);
+    for (const Binding& binding : bindings) shared_->held.erase(binding);
   }
   const std::vector<PortForward>& ports() const override { return ports_; }
+  std::vector<Carried> carried() const override {
+    std::vector<Carried> list;
+    for (const Held& one : held_) {
+      if (!one.carried_to) continue;
+      list.push_back({.forward = {.protocol = one.binding.protocol,
+                                  .host = one.binding.address,
+                                  .host_port = one.binding.port,
+                                  .target = *one.carried_to,
+                                  .target_port = one.container_port},
+                      .socket = one.socket.get()});
+    }
+    return list;
+  }
+
+  void lead_to(const std::optional<IpAddress>& address4, const std::optional<IpAddress>& address6) override {
+    for (Held& one : held_) {
+      if (!one.carried_to) continue;
+      const auto& other = address6 ? address6 : address4;
+      if (other) one.carried_to = other;
+    }
+  }
 
   // The table's lock is held.
   Result<> take(const PortRequest& request) {
-    IpAddress address;
-    if (!request.host_ip.empty()) address = TRY(IpAddress::parse(request.host_ip));
-    uint16_t last = std::max(request.host_first, request.host_last);
+    std::optional<IpAddress> host;
+    if (!request.host_ip.empty()) host = TRY(IpAddress::parse(request.host_ip));
+    const std::vector<Way> ways = ways_of(request, owner_, host);
+    if (ways.empty()) return unsupported("sctp cannot be published on an IPv6 address of a container without one");
+    const uint16_t last = std::max(request.host_first, request.host_last);
     std::optional<Error> first_error;
     for (uint32_t port = request.host_first; port <= last; ++port) {
-      auto taken = take_one({request.protocol, static_cast<uint16_t>(port), address}, request);
+      auto taken = take_number(static_cast<uint16_t>(port), request, ways);
       if (taken.ok()) return {};
       if (!first_error) first_error = std::move(taken).error();
     }
@@ -149,34 +195,72 @@ class PortTable::Reservation final : public PortReservation {
   }
 
  private:
-  Result<> take_one(Binding wanted, const PortRequest& request) {
-    if (wanted.port != 0 && shared_->is_taken(wanted)) {
-      return Error(Code::internal,
-                   "Bind for " + host_port(wanted.address, wanted.port) + " failed: port is already allocated");
+  struct Held {
+    Binding binding;
+    Fd socket;
+    std::optional<IpAddress> carried_to;
+    uint16_t container_port = 0;
+  };
+
+  // The same number in all ways.
+  Result<> take_number(uint16_t wanted, const PortRequest& request, const std::vector<Way>& ways) {
+    Result<> taken;
+    for (int tries = wanted == 0 ? kTriesForBothFamilies : 1; tries > 0; --tries) {
+      const size_t before = held_.size();
+      uint16_t port = wanted;
+      taken = {};
+      for (const Way& way : ways) {
+        taken = take_one({request.protocol, port, way.host}, request, way.carried_to);
+        if (!taken.ok()) break;
+        port = held_.back().binding.port;
+      }
+      if (taken.ok()) {
+        ports_.push_back({.protocol = request.protocol,
+                          .host_ip = request.host_ip,
+                          .host_port = port,
+                          .container_port = request.container_port});
+        return {};
+      }
+      give_back(before);
     }
-    Fd socket = TRY(hold(wanted));
-    if (wanted.port == 0) wanted.port = bound_port(socket.get());
-    sockets_.push_back(std::move(socket));
-    bindings_.push_back(wanted);
-    shared_->held.insert(wanted);
-    ports_.push_back({.protocol = request.protocol,
-                      .host_ip = request.host_ip,
-                      .host_port = wanted.port,
-                      .container_port = request.container_port});
+    return taken;
+  }
+
+  Result<> take_one(Binding wanted, const PortRequest& request, const std::optional<IpAddress>& carried_to) {
+    const std::string* holder = wanted.port == 0 ? nullptr : shared_->holder_of(wanted);
+    if (holder != nullptr) {
+      return Error(Code::internal, "Bind for " + host_port(wanted.address, wanted.port) +
+                                       " failed: port is already allocated" +
+                                       (holder->empty() ? "" : " (held by container " + *holder + ")"));
+    }
+    auto socket = hold(wanted, carried_to ? Purpose::serve : Purpose::drop);
+    // The process that serves the port has outlived an earlier daemon.
+    const bool served = !socket.ok() && socket.error().code() == Code::conflict && owner_.again && carried_to;
+    if (!socket.ok() && !served) return std::move(socket).error();
+    Fd fd = served ? Fd() : *std::move(socket);
+    if (wanted.port == 0) wanted.port = local_address(fd.get()).port();
+    held_.push_back({wanted, std::move(fd), carried_to, request.container_port});
+    shared_->held.emplace(wanted, owner_.name);
     return {};
   }
 
+  void give_back(size_t from) {
+    for (size_t i = from; i < held_.size(); ++i) shared_->held.erase(held_[i].binding);
+    held_.erase(held_.begin() + static_cast<ptrdiff_t>(from), held_.end());
+  }
+
   std::shared_ptr<Shared> shared_;
-  std::vector<Fd> sockets_;
-  std::vector<Binding> bindings_;
+  const PortOwner owner_;
+  std::vector<Held> held_;
   std::vector<PortForward> ports_;
 };
 
 PortTable::PortTable() : shared_(std::make_shared<Shared>()) {}
 PortTable::~PortTable() = default;
 
-Result<std::unique_ptr<PortReservation>> PortTable::reserve(const std::vector<PortRequest>& requests) {
-  auto reservation = std::make_unique<Reservation>(shared_);
+Result<std::unique_ptr<PortReservation>> PortTable::reserve(const std::vector<PortRequest>& requests,
+                                                            const PortOwner& owner) {
+  auto reservation = std::make_unique<Reservation>(shared_, owner);
   Result<> taken;
   {
     std::lock_guard lock(shared_->mutex);

@@ -1,6 +1,7 @@
 // Host ports held for containers. A published port is really bound, so that other programs get EADDRINUSE; what
 // reaches the socket is thrown away by a packet filter on it, because published traffic never gets there: it is
 // translated on the way in. A port without rules behind it is thus silent rather than answered by the wrong program.
+// Where the kernel cannot translate, the socket is one that a process serves (UserForward).
 #pragma once
 
 #include <memory>
@@ -21,11 +22,10 @@ class PortTable {
   PortTable();
   ~PortTable();
 
-  // All or none. An empty host address holds the IPv4 wildcard only: a held IPv6 port would leave connections to
-  // [::1] hanging, because they cannot be translated, where now they are refused and clients go on with 127.0.0.1.
-  // Errors, in Docker's words: "Bind for 0.0.0.0:8099 failed: port is already allocated" (a container has it),
-  // "failed to bind host port 0.0.0.0:8123/tcp: address already in use" (another program; with its name and pid).
-  Result<std::unique_ptr<PortReservation>> reserve(const std::vector<PortRequest>& requests);
+  // All or none. An empty host address means both families, under one number, if the host has IPv6.
+  // Errors, in Docker's words: "Bind for 0.0.0.0:8099 failed: port is already allocated" (with the container that has
+  // it), "failed to bind host port 0.0.0.0:8123/tcp: address already in use" (another program; its name and pid).
+  Result<std::unique_ptr<PortReservation>> reserve(const std::vector<PortRequest>& requests, const PortOwner& owner);
 
  private:
   struct Shared;

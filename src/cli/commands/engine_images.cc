@@ -1,4 +1,4 @@
-// gantry load, import, pull, build, images, rmi and network: what the engine keeps.
+// gantry load, import, pull, build, images and rmi: what the engine keeps.
 #include <unistd.h>
 
 #include <algorithm>
@@ -227,15 +227,6 @@ Result<int> remove(Session& session, const Arguments& arguments) {
   return status;
 }
 
-Result<int> networks(Session& session, const Arguments& arguments) {
-  if (arguments.positional()[0] != "ls") return unsupported("gantry network has one command: ls");
-  const auto rows = TRY(parse_networks(TRY(TRY((*TRY(session.api())).request("GET", "/networks")).ok_body())));
-  Table table({"NETWORK ID", "NAME", "DRIVER", "SCOPE"});
-  for (const NetworkRow& row : rows) table.add({row.id.substr(0, 12), row.name, row.driver, row.scope});
-  session.out.write(table.text());
-  return 0;
-}
-
 }  // namespace
 
 const Command kEngineLoad{
@@ -274,11 +265,4 @@ const Command kEngineRemoveImage{.syntax = {.name = "rmi",
                                             .flags = kRemoveFlags,
                                             .least_arguments = 1},
                                  .run = remove};
-const Command kEngineNetworks{.syntax = {.name = "network",
-                                         .arguments = "ls",
-                                         .summary = "List networks",
-                                         .least_arguments = 1,
-                                         .most_arguments = 1},
-                              .run = networks};
-
 }  // namespace gantry::cli

@@ -8,6 +8,7 @@
 #include "engine/container/log_config.h"
 #include "engine/container/seccomp.h"
 #include "engine/container/signal_name.h"
+#include "engine/network_options.h"
 #include "net/address.h"
 
 namespace gantry::engine {
@@ -245,13 +246,7 @@ Result<> check_supported(const ContainerSpec& spec) {
     return invalid("invalid PID mode: " + spec.pid_mode);
   }
   for (const EndpointSpec& endpoint : spec.endpoints) {
-    if (!endpoint.link_local_ips.empty()) {
-      return unsupported("link-local addresses of network " + gantry::quoted(endpoint.network) + " are not supported");
-    }
-    if (!endpoint.driver_options.empty()) {
-      return unsupported("driver option " + gantry::quoted(endpoint.driver_options.begin()->first) + " of network " +
-                         gantry::quoted(endpoint.network) + " is not supported");
-    }
+    TRY(check_endpoint(endpoint).within("network " + gantry::quoted(endpoint.network)));
   }
   return {};
 }

@@ -120,10 +120,15 @@ class Containers {
   void start_failed(Container& container, bool by_policy);
   Result<StartJob> make_start_job(Container& container, const std::vector<EndpointState>& endpoints);
   Result<std::vector<EndpointState>> allocate_endpoints(const Container& container);
+  void order_endpoints(const Container& container, std::vector<EndpointState>& endpoints) const;
   void choose_gateways(std::vector<EndpointState>& endpoints) const;
   void name_interfaces(const Container& container, std::vector<EndpointState>& endpoints) const;
   void release_volumes(const Container& container);
   std::vector<VolumeMount> take_unused_volumes(const Container& container);
+  StartEndpoint start_endpoint(const Container& container, const EndpointState& endpoint) const;
+  std::vector<net::PortRequest> wanted_ports(const Container& container,
+                                             const std::vector<EndpointState>& endpoints) const;
+  net::PortOwner port_owner(const Container& container, const std::vector<EndpointState>& endpoints) const;
   Result<> describe_network(const Container& container, const std::vector<EndpointState>& endpoints, StartJob& job);
   Result<> describe_namespaces(const Container& container, SandboxSpec& sandbox) const;
   Result<std::vector<RuntimeMount>> describe_mounts(const Container& container, StartJob& job) const;
@@ -159,7 +164,12 @@ class Containers {
   void add_endpoint(Container& container, EndpointSpec endpoint);
   void drop_endpoint(Container& container, const NetworkId& network);
   void begin_disconnect(Container& container, const NetworkId& network, bool force, Function<void(Result<>)> done);
+  // Makes `wanted` (in any order, unnamed interfaces and all) the container's endpoints.
+  void change_endpoints(Container& container, std::vector<EndpointState> wanted, Function<void(Result<>)> done);
   net::NameService::Client dns_client(const Container& container, const std::vector<EndpointState>& endpoints) const;
+  void add_links(const EndpointSpec& spec, net::NameService::Client& client) const;
+  std::vector<std::string> host_gateways(const Container& container,
+                                         const std::vector<EndpointState>& endpoints) const;
   net::NameRecord name_record(const Container& container, const EndpointState& endpoint) const;
   const EndpointSpec* endpoint_spec(const Container& container, const NetworkId& network) const;
   std::vector<HostsEntry> hosts_entries(const Container& container, const std::vector<EndpointState>& endpoints,
@@ -190,7 +200,8 @@ class Containers {
   // Recovery.
   void recover_one(Container& container);
   void relink(Container& container, std::unique_ptr<ShimLink> link);
-  Result<> tell_names(Container& container);
+  Result<> repair_endpoints(Container& container, const NetnsSockets& sockets);
+  Result<> tell_names(Container& container, NetnsSockets sockets);
   void report_clean_up(const Container& container);
   void finish_removal(Container& container);
   void remove_stray_directories();

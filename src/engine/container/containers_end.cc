@@ -14,12 +14,10 @@ EndJob end_job(const Container& container, const Networks& networks) {
   for (const EndpointState& endpoint : container.status.endpoints) {
     StartEndpoint ended{.config = networks.endpoint_config(endpoint), .key = endpoint.endpoint_id, .record = {}};
     if (!networks.is_default(endpoint.network)) ended.record.emplace();
+    ended.config.ports = container.status.published;
     job.endpoints.push_back(std::move(ended));
   }
-  if (!job.endpoints.empty()) {
-    job.endpoints.front().config.ports = container.status.published;
-    job.dns_client = container.id.str();
-  }
+  if (!job.endpoints.empty()) job.dns_client = container.id.str();
   return job;
 }
 

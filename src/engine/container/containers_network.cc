@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "engine/container/containers_access.h"
+#include "engine/network_options.h"
 
 namespace gantry::engine {
 namespace {
@@ -53,6 +54,7 @@ Result<> Containers::may_connect(const Container& container, const NetworkRecord
   if (networks_.is_default(network.id) && !endpoint.aliases.empty()) {
     return invalid("network-scoped alias is supported only for containers in user defined networks");
   }
+  TRY(check_endpoint(endpoint));
   if (endpoint_spec(container, network.id) != nullptr) {
     return Error(Code::forbidden,
                  "endpoint with name " + spec.name + " already exists in network " + network.spec.name);
@@ -98,54 +100,69 @@ void Containers::connect_ready(Container& container, const NetworkId& network_id
   }
   auto state = networks_.allocate(*network, endpoint);
   if (!state.ok()) return done(std::move(state).error());
-  auto sockets = container.link->netns_sockets();
-  if (!sockets.ok()) {
-    networks_.release(*state);
-    return done(std::move(sockets).error());
-  }
   add_endpoint(container, std::move(endpoint));
-  // What gives the default route stays what it is, if there is one.
   std::vector<EndpointState> all = container.status.endpoints;
-  const bool is_first = std::none_of(all.begin(), all.end(), [](const EndpointState& e) { return e.gateway4; });
-  std::vector<EndpointState> named = all;
-  named.push_back(*state);
-  name_interfaces(container, named);
-  *state = named.back();
-  state->gateway4 = is_first && !network->spec.internal && !state->address4.empty();
   all.push_back(*state);
-  StartEndpoint start{.config = networks_.endpoint_config(*state), .key = state->endpoint_id, .record = {}};
-  if (!networks_.is_default(network_id)) start.record = name_record(container, *state);
-  const bool asks_first = container.status.endpoints.empty();
+  change_endpoints(container, std::move(all),
+                   [this, id = container.id, state = *state, done = std::move(done)](Result<> changed) mutable {
+                     Container& found = *get(id);
+                     if (!changed.ok()) {
+                       networks_.release(state);
+                       drop_endpoint(found, state.network);
+                       return done(std::move(changed));
+                     }
+                     emit_network(found, state.network, "connect");
+                     done({});
+                   });
+}
+
+void Containers::change_endpoints(Container& container, std::vector<EndpointState> wanted,
+                                  Function<void(Result<>)> done) {
+  auto sockets = container.link->netns_sockets();
+  if (!sockets.ok()) return done(std::move(sockets).error());
+  order_endpoints(container, wanted);
+  const std::vector<EndpointState>& old = container.status.endpoints;
+  NetworkChange change;
+  for (const EndpointState& endpoint : wanted) {
+    auto was = std::find_if(old.begin(), old.end(), [&](const EndpointState& one) {
+      return one.endpoint_id == endpoint.endpoint_id;
+    });
+    if (was != old.end() && *was == endpoint) continue;
+    change.changed.push_back(start_endpoint(container, endpoint));
+    if (was != old.end()) change.before.push_back(start_endpoint(container, *was));
+  }
+  for (const EndpointState& endpoint : old) {
+    const bool stays = std::any_of(wanted.begin(), wanted.end(), [&](const EndpointState& one) {
+      return one.endpoint_id == endpoint.endpoint_id;
+    });
+    if (!stays) change.leaving = start_endpoint(container, endpoint);
+  }
+  change.sockets = *std::move(sockets);
+  change.dns = dns_client(container, wanted);
+  change.new_dns_client = old.empty();
+  change.ports = wanted_ports(container, wanted);
+  change.port_owner = port_owner(container, wanted);
   container.working = true;
   context_.tasks.run(
-      [&stack = context_.stack, &names = context_.names, start, client = dns_client(container, all), asks_first,
-       sockets = *std::move(sockets)]() mutable -> Result<> {
-        const net::NetnsAccess access{sockets.route.get(), sockets.netfilter.get(), sockets.netns.get()};
-        net::NameService* service = TRY(names.get());
-        TRY(stack.attach(start.config, access));
-        if (asks_first) {
-          TRY(stack.redirect_dns(access, local_port(sockets.dns_udp.get()), local_port(sockets.dns_tcp.get())));
-          TRY(service->add_client(client, std::move(sockets.dns_udp), std::move(sockets.dns_tcp)));
-        } else {
-          TRY(service->update_client(client));
-        }
-        if (start.record) TRY(service->publish(start.key, *start.record));
-        return {};
+      [tools = StartTools{context_.runtime, context_.stack, context_.names}, change = std::move(change),
+       ports = std::move(container.ports)]() mutable {
+        return run_network_change(tools, std::move(change), std::move(ports));
       },
-      [this, id = container.id, state = *state, done = std::move(done)](Result<> attached) mutable {
+      [this, id = container.id, wanted = std::move(wanted), done = std::move(done)](NetworkChanged changed) mutable {
         Container& found = *get(id);
         found.working = false;
-        if (!attached.ok()) {
-          networks_.release(state);
-          drop_endpoint(found, state.network);
-          return done(std::move(attached));
+        found.ports = std::move(changed.ports);
+        if (changed.done.ok()) {
+          for (const EndpointState& endpoint : found.status.endpoints) networks_.remove_member(endpoint.network, id);
+          found.status.endpoints = std::move(wanted);
+          for (const EndpointState& endpoint : found.status.endpoints) {
+            networks_.add_member(id, found.spec.name, endpoint);
+          }
+          found.status.published = found.ports ? found.ports->ports() : std::vector<net::PortForward>();
+          save_state(found);
+          write_hosts(found);
         }
-        found.status.endpoints.push_back(state);
-        save_state(found);
-        networks_.add_member(id, found.spec.name, state);
-        write_hosts(found);
-        emit_network(found, state.network, "connect");
-        done({});
+        done(std::move(changed.done));
       });
 }
 
@@ -184,36 +201,15 @@ void Containers::begin_disconnect(Container& container, const NetworkId& network
   const EndpointState state = *at;
   std::vector<EndpointState> rest = container.status.endpoints;
   std::erase_if(rest, [&](const EndpointState& endpoint) { return endpoint.network == network_id; });
-  StartEndpoint leaving{.config = networks_.endpoint_config(state), .key = state.endpoint_id, .record = {}};
-  if (!networks_.is_default(network_id)) leaving.record.emplace();
-  const bool held_ports = at == container.status.endpoints.begin();
-  if (held_ports) leaving.config.ports = container.status.published;
-  container.working = true;
-  context_.tasks.run(
-      [&stack = context_.stack, &names = context_.names, leaving, client = dns_client(container, rest)]() -> Result<> {
-        net::NameService* service = TRY(names.get());
-        if (leaving.record) TRY(service->withdraw(leaving.key));
-        TRY(service->update_client(client));
-        return stack.detach(leaving.config);
-      },
-      [this, id = container.id, state, rest, held_ports, done = std::move(done)](Result<> detached) mutable {
-        Container& found = *get(id);
-        found.working = false;
-        if (!detached.ok()) return done(std::move(detached));
-        networks_.release(state);
-        networks_.remove_member(state.network, id);
-        found.status.endpoints = std::move(rest);
-        if (held_ports) {
-          // Ports are published through the network of the default route; they come back with the next start.
-          found.status.published.clear();
-          found.ports.reset();
-        }
-        save_state(found);
-        drop_endpoint(found, state.network);
-        write_hosts(found);
-        emit_network(found, state.network, "disconnect");
-        done({});
-      });
+  change_endpoints(container, std::move(rest),
+                   [this, id = container.id, state, done = std::move(done)](Result<> changed) mutable {
+                     Container& found = *get(id);
+                     if (!changed.ok()) return done(std::move(changed));
+                     networks_.release(state);
+                     drop_endpoint(found, state.network);
+                     emit_network(found, state.network, "disconnect");
+                     done({});
+                   });
 }
 
 // In place, because the container has the file itself mounted.

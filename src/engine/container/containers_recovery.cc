@@ -14,6 +14,7 @@
 #include "engine/container/containers_access.h"
 #include "engine/container/record_json.h"
 #include "engine/iface/spec_json.h"
+#include "net/links.h"
 #include "shim/protocol.h"
 
 namespace gantry::engine {
@@ -80,8 +81,7 @@ std::vector<net::EndpointConfig> Containers::live_endpoints() const {
   for (const auto& [id, container] : containers_) {
     for (const EndpointState& endpoint : container->status.endpoints) {
       live.push_back(networks_.endpoint_config(endpoint));
-      const bool first = &endpoint == &container->status.endpoints.front();
-      if (first) live.back().ports = container->status.published;
+      live.back().ports = container->status.published;
     }
   }
   return live;
@@ -132,11 +132,19 @@ void Containers::relink(Container& container, std::unique_ptr<ShimLink> link) {
     networks_.add_member(container.id, container.spec.name, endpoint);
   }
   if (!container.status.published.empty()) {
-    auto ports = context_.stack.reserve_ports(same_ports(container.status.published));
+    net::PortOwner owner = port_owner(container, container.status.endpoints);
+    owner.again = true;
+    auto ports = context_.stack.reserve_ports(same_ports(container.status.published), owner);
     if (ports.ok()) container.ports = *std::move(ports);
     if (!ports.ok()) complain(ports.error());
   }
-  if (auto told = tell_names(container); !told.ok()) complain(told.error());
+  if (container.spec.network_mode.kind == NetworkMode::Kind::networks) {
+    auto sockets = container.link->netns_sockets();
+    Result<> repaired = sockets.ok() ? repair_endpoints(container, *sockets) : Result<>(sockets.error());
+    if (!repaired.ok()) complain(repaired.error());
+    Result<> told = sockets.ok() ? tell_names(container, *std::move(sockets)) : Result<>();
+    if (!told.ok()) complain(told.error());
+  }
   for (const ContainerMount& mount : container.record.mounts) {
     const VolumeRecord* volume = mount.mount.kind == Mount::Kind::volume ? volumes_.find(mount.mount.source) : nullptr;
     if (volume != nullptr && volumes_.mount_of(*volume).own_filesystem) {
@@ -150,18 +158,46 @@ void Containers::relink(Container& container, std::unique_ptr<ShimLink> link) {
   container.status.health = health;
 }
 
-Result<> Containers::tell_names(Container& container) {
+// A join or a leave that the crash interrupted: nobody was told that it is done. A network that is wanted but was not
+// recorded as joined is left again (its interface goes with all that is not recorded); an interface that went before
+// that was recorded comes back; default route and ports are put where the record says.
+Result<> Containers::repair_endpoints(Container& container, const NetnsSockets& sockets) {
+  const auto is_joined = [&](const EndpointSpec& spec) {
+    return std::any_of(container.status.endpoints.begin(), container.status.endpoints.end(),
+                       [&](const EndpointState& endpoint) {
+                         return endpoint_spec(container, endpoint.network) == &spec;
+                       });
+  };
+  std::vector<NetworkId> unfinished;
+  for (const EndpointSpec& spec : container.spec.endpoints) {
+    auto id = networks_.find(spec.network);
+    if (id.ok() && !is_joined(spec)) unfinished.push_back(*id);
+  }
+  for (const NetworkId& id : unfinished) drop_endpoint(container, id);
+  const net::NetnsAccess access{sockets.route.get(), sockets.netfilter.get(), sockets.netns.get()};
+  for (const EndpointState& endpoint : container.status.endpoints) {
+    StartEndpoint attached = start_endpoint(container, endpoint);
+    attached.config.ports = container.status.published;
+    const bool leads = endpoint.gateway4 || endpoint.gateway6;
+    const bool is_there = attached.config.parent || net::has_link(attached.config.host_interface);
+    if (is_there && !(leads && !unfinished.empty())) continue;
+    TRY(context_.stack.attach(attached.config, access));
+  }
+  return {};
+}
+
+Result<> Containers::tell_names(Container& container, NetnsSockets sockets) {
   if (container.status.endpoints.empty()) return {};
-  auto sockets = TRY(container.link->netns_sockets());
   net::NameService* names = TRY(context_.names.get());
-  TRY(names->add_client(dns_client(container, container.status.endpoints), std::move(sockets.dns_udp),
-                        std::move(sockets.dns_tcp)));
+  const net::NameService::Client client = dns_client(container, container.status.endpoints);
+  TRY(names->add_client(client, std::move(sockets.dns_udp), std::move(sockets.dns_tcp),
+                        client.own_upstreams ? std::move(sockets.netns) : Fd()));
   for (const EndpointState& endpoint : container.status.endpoints) {
     if (!networks_.is_default(endpoint.network)) {
       TRY(names->publish(endpoint.endpoint_id, name_record(container, endpoint)));
     }
   }
-  return {};
+  return carry_ports(*names, container.ports.get());
 }
 
 void Containers::finish_removal(Container& container) {

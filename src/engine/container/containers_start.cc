@@ -8,14 +8,9 @@
 #include "base/strings.h"
 #include "engine/container/container_checks.h"
 #include "engine/container/containers_access.h"
-#include "engine/container/host_resolver.h"
 
 namespace gantry::engine {
 namespace {
-
-constexpr uint8_t kProtocols[] = {6, 17, 132};  // IPPROTO_TCP, UDP, SCTP in PortProtocol's order
-
-uint8_t protocol_number(PortProtocol protocol) { return kProtocols[static_cast<size_t>(protocol)]; }
 
 std::string host_name() {
   char name[256] = {};
@@ -52,26 +47,6 @@ void apply_security_options(const ContainerSpec& spec, SandboxSpec& sandbox) {
 
 NamespaceChoice own_or_host(const std::string& mode) {
   return {.kind = mode == "host" ? NamespaceChoice::Kind::host : NamespaceChoice::Kind::own, .pid = 0};
-}
-
-std::vector<net::PortRequest> port_requests(const Container& container, const std::string& default_host_ip) {
-  std::vector<net::PortRequest> requests;
-  std::set<ExposedPort> published;
-  for (const PublishedPort& port : container.spec.published) {
-    published.insert(port.container);
-    requests.push_back({.protocol = protocol_number(port.container.protocol),
-                        .host_ip = port.host_ip.empty() ? default_host_ip : port.host_ip,
-                        .host_first = port.host_first,
-                        .host_last = std::max(port.host_first, port.host_last),
-                        .container_port = port.container.port});
-  }
-  if (!container.spec.publish_all) return requests;
-  for (const ExposedPort& port : container.config.exposed) {
-    if (published.contains(port)) continue;
-    requests.push_back({.protocol = protocol_number(port.protocol), .host_ip = default_host_ip, .host_first = 0,
-                        .host_last = 0, .container_port = port.port});
-  }
-  return requests;
 }
 
 }  // namespace
@@ -213,84 +188,6 @@ ShimLink::Handlers Containers::handlers(const ContainerId& id) {
 
 // --- from spec to job ---
 
-const EndpointSpec* Containers::endpoint_spec(const Container& container, const NetworkId& network) const {
-  const NetworkRecord* record = networks_.get(network);
-  for (const EndpointSpec& endpoint : container.spec.endpoints) {
-    if (endpoint.network == network.str() || (record != nullptr && endpoint.network == record->spec.name)) {
-      return &endpoint;
-    }
-  }
-  return nullptr;
-}
-
-// Addresses for every network of the container, the one that gives the default route first: highest gw_priority, not
-// internal, then by name.
-Result<std::vector<EndpointState>> Containers::allocate_endpoints(const Container& container) {
-  std::vector<EndpointState> endpoints;
-  if (container.spec.network_mode.kind != NetworkMode::Kind::networks) return endpoints;
-  struct Candidate {
-    const EndpointSpec* spec;
-    const NetworkRecord* network;
-  };
-  std::vector<Candidate> candidates;
-  for (const EndpointSpec& spec : container.spec.endpoints) {
-    auto id = networks_.find(spec.network);
-    if (!id.ok()) return std::move(id).error().within("failed to set up container networking");
-    candidates.push_back({&spec, networks_.get(*id)});
-  }
-  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-    const auto rank = [](const Candidate& c) {
-      return std::tuple(!c.network->spec.internal, c.spec->gw_priority);
-    };
-    if (rank(a) != rank(b)) return rank(a) > rank(b);
-    return a.network->spec.name < b.network->spec.name;
-  });
-  for (const Candidate& candidate : candidates) {
-    auto endpoint = networks_.allocate(*candidate.network, *candidate.spec);
-    if (!endpoint.ok()) {
-      for (const EndpointState& taken : endpoints) networks_.release(taken);
-      return std::move(endpoint).error().within("failed to set up container networking");
-    }
-    endpoints.push_back(*std::move(endpoint));
-  }
-  name_interfaces(container, endpoints);
-  choose_gateways(endpoints);
-  return endpoints;
-}
-
-void Containers::choose_gateways(std::vector<EndpointState>& endpoints) const {
-  bool has4 = false;
-  bool has6 = false;
-  for (EndpointState& endpoint : endpoints) {
-    const NetworkRecord* network = networks_.get(endpoint.network);
-    const bool leads_out = network != nullptr && !network->spec.internal;
-    endpoint.gateway4 = leads_out && !has4 && !endpoint.address4.empty();
-    endpoint.gateway6 = leads_out && !has6 && !endpoint.address6.empty();
-    has4 = has4 || endpoint.gateway4;
-    has6 = has6 || endpoint.gateway6;
-  }
-}
-
-// eth0, eth1, … in the order of the networks' names, so that a container has the same ones at every start.
-void Containers::name_interfaces(const Container& container, std::vector<EndpointState>& endpoints) const {
-  std::set<std::string> taken;
-  for (const EndpointSpec& spec : container.spec.endpoints) taken.insert(spec.interface_name);
-  std::vector<EndpointState*> by_name;
-  for (EndpointState& endpoint : endpoints) {
-    taken.insert(endpoint.container_interface);  // those that it has already
-    by_name.push_back(&endpoint);
-  }
-  std::sort(by_name.begin(), by_name.end(), [this](const EndpointState* a, const EndpointState* b) {
-    return networks_.get(a->network)->spec.name < networks_.get(b->network)->spec.name;
-  });
-  for (EndpointState* endpoint : by_name) {
-    for (int n = 0; endpoint->container_interface.empty(); ++n) {
-      const std::string candidate = "eth" + std::to_string(n);
-      if (taken.insert(candidate).second) endpoint->container_interface = candidate;
-    }
-  }
-}
-
 Result<const Container*> Containers::running_other(const std::string& reference, const char* what) const {
   const Container* other = get(TRY(find(reference)));
   if (other->link == nullptr || !is_up(other->status.state) || other->ended) {
@@ -362,142 +259,6 @@ Result<std::vector<RuntimeMount>> Containers::describe_mounts(const Container& c
                       .subpath = {}});
   }
   return mounts;
-}
-
-net::NameRecord Containers::name_record(const Container& container, const EndpointState& endpoint) const {
-  net::NameRecord record;
-  record.network_id = endpoint.network.str();
-  const NetworkRecord* network = networks_.get(endpoint.network);
-  if (network != nullptr) record.network_name = network->spec.name;
-  record.names = {container.spec.name};
-  if (const EndpointSpec* spec = endpoint_spec(container, endpoint.network)) {
-    record.names.insert(record.names.end(), spec->aliases.begin(), spec->aliases.end());
-  }
-  record.names.push_back(container.id.short_form());
-  if (!container.spec.hostname.empty()) record.names.push_back(container.spec.hostname);
-  for (const std::string& text : {endpoint.address4, endpoint.address6}) {
-    if (auto address = net::IpAddress::parse(text); !text.empty() && address.ok()) {
-      record.addresses.push_back(*address);
-    }
-  }
-  return record;
-}
-
-net::NameService::Client Containers::dns_client(const Container& container,
-                                                const std::vector<EndpointState>& endpoints) const {
-  net::NameService::Client client;
-  client.id = container.id.str();
-  client.internal_only = true;
-  for (const EndpointState& endpoint : endpoints) {
-    const NetworkRecord* network = networks_.get(endpoint.network);
-    if (network == nullptr) continue;
-    if (!networks_.is_default(endpoint.network)) client.networks.push_back(endpoint.network.str());
-    client.internal_only = client.internal_only && network->spec.internal;
-  }
-  const ResolverOverrides own{.servers = container.spec.dns, .search = {}, .options = {}};
-  client.upstreams = resolver_on_user_network(host_resolver(), own).upstreams;
-  return client;
-}
-
-// extra_hosts, then linked containers, then the container itself on each network.
-std::vector<HostsEntry> Containers::hosts_entries(const Container& container,
-                                                  const std::vector<EndpointState>& endpoints,
-                                                  Result<>& problem) const {
-  std::vector<HostsEntry> entries;
-  for (const std::string& host : container.spec.extra_hosts) {
-    const size_t at = host.find_first_of(":=");
-    std::string address = host.substr(at + 1);
-    if (address.size() > 1 && address.front() == '[') address = address.substr(1, address.size() - 2);
-    if (address == "host-gateway") {
-      address.clear();
-      for (const EndpointState& endpoint : endpoints) {
-        const NetworkRecord* network = networks_.get(endpoint.network);
-        if (network == nullptr || !address.empty()) continue;
-        const net::BridgeConfig bridge = networks_.bridge_config(*network);
-        if (bridge.gateway4) address = bridge.gateway4->to_string();
-      }
-      if (address.empty() && container.spec.network_mode.kind == NetworkMode::Kind::host) address = "127.0.0.1";
-      if (address.empty()) problem = invalid("host-gateway in extra hosts: the container has no network with a gateway");
-    }
-    entries.push_back({.address = address, .names = {host.substr(0, at)}});
-  }
-  std::vector<std::string> own_names = {container.spec.hostname.empty() ? container.id.short_form()
-                                                                        : container.spec.hostname};
-  if (!container.spec.domainname.empty()) {
-    own_names.insert(own_names.begin(), own_names[0] + "." + container.spec.domainname);
-  }
-  for (const EndpointState& endpoint : endpoints) {
-    if (const EndpointSpec* spec = endpoint_spec(container, endpoint.network)) {
-      for (const std::string& link : spec->links) {
-        const size_t colon = link.find(':');
-        auto other = find(link.substr(0, colon));
-        const Container* linked = other.ok() ? get(*other) : nullptr;
-        if (linked == nullptr) continue;
-        for (const EndpointState& theirs : linked->status.endpoints) {
-          if (theirs.network != endpoint.network) continue;
-          const std::string alias = colon == std::string::npos ? linked->spec.name : link.substr(colon + 1);
-          entries.push_back({.address = theirs.address4, .names = {alias, linked->id.short_form(), linked->spec.name}});
-        }
-      }
-    }
-  }
-  for (const EndpointState& endpoint : endpoints) {
-    for (const std::string& address : {endpoint.address4, endpoint.address6}) {
-      if (!address.empty()) entries.push_back({.address = address, .names = own_names});
-    }
-  }
-  return entries;
-}
-
-Result<std::string> Containers::hosts_text(const Container& container,
-                                           const std::vector<EndpointState>& endpoints) const {
-  Result<> problem;
-  const std::vector<HostsEntry> entries = hosts_entries(container, endpoints, problem);
-  TRY(std::move(problem));
-  if (container.spec.network_mode.kind != NetworkMode::Kind::host) return hosts_file(entries, true);
-  auto of_host = read_file("/etc/hosts", 1 << 20);
-  std::string hosts = of_host.ok() ? *of_host : hosts_file({}, true);
-  for (const HostsEntry& entry : entries) hosts += entry.address + "\t" + join(entry.names, " ") + "\n";
-  return hosts;
-}
-
-Result<> Containers::describe_network(const Container& container, const std::vector<EndpointState>& endpoints,
-                                      StartJob& job) {
-  const ContainerSpec& spec = container.spec;
-  const std::filesystem::path directory = context_.paths.container(container.id);
-  const ResolverOverrides own{.servers = spec.dns, .search = spec.dns_search, .options = spec.dns_options};
-  const ResolverConfig host = host_resolver();
-  ResolverPlan resolver;
-  std::string hosts = TRY(hosts_text(container, endpoints));
-  if (spec.network_mode.kind == NetworkMode::Kind::host) {
-    resolver = resolver_on_host(host, own);
-  } else {
-    const bool user_network = std::any_of(endpoints.begin(), endpoints.end(), [this](const EndpointState& endpoint) {
-      return !networks_.is_default(endpoint.network);
-    });
-    resolver = user_network ? resolver_on_user_network(host, own) : resolver_on_default_bridge(host, own);
-  }
-  job.files.push_back({.path = directory / "hosts", .content = std::move(hosts)});
-  job.files.push_back({.path = directory / "resolv.conf", .content = std::move(resolver.resolv_conf)});
-  job.files.push_back({.path = directory / "hostname", .content = job.sandbox.hostname + "\n"});
-
-  job.own_network = job.sandbox.network.kind == NamespaceChoice::Kind::own;
-  for (const EndpointState& endpoint : endpoints) {
-    StartEndpoint start{.config = networks_.endpoint_config(endpoint), .key = endpoint.endpoint_id, .record = {}};
-    if (!networks_.is_default(endpoint.network)) start.record = name_record(container, endpoint);
-    job.endpoints.push_back(std::move(start));
-  }
-  if (endpoints.empty()) return {};
-  job.dns = dns_client(container, endpoints);
-  job.endpoint_name = spec.name;
-  const NetworkRecord* gateway = networks_.get(endpoints.front().network);
-  job.ports = port_requests(container, networks_.bridge_config(*gateway).host_binding_ip);
-  if (gateway->spec.internal && !job.ports.empty()) {
-    log_warning("container " + spec.name + ": its ports are not published, because nothing gets into its networks: " +
-                "all are internal");
-    job.ports.clear();
-  }
-  return {};
 }
 
 Result<StartJob> Containers::make_start_job(Container& container, const std::vector<EndpointState>& endpoints) {

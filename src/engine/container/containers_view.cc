@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "engine/container/containers_access.h"
+#include "engine/network_options.h"
 
 namespace gantry::engine {
 
@@ -70,14 +71,14 @@ EndpointDetails Containers::endpoint_details(const Container& container, const E
     details.mac_address = endpoint.mac;
     details.ipv4_address = endpoint.address4;
     details.ipv6_address = endpoint.address6;
-    const bool leads_out = !network->spec.internal;
+    const bool has_gateway = leads_out(network->spec);
     if (bridge.subnet4 && !endpoint.address4.empty()) {
       details.ipv4_prefix = bridge.subnet4->prefix();
-      if (bridge.gateway4 && leads_out) details.gateway = bridge.gateway4->to_string();
+      if (bridge.gateway4 && has_gateway) details.gateway = bridge.gateway4->to_string();
     }
     if (bridge.subnet6 && !endpoint.address6.empty()) {
       details.ipv6_prefix = bridge.subnet6->prefix();
-      if (bridge.gateway6 && leads_out) details.ipv6_gateway = bridge.gateway6->to_string();
+      if (bridge.gateway6 && has_gateway) details.ipv6_gateway = bridge.gateway6->to_string();
     }
   }
   return details;

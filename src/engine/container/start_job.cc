@@ -14,10 +14,16 @@ namespace {
 
 // Docker's exit code for "could not be started" for any reason but the program itself.
 constexpr int kSetUpFailed = 128;
+constexpr std::string_view kSettingUp = "failed to set up container networking";
 
 StartProblem problem(Error error, std::string_view while_doing = {}) {
   if (!while_doing.empty()) error = std::move(error).within(while_doing);
   return {.failure = {.exit_code = kSetUpFailed, .message = error.message()}, .code = error.code()};
+}
+
+// Where the client's own upstreams are asked from.
+Fd netns_for(const net::NameService::Client& client, NetnsSockets& sockets) {
+  return client.own_upstreams ? std::move(sockets.netns) : Fd();
 }
 
 // Undoes in reverse what has been done so far, unless the start succeeds.
@@ -31,10 +37,12 @@ class Start {
       report(tools_.stack.detach(endpoint.config));
     }
     if (names_ != nullptr) report(names_->remove_client(job_.dns->id));
+    if (names_ != nullptr) report(stop_carrying_ports(tools_.names, ports_.get()));
   }
 
   std::optional<StartProblem> storage();
   std::optional<StartProblem> sandbox();
+  std::optional<StartProblem> ports();
   std::optional<StartProblem> network();
   std::optional<StartProblem> names();
   std::optional<StartProblem> program();
@@ -119,20 +127,23 @@ Result<> Start::attach_all() {
   return {};
 }
 
+// Before anything else is made: a port that is taken is the likeliest failure of all.
+std::optional<StartProblem> Start::ports() {
+  if (!job_.own_network || job_.ports.empty() || job_.endpoints.empty()) return std::nullopt;
+  auto reserved = tools_.stack.reserve_ports(job_.ports, job_.port_owner);
+  if (!reserved.ok()) {
+    return problem(std::move(reserved).error(),
+                   std::string(kSettingUp) + ": driver failed programming external connectivity on endpoint " +
+                       job_.port_owner.name + " (" + job_.endpoints.front().key + ")");
+  }
+  ports_ = *std::move(reserved);
+  for (StartEndpoint& endpoint : job_.endpoints) endpoint.config.ports = ports_->ports();
+  return std::nullopt;
+}
+
 std::optional<StartProblem> Start::network() {
   if (!job_.own_network) return std::nullopt;
-  const std::string doing = "failed to set up container networking";
-  if (!job_.ports.empty() && !job_.endpoints.empty()) {
-    auto reserved = tools_.stack.reserve_ports(job_.ports);
-    if (!reserved.ok()) {
-      return problem(std::move(reserved).error(),
-                     doing + ": driver failed programming external connectivity on endpoint " + job_.endpoint_name +
-                         " (" + job_.endpoints.front().key + ")");
-    }
-    ports_ = *std::move(reserved);
-    job_.endpoints.front().config.ports = ports_->ports();
-  }
-  if (auto attached = attach_all(); !attached.ok()) return problem(std::move(attached).error(), doing);
+  if (auto attached = attach_all(); !attached.ok()) return problem(std::move(attached).error(), kSettingUp);
   return std::nullopt;
 }
 
@@ -141,12 +152,13 @@ std::optional<StartProblem> Start::names() {
   NetnsSockets& sockets = sandbox_->sockets();
   const auto tell = [&]() -> Result<> {
     net::NameService* service = TRY(tools_.names.get());
-    TRY(service->add_client(*job_.dns, std::move(sockets.dns_udp), std::move(sockets.dns_tcp)));
     names_ = service;
+    TRY(service->add_client(*job_.dns, std::move(sockets.dns_udp), std::move(sockets.dns_tcp),
+                            netns_for(*job_.dns, sockets)));
     for (const StartEndpoint& endpoint : job_.endpoints) {
       if (endpoint.record) TRY(service->publish(endpoint.key, *endpoint.record));
     }
-    return {};
+    return carry_ports(*service, ports_.get());
   };
   if (auto told = tell(); !told.ok()) return problem(std::move(told).error(), "failed to set up the name service");
   return std::nullopt;
@@ -175,7 +187,7 @@ uint16_t local_port(int socket) {
 
 StartResult run_start_job(StartTools tools, StartJob job) {
   Start start(tools, job);
-  for (auto step : {&Start::storage, &Start::sandbox, &Start::network, &Start::names, &Start::program}) {
+  for (auto step : {&Start::ports, &Start::storage, &Start::sandbox, &Start::network, &Start::names, &Start::program}) {
     if (auto failed = (start.*step)()) {
       StartResult result;
       result.problem = std::move(failed);
@@ -196,8 +208,24 @@ void run_end_job(StartTools tools, EndJob job, std::unique_ptr<net::PortReservat
     report((*names)->remove_client(job.dns_client));
   }
   for (StartEndpoint& endpoint : job.endpoints) report(tools.stack.detach_ended(endpoint.config));
+  report(stop_carrying_ports(tools.names, ports.get()));
   ports.reset();
   for (const VolumeMount& volume : job.volumes_to_unmount) unmount_volume(volume);
+}
+
+Result<> carry_ports(net::NameService& service, const net::PortReservation* ports) {
+  if (ports == nullptr) return {};
+  for (const auto& carried : ports->carried()) TRY(service.carry(carried.forward, carried.socket));
+  return {};
+}
+
+Result<> stop_carrying_ports(LazyNames& names, const net::PortReservation* ports) {
+  if (ports == nullptr) return {};
+  std::vector<net::UserForward> forwards;
+  for (const auto& carried : ports->carried()) forwards.push_back(carried.forward);
+  if (forwards.empty()) return {};
+  net::NameService* service = TRY(names.get());
+  return service->stop_carrying(forwards);
 }
 
 }  // namespace gantry::engine

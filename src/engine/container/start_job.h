@@ -36,11 +36,11 @@ struct StartJob {
   std::vector<StartFile> files;
   std::vector<std::filesystem::path> directories_to_make;  // bind sources that may be missing
   std::vector<VolumeMount> volumes_to_mount;  // stay mounted after a failure: others may use them, the loop counts
-  std::vector<StartEndpoint> endpoints;  // the first gives the ports their address, if any
+  std::vector<StartEndpoint> endpoints;
   std::vector<net::PortRequest> ports;
+  net::PortOwner port_owner;
   bool own_network = false;              // has a namespace of its own, perhaps without endpoints
   std::optional<net::NameService::Client> dns;
-  std::string endpoint_name;             // of the container, for port errors
   std::vector<Fd> attached;              // connections that get the output from its first byte on
   bool close_stdin_at_end = false;       // when such a client closes its side
 };
@@ -73,6 +73,27 @@ struct EndJob {
   std::vector<VolumeMount> volumes_to_unmount;
 };
 void run_end_job(StartTools tools, EndJob job, std::unique_ptr<net::PortReservation> ports);
+
+// Endpoints of a running container that come, go or change their part: default route, published ports.
+struct NetworkChange {
+  std::optional<StartEndpoint> leaving;
+  std::vector<StartEndpoint> changed;   // with the new ones
+  std::vector<StartEndpoint> before;    // the changed ones as they were; the new ones are not among them
+  NetnsSockets sockets;
+  net::NameService::Client dns;
+  bool new_dns_client = false;
+  std::vector<net::PortRequest> ports;  // wanted; none: nothing gets in any more
+  net::PortOwner port_owner;
+};
+struct NetworkChanged {
+  Result<> done;  // failed: everything is as it was, as far as possible
+  std::unique_ptr<net::PortReservation> ports;
+};
+NetworkChanged run_network_change(StartTools tools, NetworkChange change, std::unique_ptr<net::PortReservation> ports);
+
+// Ports that a process carries: those of the reservation, told to the process. None: nothing to do.
+Result<> carry_ports(net::NameService& service, const net::PortReservation* ports);
+Result<> stop_carrying_ports(LazyNames& names, const net::PortReservation* ports);
 
 // What binding 127.0.0.11 chose; 0 on failure.
 uint16_t local_port(int socket);

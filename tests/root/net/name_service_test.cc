@@ -150,7 +150,7 @@ class NameServiceTest : public testing::Test {
             std::vector<IpAddress> upstreams = {}) {
     host_->expect_ok(
         service_->add_client({.id = id, .networks = {bridge.network_id}, .upstreams = std::move(upstreams)},
-                             *container.dns_udp.duplicate(), *container.dns_tcp.duplicate()));
+                             *container.dns_udp.duplicate(), *container.dns_tcp.duplicate(), Fd()));
     clients_.insert(id);
   }
   void publish(const std::string& key, const BridgeConfig& bridge, std::vector<std::string> names,

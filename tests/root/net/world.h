@@ -243,7 +243,7 @@ struct Host {
     ns.run([&] { expect_ok(stack->attach(endpoint, container.access())); });
   }
   void detach(const EndpointConfig& endpoint) {
-    ns.run([&] { expect_ok(stack->detach(endpoint)); });
+    ns.run([&] { expect_ok(stack->detach(endpoint, nullptr)); });
   }
   void connect_outside(const Namespace& outside) {
     ns.run([&] {
@@ -268,6 +268,25 @@ struct Host {
     ns.run([&] {
       auto route = open_netlink(NETLINK_ROUTE);
       expect_ok(wait_operational(route->get(), "uplink"));
+    });
+  }
+  // After connect_outside: fd99::1 and fd99::2.
+  void add_ipv6_outside(const Namespace& outside) {
+    ns.run([&] {
+      auto route = open_netlink(NETLINK_ROUTE);
+      int index = (*find_link(route->get(), "uplink"))->index;
+      expect_ok(set_addresses(route->get(), index, "uplink", {{ip("10.99.0.1"), 24}, {ip("fd99::1"), 64}}));
+      // Without a link-local address of its own the host cannot look for neighbours of packets that it forwards.
+      expect_ok(set_up_bridge(route->get(), index, "uplink", true));
+    });
+    outside.run([&] {
+      auto route = open_netlink(NETLINK_ROUTE);
+      NetlinkBatch batch;
+      add_peer_set_up(batch, {.index = (*find_link(route->get(), "eth0"))->index,
+                              .name = "eth0",
+                              .addresses = {{ip("fd99::2"), 64}},
+                              .gateway6 = ip("fd99::1")});
+      expect_ok(exchange(route->get(), batch));
     });
   }
   // Interfaces as text, for "nothing is left".

@@ -12,7 +12,10 @@ DnsRequest full_client(DnsCommand command) {
           .client = {.id = "c1",
                      .networks = {"n1", "n2"},
                      .upstreams = {*IpAddress::parse("1.1.1.1"), *IpAddress::parse("fd00::1")},
-                     .internal_only = true}};
+                     .own_upstreams = true,
+                     .internal_only = true,
+                     .sets_ndots = false,
+                     .links = {{"db", "shop-postgres-1"}}}};
 }
 
 DnsRequest full_record() {
@@ -34,6 +37,19 @@ TEST(DnsProtocol, WhatIsEncodedIsDecoded) {
     EXPECT_EQ(got->client.networks, sent.client.networks);
     EXPECT_EQ(got->client.upstreams, sent.client.upstreams);
     EXPECT_TRUE(got->client.internal_only);
+    EXPECT_TRUE(got->client.own_upstreams);
+    EXPECT_FALSE(got->client.sets_ndots);
+    EXPECT_EQ(got->client.links, sent.client.links);
+  }
+  const UserForward forward{.protocol = 17,
+                            .host = *IpAddress::parse("::"),
+                            .host_port = 8053,
+                            .target = *IpAddress::parse("10.0.0.2"),
+                            .target_port = 53};
+  for (DnsCommand command : {DnsCommand::carry, DnsCommand::stop_carrying}) {
+    auto carried = decode_dns_request(encode_dns_request({.command = command, .forwards = {forward}}));
+    ASSERT_TRUE(carried.ok());
+    EXPECT_EQ(carried->forwards, std::vector<UserForward>{forward});
   }
   auto got = decode_dns_request(encode_dns_request(full_record()));
   ASSERT_TRUE(got.ok());
@@ -51,6 +67,7 @@ TEST(DnsProtocol, BrokenMessagesAreRefused) {
   EXPECT_FALSE(decode_dns_request("").ok());
   EXPECT_FALSE(decode_dns_request("\x63").ok());
   EXPECT_FALSE(decode_dns_request(std::string(1, '\0')).ok());
+  EXPECT_FALSE(decode_dns_request(encode_dns_request({.command = DnsCommand::carry})).ok()) << "carry what?";
   std::string whole = encode_dns_request(full_record());
   for (size_t size = 1; size < whole.size(); ++size)
     EXPECT_FALSE(decode_dns_request(whole.substr(0, size)).ok()) << size;

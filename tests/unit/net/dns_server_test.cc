@@ -70,7 +70,8 @@ class DnsServerTest : public testing::Test {
       server_ = nullptr;
     });
     on_loop([&] {
-      DnsForwarder::Options options{.patience = std::chrono::milliseconds(200), .port = port_};
+      DnsForwarder::Options options{
+          .patience = std::chrono::milliseconds(1000), .head_start = std::chrono::milliseconds(50), .port = port_};
       server_ = std::make_unique<DnsServer>(loop_, random_, options, [] {});
       server_->add_client(client_, std::move(udp), std::move(tcp));
       server_->zone().publish(
@@ -245,6 +246,59 @@ TEST_F(DnsServerTest, AClientThatIsRemovedIsNotAnsweredAndDoesNoHarm) {
     return std::vector<Packet>{answer_to(asked, "192.0.2.7")};
   });
   on_loop([&] { EXPECT_TRUE(server_->clients().empty()); });
+}
+
+TEST_F(DnsServerTest, ASlowUpstreamStillWinsIfTheNextOneIsSlower) {
+  Fd silent = bound(SOCK_DGRAM, "127.0.0.51", port_);
+  set_upstreams({ip("127.0.0.53"), ip("127.0.0.51")});
+  std::thread upstream([&] {
+    answer_upstream([&](const Packet& asked) {
+      Packet second(4096);
+      EXPECT_GT(::recv(silent.get(), second.data(), second.size(), 0), 0) << "both are asked, at the same time";
+      return std::vector<Packet>{answer_to(asked, "192.0.2.7")};
+    });
+  });
+  EXPECT_EQ(summary(ask_udp(query("example"))), "code 0 192.0.2.7");
+  upstream.join();
+}
+
+TEST_F(DnsServerTest, WhatWasAnsweredIsNotAskedAgain) {
+  set_upstreams({ip("127.0.0.53")});
+  std::thread upstream(
+      [&] { answer_upstream([](const Packet& asked) { return std::vector<Packet>{answer_to(asked, "192.0.2.7")}; }); });
+  EXPECT_EQ(summary(ask_udp(query("example", 1))), "code 0 192.0.2.7");
+  upstream.join();  // it answers once
+  Packet again = ask_udp(query("EXAMPLE", 2));
+  EXPECT_EQ(summary(again), "code 0 192.0.2.7");
+  EXPECT_EQ(again[1], 2);
+  EXPECT_EQ(std::string(again.begin() + 13, again.begin() + 20), "EXAMPLE");
+}
+
+TEST_F(DnsServerTest, TheHostsNameServersServeWhoeverBringsNone) {
+  on_loop([&] { server_->set_host_upstreams({ip("127.0.0.53")}); });
+  std::thread upstream(
+      [&] { answer_upstream([](const Packet& asked) { return std::vector<Packet>{answer_to(asked, "192.0.2.7")}; }); });
+  EXPECT_EQ(summary(ask_udp(query("example"))), "code 0 192.0.2.7");
+  upstream.join();
+  on_loop([&] { server_->set_host_upstreams({}); });
+  EXPECT_EQ(summary(ask_udp(query("example"))), "code 2") << "what the old ones said is forgotten with them";
+}
+
+TEST_F(DnsServerTest, ALinkIsANameForOneClientAlone) {
+  client_.links = {{"database", "db"}, {"db", "nobody"}};
+  on_loop([&] { server_->update_client(client_); });
+  EXPECT_EQ(summary(ask_udp(query("database"))), "code 0 10.0.0.3");
+  EXPECT_EQ(summary(ask_udp(query("db"))), "code 0 10.0.0.3") << "a link that leads nowhere hides nothing";
+  client_.links = {};
+  on_loop([&] { server_->update_client(client_); });
+  EXPECT_EQ(summary(ask_udp(query("database"))), "code 2");
+}
+
+TEST_F(DnsServerTest, BareNamesStayInsideForWhoeverSetsNdots) {
+  client_.sets_ndots = true;
+  set_upstreams({ip("127.0.0.53")});
+  EXPECT_EQ(summary(ask_udp(query("example"))), "code 0");
+  EXPECT_EQ(summary(ask_udp(query("db"))), "code 0 10.0.0.3");
 }
 
 }  // namespace

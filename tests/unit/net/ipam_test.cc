@@ -21,17 +21,33 @@ Ipam::Network network(const std::string& id, const std::string& text) {
 
 TEST(Ipam, ChoosesTheFirstSubnetThatNobodyHas) {
   Ipam ipam;
-  EXPECT_EQ(text_of(ipam.choose_subnet({})), "172.17.0.0/16");
-  EXPECT_EQ(text_of(ipam.add_network(network("a", "172.17.0.0/16"))), "172.17.0.1");
-  EXPECT_EQ(text_of(ipam.choose_subnet({})), "172.18.0.0/16");
-  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("172.18.5.0/24"), subnet("172.19.0.0/16")})), "172.20.0.0/16");
-  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("172.16.0.0/12")})), "192.168.0.0/20");
-  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("0.0.0.0/0")})), "172.18.0.0/16") << "a default route claims nothing";
+  EXPECT_EQ(text_of(ipam.choose_subnet({})), "172.18.0.0/20");
+  EXPECT_EQ(text_of(ipam.add_network(network("a", "172.18.0.0/20"))), "172.18.0.1");
+  EXPECT_EQ(text_of(ipam.choose_subnet({})), "172.18.16.0/20");
+  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("172.18.17.0/24"), subnet("172.18.32.0/19")})), "172.18.64.0/20");
+  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("172.16.0.0/12")})), "192.168.0.0/22");
+  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("0.0.0.0/0")})), "172.18.16.0/20") << "a default route claims nothing";
   ipam.remove_network("a");
-  EXPECT_EQ(text_of(ipam.choose_subnet({})), "172.17.0.0/16");
+  EXPECT_EQ(text_of(ipam.choose_subnet({})), "172.18.0.0/20");
 }
 
-TEST(Ipam, ChosenSubnetsNeverOverlap) {
+TEST(Ipam, TheDefaultNetworkHasItsOwnPoolWhichOthersGetLast) {
+  Ipam ipam;
+  EXPECT_EQ(text_of(ipam.choose_subnet({}, false, true)), "172.17.0.0/16");
+  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("172.17.0.0/16")}, false, true)), "172.18.0.0/20");
+  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("172.18.0.0/15"), subnet("172.20.0.0/14"), subnet("172.24.0.0/13"),
+                                        subnet("192.168.0.0/16")})),
+            "172.17.0.0/16");
+}
+
+TEST(Ipam, SubnetsInsideEachOtherAreAllPassed) {
+  Ipam ipam({{subnet("10.1.0.0/16"), 24}});
+  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("10.1.0.0/22"), subnet("10.1.1.0/24"), subnet("10.1.4.128/25")})),
+            "10.1.5.0/24");
+  EXPECT_EQ(text_of(ipam.choose_subnet({subnet("10.0.0.0/9"), subnet("10.1.3.0/24")})).substr(0, 12), "all predefin");
+}
+
+TEST(Ipam, ChosenSubnetsNeverOverlapAndSufficeForTwoHundredNetworks) {
   Ipam ipam;
   std::vector<Subnet> all;
   for (;;) {
@@ -41,7 +57,7 @@ TEST(Ipam, ChosenSubnetsNeverOverlap) {
     all.push_back(*chosen);
     ASSERT_TRUE(ipam.add_network(network(std::to_string(all.size()), chosen->to_string())).ok());
   }
-  EXPECT_EQ(all.size(), 15u + 15u);
+  EXPECT_EQ(all.size(), 224u + 63u + 1u);
 }
 
 TEST(Ipam, ExhaustedPoolsSayWhoHoldsThem) {

@@ -33,9 +33,14 @@ std::string text_of(const Result<std::unique_ptr<PortReservation>>& result) {
   return result.ok() ? "reserved" : result.error().message();
 }
 
+const PortOwner kWeb{.name = "web-1", .address4 = IpAddress::v4(0x0a000002), .address6 = {}};
+Result<std::unique_ptr<PortReservation>> reserve(PortTable& table, const std::vector<PortRequest>& requests) {
+  return table.reserve(requests, kWeb);
+}
+
 TEST(PortTable, AnEphemeralPortIsDecided) {
   PortTable table;
-  auto held = table.reserve({loopback(0, 0), {.protocol = IPPROTO_UDP, .host_ip = "127.0.0.1", .container_port = 53}});
+  auto held = reserve(table, {loopback(0, 0), {.protocol = IPPROTO_UDP, .host_ip = "127.0.0.1", .container_port = 53}});
   ASSERT_TRUE(held.ok()) << text_of(held);
   ASSERT_EQ((*held)->ports().size(), 2u);
   EXPECT_GT((*held)->ports()[0].host_port, 1024);
@@ -45,7 +50,7 @@ TEST(PortTable, AnEphemeralPortIsDecided) {
 
 TEST(PortTable, WhatIsHeldCannotBeBoundByOthersUntilItIsGivenBack) {
   PortTable table;
-  auto held = table.reserve({loopback(0, 0)});
+  auto held = reserve(table, {loopback(0, 0)});
   uint16_t port = (*held)->ports()[0].host_port;
   EXPECT_EQ(Foreign(port).port, 0);
   held->reset();
@@ -55,18 +60,20 @@ TEST(PortTable, WhatIsHeldCannotBeBoundByOthersUntilItIsGivenBack) {
 TEST(PortTable, WhatAContainerHasIsAllocatedInDockersWords) {
   PortTable table;
   uint16_t port = free_port();
-  auto held = table.reserve({loopback(port, port)});
+  auto held = reserve(table, {loopback(port, port)});
   ASSERT_TRUE(held.ok()) << text_of(held);
-  EXPECT_EQ(text_of(table.reserve({loopback(port, port)})),
-            "Bind for 127.0.0.1:" + std::to_string(port) + " failed: port is already allocated");
-  EXPECT_EQ(text_of(table.reserve({{.host_first = port, .host_last = port}})),
-            "Bind for 0.0.0.0:" + std::to_string(port) + " failed: port is already allocated");
+  EXPECT_EQ(text_of(reserve(table, {loopback(port, port)})),
+            "Bind for 127.0.0.1:" + std::to_string(port) +
+                " failed: port is already allocated (held by container web-1)");
+  EXPECT_EQ(text_of(reserve(table, {{.host_first = port, .host_last = port}})),
+            "Bind for 0.0.0.0:" + std::to_string(port) +
+                " failed: port is already allocated (held by container web-1)");
   PortRequest udp = loopback(port, port);
   udp.protocol = IPPROTO_UDP;
-  EXPECT_EQ(text_of(table.reserve({udp})), "reserved") << "another protocol";
+  EXPECT_EQ(text_of(reserve(table, {udp})), "reserved") << "another protocol";
   PortRequest other = loopback(port, port);
   other.host_ip = "127.0.0.2";
-  EXPECT_EQ(text_of(table.reserve({other})), "reserved") << "another address";
+  EXPECT_EQ(text_of(reserve(table, {other})), "reserved") << "another address";
 }
 
 TEST(PortTable, WhatAnotherProgramHasIsReportedWithItsNameAndPid) {
@@ -74,7 +81,7 @@ TEST(PortTable, WhatAnotherProgramHasIsReportedWithItsNameAndPid) {
   Foreign foreign;
   std::string name = *read_file("/proc/self/comm");
   name.pop_back();
-  EXPECT_EQ(text_of(table.reserve({loopback(foreign.port, foreign.port)})),
+  EXPECT_EQ(text_of(reserve(table, {loopback(foreign.port, foreign.port)})),
             "failed to bind host port 127.0.0.1:" + std::to_string(foreign.port) +
                 "/tcp: address already in use (held by " + name + ", pid " + std::to_string(::getpid()) + ")");
 }
@@ -83,17 +90,17 @@ TEST(PortTable, AnAddressThatTheHostDoesNotHaveIsRefused) {
   PortTable table;
   PortRequest request = loopback(8099, 8099);
   request.host_ip = "192.0.2.1";
-  EXPECT_EQ(text_of(table.reserve({request})),
+  EXPECT_EQ(text_of(reserve(table, {request})),
             "failed to bind host port 192.0.2.1:8099/tcp: cannot assign requested address");
   request.host_ip = "localhost";
-  EXPECT_EQ(text_of(table.reserve({request})), "invalid IP address \"localhost\"");
+  EXPECT_EQ(text_of(reserve(table, {request})), "invalid IP address \"localhost\"");
 }
 
 TEST(PortTable, OfARangeTheFirstFreePortIsTaken) {
   PortTable table;
   Foreign foreign;
   if (foreign.port > 65000) GTEST_SKIP() << "no room behind the port that the kernel chose";
-  auto held = table.reserve({loopback(foreign.port, static_cast<uint16_t>(foreign.port + 20))});
+  auto held = reserve(table, {loopback(foreign.port, static_cast<uint16_t>(foreign.port + 20))});
   ASSERT_TRUE(held.ok()) << text_of(held);
   EXPECT_GT((*held)->ports()[0].host_port, foreign.port);
 }
@@ -102,8 +109,66 @@ TEST(PortTable, AFailureGivesBackWhatWasTakenBefore) {
   PortTable table;
   Foreign foreign;
   uint16_t port = free_port();
-  EXPECT_FALSE(table.reserve({loopback(port, port), loopback(foreign.port, foreign.port)}).ok());
-  EXPECT_EQ(text_of(table.reserve({loopback(port, port)})), "reserved");
+  EXPECT_FALSE(reserve(table, {loopback(port, port), loopback(foreign.port, foreign.port)}).ok());
+  EXPECT_EQ(text_of(reserve(table, {loopback(port, port)})), "reserved");
+}
+
+// Who may be reached how; as text "tcp [::]:8080 -> 10.0.0.2:80".
+std::string carried_text(const PortReservation& held) {
+  std::string text;
+  for (const auto& [forward, socket] : held.carried()) {
+    EXPECT_GE(socket, 0);
+    text += (text.empty() ? "" : ", ") + forward.key() + " -> " + forward.target.to_string() + ":" +
+            std::to_string(forward.target_port);
+  }
+  return text;
+}
+bool has_ipv6() {
+  Fd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 any{.sin6_family = AF_INET6};
+  return fd && ::bind(fd.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) == 0;
+}
+
+TEST(PortTable, OfAContainerWithoutIpv6AProcessCarriesTheIpv6Side) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  PortTable table;
+  auto held = reserve(table, {{.container_port = 80}});
+  ASSERT_TRUE(held.ok()) << text_of(held);
+  const std::string port = std::to_string((*held)->ports()[0].host_port);
+  EXPECT_EQ(carried_text(**held), "tcp [::]:" + port + " -> 10.0.0.2:80");
+  auto six = IpAddress::parse("fd00::2");
+  (*held)->lead_to({}, *six);
+  EXPECT_EQ(carried_text(**held), "tcp [::]:" + port + " -> fd00::2:80");
+}
+
+TEST(PortTable, OneIpv4AddressNeedsNoProcess) {
+  PortTable table;
+  auto held = reserve(table, {loopback(0, 0)});
+  ASSERT_TRUE(held.ok()) << text_of(held);
+  EXPECT_EQ(carried_text(**held), "");
+}
+
+TEST(PortTable, OfAContainerWithIpv6AloneAProcessCarriesIpv4) {
+  PortTable table;
+  auto held = table.reserve({loopback(0, 0)}, {.name = "six", .address6 = *IpAddress::parse("fd00::2")});
+  ASSERT_TRUE(held.ok()) << text_of(held);
+  const std::string port = std::to_string((*held)->ports()[0].host_port);
+  EXPECT_EQ(carried_text(**held), "tcp 127.0.0.1:" + port + " -> fd00::2:80");
+}
+
+TEST(PortTable, AfterARestartTheProcessMayHaveThePortStill) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  PortTable before;
+  auto first = reserve(before, {{.host_ip = "::", .container_port = 80}});
+  ASSERT_TRUE(first.ok()) << text_of(first);
+  const uint16_t port = (*first)->ports()[0].host_port;
+  PortTable after;
+  PortOwner again = kWeb;
+  EXPECT_FALSE(after.reserve({{.host_ip = "::", .host_first = port, .host_last = port}}, again).ok());
+  again.again = true;
+  auto second = after.reserve({{.host_ip = "::", .host_first = port, .host_last = port}}, again);
+  ASSERT_TRUE(second.ok()) << text_of(second);
+  EXPECT_EQ((*second)->carried()[0].socket, -1);
 }
 
 }  // namespace

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""What networks cost: throughput and connections a second through a published port, on one bridge and from container to
+container through the host's port, each as a ratio to the same two processes on the two ends of a plain veth pair; and
+beside dockerd's, where it is installed. Then the price of joining a network and publishing ports.
+
+  bench/net/net.py [--bin build/release/bin] [--seconds 2] [--rounds 3] [--json FILE]
+
+Everything runs in network and mount namespaces of its own. The rounds of all candidates alternate, so that what else
+the machine does hits all alike; the figure is the best round. No figure is compared with a limit here: the ratios are
+for people, and machines differ.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "tests/root/e2e"))
+PORT = 5201
+
+
+def in_own_namespaces():
+    if os.environ.get("GANTRY_BENCH_INSIDE"):
+        return
+    os.environ["GANTRY_BENCH_INSIDE"] = "1"
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c",
+                          'ip link set lo up; exec "$@"', "sh", sys.executable, *sys.argv])
+
+
+def run(*words):
+    return subprocess.run(list(map(str, words)), check=True, capture_output=True, text=True).stdout
+
+
+class Place:
+    """A network namespace, by the pid of a process in it; 0: ours."""
+
+    def __init__(self, pid=0):
+        self.pid = pid
+
+    def command(self, words):
+        return words if self.pid == 0 else ["nsenter", "-t", str(self.pid), "-n", *words]
+
+
+class Candidate:
+    """Lines of the table: name → (client's place, address, port). The server runs in `server`."""
+
+    def __init__(self, name, server, lines):
+        self.name, self.server, self.lines = name, server, lines
+
+    def measure(self, traffic, line, seconds):
+        place, address, port = self.lines[line]
+        server = subprocess.Popen(self.server.command([str(traffic), "serve", str(PORT)]), stdout=subprocess.PIPE,
+                                  text=True)
+        try:
+            server.stdout.readline()
+            return {kind: float(run(*place.command([str(traffic), kind, address, str(port), str(seconds)])))
+                    for kind in ("stream", "connect")}
+        finally:
+            server.kill()
+            server.wait()
+            server.stdout.close()
+
+
+def plain_veth(stack):
+    other = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up; echo ready; exec sleep 100000"],
+                             stdout=subprocess.PIPE, text=True)
+    stack.callback(other.stdout.close)
+    stack.callback(other.wait)
+    stack.callback(other.kill)
+    other.stdout.readline()
+    run("ip", "link", "add", "plain0", "type", "veth", "peer", "name", "eth0", "netns", other.pid)
+    run("ip", "address", "add", "10.90.0.1/24", "dev", "plain0")
+    run("ip", "link", "set", "plain0", "up")
+    for words in (["address", "add", "10.90.0.2/24", "dev", "eth0"], ["link", "set", "eth0", "up"]):
+        run("nsenter", "-t", other.pid, "-n", "ip", *words)
+    time.sleep(0.2)
+    return Candidate("plain veth", Place(other.pid), {"veth": (Place(), "10.90.0.2", PORT)})
+
+
+LINES = ("host to published port", "container to container, one bridge", "container to the host's port",
+         "container of another network to the host's port")
+
+
+def gantry(stack, binaries):
+    os.environ["GANTRY_BIN"] = str(binaries)
+    from harness import Gantry
+    instance = stack.enter_context(Gantry())
+    instance.busybox()
+    for network in ("one", "two"):
+        instance.command("network", "create", network)
+    for name, network, flags in (("server", "one", ["-p", f"{PORT}:{PORT}"]), ("client", "one", []),
+                                 ("stranger", "two", [])):
+        instance.command("run", "-d", "--name", name, "--network", network, *flags, "busybox:test", "sleep", "100000")
+    pid = lambda name: instance.inspect(name)["State"]["Pid"]
+    network = instance.inspect("server")["NetworkSettings"]["Networks"]["one"]
+    return Candidate("gantry", Place(pid("server")), dict(zip(LINES, [
+        (Place(), "127.0.0.1", PORT), (Place(pid("client")), network["IPAddress"], PORT),
+        (Place(pid("client")), network["Gateway"], PORT),
+        (Place(pid("stranger")), "10.90.0.1", PORT)])))
+
+
+def docker(stack):
+    if not shutil.which("dockerd") or not shutil.which("docker"):
+        return None
+    root = pathlib.Path(tempfile.mkdtemp(prefix="gantry-bench-docker-"))
+    stack.callback(shutil.rmtree, root, ignore_errors=True)
+    for directory in ("/run/docker", "/var/lib/docker"):
+        os.makedirs(directory, exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", "/run")
+    run("mount", "-t", "tmpfs", "tmpfs", "/var/lib/docker")
+    host = f"unix://{root}/docker.sock"
+    daemon = subprocess.Popen(["dockerd", "-H", host, "--data-root", "/var/lib/docker/data", "--exec-root",
+                               f"{root}/exec", "--pidfile", f"{root}/pid", "--storage-driver", "vfs",
+                               "--bip", "10.91.0.1/24", "--default-address-pool", "base=10.92.0.0/16,size=24"],
+                              stdout=open(root / "log", "wb"), stderr=subprocess.STDOUT)
+
+    def stop():
+        daemon.terminate()
+        daemon.wait()
+
+    stack.callback(stop)
+    call = lambda *words: run("docker", "-H", host, *words).strip()
+    for _ in range(200):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            call("version")
+            break
+        if daemon.poll() is not None:
+            print("dockerd does not run here:\n" + (root / "log").read_text()[-600:], file=sys.stderr)
+            return None
+        time.sleep(0.1)
+    from harness import busybox_tar
+    (root / "busybox.tar").write_bytes(busybox_tar())
+    call("import", root / "busybox.tar", "busybox:test")
+    for network in ("one", "two"):
+        call("network", "create", network)
+    port = PORT + 1
+    for name, network, flags in (("server", "one", ["-p", f"{port}:{PORT}"]), ("client", "one", []),
+                                 ("stranger", "two", [])):
+        call("run", "-d", "--name", name, "--network", network, *flags, "busybox:test", "sleep", "100000")
+    stack.callback(lambda: subprocess.run(["docker", "-H", host, "rm", "-f", "server", "client", "stranger"],
+                                          capture_output=True))
+    pid = lambda name: int(call("inspect", "-f", "{{.State.Pid}}", name))
+    network = json.loads(call("inspect", "server"))[0]["NetworkSettings"]["Networks"]["one"]
+    return Candidate("dockerd", Place(pid("server")), dict(zip(LINES, [
+        (Place(), "127.0.0.1", port), (Place(pid("client")), network["IPAddress"], PORT),
+        (Place(pid("client")), network["Gateway"], port), (Place(pid("stranger")), "10.90.0.1", port)])))
+
+
+def best(results):
+    return {kind: max(result[kind] for result in results) for kind in ("stream", "connect")}
+
+
+def publish_cost(binaries):
+    """Published before → milliseconds of joining a network, and those that ten ports add."""
+    lines = run("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$0"', binaries / "bench_publish")
+    return {int(before): (float(join), float(ports)) for before, join, ports in map(str.split, lines.splitlines())}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default=REPO / "build/release/bin", type=pathlib.Path)
+    parser.add_argument("--seconds", default=2.0, type=float)
+    parser.add_argument("--rounds", default=3, type=int)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--no-docker", action="store_true")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("needs root: namespaces and nftables")
+    in_own_namespaces()
+    traffic = arguments.bin / "bench_traffic"
+    with contextlib.ExitStack() as stack:
+        plain = plain_veth(stack)
+        ours = gantry(stack, arguments.bin)
+        candidates = [ours]
+        if not arguments.no_docker:
+            candidates += [c for c in [docker(stack)] if c]
+        results = {(plain.name, "veth"): []}
+        for _ in range(arguments.rounds):
+            results[plain.name, "veth"].append(plain.measure(traffic, "veth", arguments.seconds))
+            for candidate in candidates:
+                for line in LINES:
+                    results.setdefault((candidate.name, line), []).append(
+                        candidate.measure(traffic, line, arguments.seconds))
+        floor = best(results.pop((plain.name, "veth")))
+        print(f"plain veth: {floor['stream'] / 1e9:.2f} GB/s, {floor['connect']:.0f} connections/s")
+        table = {"plain veth": floor}
+        for line in LINES:
+            for candidate in candidates:
+                figures = best(results[candidate.name, line])
+                table[f"{candidate.name}: {line}"] = figures
+                print(f"{line:<50} {candidate.name:<8} {figures['stream'] / floor['stream']:6.1%} of veth's throughput  "
+                      f"{figures['connect'] / floor['connect']:6.1%} of its connections")
+        costs = publish_cost(arguments.bin)
+        for count, (join, ports) in costs.items():
+            print(f"{count:>4} ports published before: joining a network {join:.2f} ms, publishing 10 ports {ports:.2f} ms")
+        table["publish ms"] = costs
+        if arguments.json:
+            arguments.json.write_text(json.dumps(table, indent=1))
+
+
+if __name__ == "__main__":
+    main()

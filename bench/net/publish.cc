@@ -1,0 +1,127 @@
+// What joining a network and publishing ten ports adds to the start of a container, with 1, 100 and 1,000 ports published
+// before: medians of many joins, in milliseconds. Run by net.py, in a network namespace that ends with it.
+#include <arpa/inet.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "base/fd.h"
+#include "base/random.h"
+#include "net/network.h"
+
+using namespace gantry;
+using namespace gantry::net;
+
+namespace {
+
+constexpr int kJoins = 50;
+constexpr uint16_t kPorts = 10;
+
+// A container's namespace with the sockets that are made in it.
+struct Inside {
+  Fd netns, route, netfilter;
+  Inside() {
+    std::thread([this] {
+      CHECK(::unshare(CLONE_NEWNET) == 0);
+      netns = *open_file("/proc/thread-self/ns/net", O_RDONLY);
+      route = Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+      netfilter = Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+    }).join();
+  }
+  NetnsAccess access() const { return {.route = route.get(), .netfilter = netfilter.get(), .netns = netns.get()}; }
+};
+
+BridgeConfig bridge() {
+  return {.network_id = std::string(64, 'b'),
+          .bridge_name = "br-bench",
+          .subnet4 = *Subnet::parse("10.89.0.0/16"),
+          .gateway4 = *IpAddress::parse("10.89.0.1")};
+}
+
+EndpointConfig endpoint(uint64_t number) {
+  static SeededRandom random(7);
+  const BridgeConfig in = bridge();
+  return {.network_id = in.network_id,
+          .bridge_name = in.bridge_name,
+          .host_interface = "veth" + std::to_string(100000 + number),
+          .container_interface = "eth0",
+          .mac = MacAddress::random_local(random),
+          .address4 = in.subnet4->address().plus(number + 2),
+          .subnet4 = in.subnet4,
+          .gateway4 = in.gateway4};
+}
+
+std::vector<PortRequest> ports(uint16_t first, uint16_t count) {
+  std::vector<PortRequest> list;
+  for (uint16_t i = 0; i < count; ++i) {
+    const auto port = static_cast<uint16_t>(first + i);
+    list.push_back({.host_ip = "127.0.0.1", .host_first = port, .host_last = port, .container_port = port});
+  }
+  return list;
+}
+
+template <class T>
+T value(Result<T> result) {
+  if (!result.ok()) std::fprintf(stderr, "%s\n", result.error().message().c_str());
+  CHECK(result.ok());
+  return *std::move(result);
+}
+void done(const Result<>& result) {
+  if (!result.ok()) std::fprintf(stderr, "%s\n", result.error().message().c_str());
+  CHECK(result.ok());
+}
+
+// Milliseconds of one join with `count` ports, and of what of it are the ports.
+double join_ms(NetworkStack& stack, uint64_t number, uint16_t count) {
+  Inside inside;
+  EndpointConfig config = endpoint(number);
+  const auto begin = std::chrono::steady_clock::now();
+  auto held = value(stack.reserve_ports(ports(40000, count), {.name = "bench", .address4 = config.address4}));
+  config.ports = held->ports();
+  done(stack.attach(config, inside.access()));
+  const auto end = std::chrono::steady_clock::now();
+  done(stack.detach(config));
+  return std::chrono::duration<double, std::milli>(end - begin).count();
+}
+
+double median_ms(NetworkStack& stack, uint64_t first, uint16_t count) {
+  std::vector<double> times;
+  for (uint64_t i = 0; i < kJoins; ++i) times.push_back(join_ms(stack, first + i, count));
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+}  // namespace
+
+int main() {
+  auto stack = make_network_stack({.table_name = "gantry-bench0"});
+  done(stack->set_up());
+  done(stack->create_bridge(bridge()));
+  std::vector<std::unique_ptr<PortReservation>> held;
+  std::vector<std::unique_ptr<Inside>> holders;
+  uint16_t published = 0;
+  uint64_t number = 0;
+  for (uint16_t before : {uint16_t{1}, uint16_t{100}, uint16_t{1000}}) {
+    holders.push_back(std::make_unique<Inside>());
+    EndpointConfig holder = endpoint(number++);
+    held.push_back(value(stack->reserve_ports(ports(static_cast<uint16_t>(20000 + published),
+                                                    static_cast<uint16_t>(before - published)),
+                                              {.name = "holder", .address4 = holder.address4})));
+    holder.ports = held.back()->ports();
+    done(stack->attach(holder, holders.back()->access()));
+    published = before;
+    const double without = median_ms(*stack, number, 0);
+    number += kJoins;
+    const double with = median_ms(*stack, number, kPorts);
+    number += kJoins;
+    std::printf("%u %.3f %.3f\n", before, without, with - without);
+  }
+  return 0;
+}

@@ -1,0 +1,133 @@
+#include "net/change_watch.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "base/log.h"
+#include "net/netlink.h"
+
+namespace gantry::net {
+namespace {
+
+// A firewall that is reloaded tears down and builds up in several steps: look when it has been quiet for a moment.
+constexpr int kQuietMs = 50;
+constexpr int kRoom = 4 << 20;  // bursts of others' rules; what is lost all the same counts as a change
+
+Fd subscribe(int protocol, unsigned group) {
+  auto socket = open_netlink(protocol);
+  if (!socket.ok()) return Fd();
+  ::setsockopt(socket->get(), SOL_SOCKET, SO_RCVBUFFORCE, &kRoom, sizeof kRoom);
+  // A socket without a port number is taken for the kernel's own, the sender, and left out.
+  sockaddr_nl own{.nl_family = AF_NETLINK};
+  if (::bind(socket->get(), reinterpret_cast<sockaddr*>(&own), sizeof own) != 0) return Fd();
+  if (::setsockopt(socket->get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) return Fd();
+  return *std::move(socket);
+}
+
+// Each message that has come: its type and payload. True if some were lost.
+template <class F>
+bool read_messages(int socket, F each) {
+  alignas(nlmsghdr) static thread_local uint8_t buffer[65536];
+  for (;;) {
+    ssize_t got = ::recv(socket, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return got < 0 && errno == ENOBUFS;
+    auto left = static_cast<unsigned>(got);
+    for (auto* head = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
+      each(head->nlmsg_type, Bytes{static_cast<uint8_t*>(NLMSG_DATA(head)), NLMSG_PAYLOAD(head, 0)});
+    }
+  }
+}
+
+// All nft messages have their table's name as the attribute of this number.
+static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_TABLE == 1);
+
+bool is_removal(unsigned type) {
+  return type == NFT_MSG_DELTABLE || type == NFT_MSG_DELCHAIN || type == NFT_MSG_DELRULE || type == NFT_MSG_DELSET;
+}
+
+// Another firewall's chains came or went: our accepts there may be missing.
+bool is_foreign_filter(unsigned type, std::string_view table) {
+  return table == "filter" && (type == NFT_MSG_NEWCHAIN || type == NFT_MSG_DELCHAIN || type == NFT_MSG_DELRULE ||
+                               type == NFT_MSG_DELTABLE);
+}
+
+}  // namespace
+
+ChangeWatch::ChangeWatch(Options options, Function<void()> changed)
+    : options_(std::move(options)),
+      changed_(std::move(changed)),
+      rules_(subscribe(NETLINK_NETFILTER, NFNLGRP_NFTABLES)),
+      links_(subscribe(NETLINK_ROUTE, RTNLGRP_LINK)),
+      stop_(::eventfd(0, EFD_CLOEXEC)) {
+  if (!rules_ || !links_ || !stop_) {
+    log_warning("rules or bridges that another program removes will not be repaired: the kernel does not tell of it");
+    return;
+  }
+  thread_ = std::thread([this] { listen(); });
+}
+
+ChangeWatch::~ChangeWatch() {
+  if (!thread_.joinable()) return;
+  uint64_t one = 1;
+  (void)!::write(stop_.get(), &one, sizeof one);
+  thread_.join();
+}
+
+void ChangeWatch::listen() {
+  bool pending = false;
+  for (;;) {
+    pollfd waiting[] = {{rules_.get(), POLLIN, 0}, {links_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    const int ready = ::poll(waiting, 3, pending ? kQuietMs : -1);
+    if (waiting[2].revents != 0) return;
+    if (ready == 0 && pending) {
+      pending = false;
+      changed_();
+      continue;
+    }
+    if (ready < 0) continue;
+    const bool rules = waiting[0].revents != 0 && read_rules();
+    const bool links = waiting[1].revents != 0 && read_links();
+    pending = pending || rules || links;
+  }
+}
+
+bool ChangeWatch::read_rules() {
+  bool ours = false;
+  const bool lost = read_messages(rules_.get(), [&](uint16_t type, Bytes payload) {
+    const unsigned change = type & 0xff;
+    if (!is_removal(change) && change != NFT_MSG_NEWCHAIN) return;
+    auto table = find_attribute(behind_header(payload, sizeof(nfgenmsg)), NFTA_TABLE_NAME);
+    if (!table) return;
+    ours = ours || (is_removal(change) && table->text() == options_.table) || is_foreign_filter(change, table->text());
+  });
+  return ours || lost;
+}
+
+bool ChangeWatch::read_links() {
+  bool ours = false;
+  const bool lost = read_messages(links_.get(), [&](uint16_t type, Bytes payload) {
+    if (type != RTM_DELLINK || ours) return;
+    bool bridge = false;
+    bool our_group = false;
+    for (const Attribute& attribute : parse_attributes(behind_header(payload, sizeof(ifinfomsg)))) {
+      if (attribute.type == IFLA_GROUP) our_group = attribute.number() == options_.group;
+      if (attribute.type != IFLA_LINKINFO) continue;
+      auto kind = find_attribute(attribute.value, IFLA_INFO_KIND);
+      bridge = kind && kind->text() == "bridge";
+    }
+    ours = bridge && our_group;
+  });
+  return ours || lost;
+}
+
+}  // namespace gantry::net

@@ -1,0 +1,348 @@
+"""Networks as users make them, with namespaces of the test standing for other machines."""
+import json
+import os
+import socket
+import subprocess
+import threading
+
+from harness import GantryTest, free_port, main, wait_until
+from outside import Outside, datagram_echo, exchange_datagram, fetch, inside
+
+# Answers on port 80 with its name and the address of whoever asked.
+WHO = ("mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho\\necho {name} sees $REMOTE_ADDR\\n' > /www/cgi-bin/who; "
+       "chmod +x /www/cgi-bin/who; exec httpd -f -p 80 -h /www")
+
+
+def service(name, extra="", indent=6):
+    text = f"{name}:\n  image: busybox:test\n  init: true\n  command:\n    - sh\n    - -c\n    - |\n      {WHO.format(name=name).replace('$', '$$')}\n"
+    text += "".join(f"  {line}\n" for line in extra.strip("\n").splitlines())
+    return "".join(" " * 2 + line + "\n" for line in text.splitlines())
+
+
+def compose(*services, rest=""):
+    return "services:\n" + "".join(services) + rest
+
+
+def seen(answer):
+    """"web sees ::ffff:10.1.2.3" as "web sees 10.1.2.3"."""
+    return answer.replace("::ffff:", "").replace("[", "").replace("]", "")
+
+
+class NetworkTest(GantryTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.outside = Outside()
+        cls.outside.__enter__()
+        cls.addClassCleanup(cls.outside.__exit__)
+
+    def up(self, yaml, name="net", *flags, **options):
+        self.project = self.gantry.project(name, yaml)
+        return self.gantry.compose(self.project, "up", "-d", *flags, **options)
+
+    def pid(self, container):
+        return self.gantry.inspect(container)["State"]["Pid"]
+
+    def networks_of(self, container):
+        return self.gantry.inspect(container)["NetworkSettings"]["Networks"]
+
+    def who(self, address, port=80, seconds=5):
+        return seen(fetch(address, port, "/cgi-bin/who", seconds))
+
+    def who_from_outside(self, address, port, seconds=5):
+        return seen(self.outside.fetch(address, port, "/cgi-bin/who", seconds))
+
+    def who_from(self, container, address, port=80, seconds=5):
+        return seen(inside(self.pid(container), lambda: fetch(address, port, "/cgi-bin/who", seconds)))
+
+    def wait_answer(self, ask, wanted):
+        wait_until(lambda: ask() == wanted, f"{wanted!r} (last: {ask()!r})")
+
+    def network(self, *words, **options):
+        return self.gantry.command("network", *words, **options).out.strip()
+
+
+class Published(NetworkTest):
+    def test_from_everywhere_with_the_askers_address(self):
+        port, udp = free_port(), free_port()
+        self.up(compose(service("web", f"ports: ['{port}:80', '{udp}:9/udp']"), service("other")))
+        gateway = self.networks_of("net-web-1")["net_default"]["Gateway"]
+        self.wait_answer(lambda: self.who("127.0.0.1", port), f"web sees {gateway}")
+        self.assertEqual(self.who_from_outside(Outside.HOST, port), f"web sees {Outside.OTHER}")
+        self.assertEqual(self.who("::1", port), f"web sees {gateway}")
+        self.assertEqual(self.who_from_outside(Outside.HOST6, port), f"web sees {gateway}",
+                         "IPv6 clients of a container without IPv6 are carried")
+        own = self.networks_of("net-other-1")["net_default"]["IPAddress"]
+        answer = self.who_from("net-other-1", Outside.HOST, port)
+        self.assertIn(answer, (f"web sees {own}", f"web sees {gateway}"), "a neighbour through the host's port")
+        self.assertIn("web sees", self.who_from("net-web-1", Outside.HOST, port), "itself through the host's port")
+        with datagram_echo(self.pid("net-web-1"), 9):
+            self.assertEqual(self.outside.inside(lambda: exchange_datagram(Outside.HOST, udp, b"ping")), b"ping")
+            self.assertEqual(exchange_datagram("127.0.0.1", udp, b"pong"), b"pong")
+            self.assertEqual(self.outside.inside(lambda: exchange_datagram(Outside.HOST6, udp, b"six")), b"six")
+        self.gantry.kill_daemon()
+        self.assertEqual(self.who_from_outside(Outside.HOST6, port), f"web sees {gateway}", "while no daemon runs")
+        self.gantry.start_daemon()
+        self.assertEqual(self.who_from_outside(Outside.HOST6, port), f"web sees {gateway}", "with the next one")
+        self.gantry.compose(self.project, "restart", "-t", "0")
+        self.wait_answer(lambda: self.who_from_outside(Outside.HOST6, port), f"web sees {gateway}")
+        self.gantry.compose(self.project, "down", "-t", "0")
+        for address in ("127.0.0.1", "::1"):
+            self.assertEqual(self.who(address, port, 1), "ConnectionRefusedError")
+
+    def test_ipv6_network_keeps_ipv6_addresses(self):
+        port = free_port()
+        self.up(compose(service("web", f"ports: ['{port}:80']"),
+                        rest="networks: {default: {enable_ipv6: true}}\n"))
+        self.wait_answer(lambda: self.who_from_outside(Outside.HOST6, port), f"web sees {Outside.OTHER6}")
+        self.assertIn("web sees fd", self.who("::1", port))
+        self.assertEqual(self.who_from_outside(Outside.HOST, port), f"web sees {Outside.OTHER}")
+
+    def test_range_gives_each_replica_the_next_free_port(self):
+        first = next(p for p in range(20000 + os.getpid() % 20000, 60000, 7) if self.all_free(p, 3))
+        with socket.socket() as taken:
+            taken.bind(("0.0.0.0", first + 1))
+            taken.listen()
+            self.up(compose(service("web", f"ports: ['{first}-{first + 2}:80']\ndeploy: {{replicas: 2}}")))
+            got = sorted(p["PublicPort"] for c in self.gantry.containers().values() for p in c["Ports"]
+                         if p.get("PublicPort"))
+            self.assertEqual(sorted(set(got)), [first, first + 2])
+
+    @staticmethod
+    def all_free(first, count):
+        for port in range(first, first + count):
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if s.connect_ex(("127.0.0.1", port)) == 0:
+                    return False
+        return True
+
+    def test_conflict_names_who_has_the_port_and_leaves_nothing(self):
+        port = free_port()
+        self.up(compose(service("web", f"ports: ['{port}:80']")), "one")
+        result = self.up(compose(service("api", f"ports: ['{port}:80']")), "two", code=None)
+        self.assertNotEqual(result.code, 0)
+        self.assertIn(f"Bind for 0.0.0.0:{port} failed: port is already allocated (held by container one-web-1)",
+                      result.out + result.err)
+        with socket.socket() as mine:
+            mine.bind(("127.0.0.1", 0))
+            mine.listen()
+            port = mine.getsockname()[1]
+            result = self.up(compose(service("api", f"ports: ['127.0.0.1:{port}:80']")), "three", code=None)
+            self.assertNotEqual(result.code, 0)
+            self.assertIn(f"pid {os.getpid()})", result.out + result.err)
+
+    def test_loopback_address_is_for_this_host_alone(self):
+        port = free_port()
+        self.up(compose(service("web", f"ports: ['127.0.0.1:{port}:80']")))
+        self.wait_answer(lambda: self.who("127.0.0.1", port).startswith("web sees"), True)
+        self.assertEqual(self.who_from_outside(Outside.HOST, port, 1), "ConnectionRefusedError")
+
+
+class Addresses(NetworkTest):
+    def test_options_of_a_place_in_a_network(self):
+        self.up(compose(service("web", """
+networks:
+  front:
+    ipv4_address: 10.97.1.10
+    ipv6_address: fd97:1::10
+    interface_name: front0
+    mac_address: 02:42:ac:11:00:99
+    link_local_ips: [169.254.8.8]
+    driver_opts: {com.docker.network.endpoint.sysctls: net.ipv4.conf.IFNAME.log_martians=1}
+  back:
+    gw_priority: 10
+"""), rest="""
+networks:
+  front:
+    enable_ipv6: true
+    driver_opts: {com.docker.network.bridge.name: gtbr%d, com.docker.network.driver.mtu: 1400}
+    ipam: {config: [{subnet: 10.97.1.0/24, ip_range: 10.97.1.128/25, gateway: 10.97.1.5}, {subnet: 'fd97:1::/64'}]}
+  back: {driver_opts: {com.docker.network.container_iface_prefix: back}}
+""" % (os.getpid() % 100000)))
+        pid = self.pid("net-web-1")
+        run = lambda *words: subprocess.run(["nsenter", "-t", str(pid), "-n", *words], capture_output=True, text=True,
+                                            check=True).stdout
+        link = json.loads(run("ip", "-j", "address", "show", "front0"))[0]
+        self.assertEqual((link["address"], link["mtu"]), ("02:42:ac:11:00:99", 1400))
+        addresses = [a["local"] for a in link["addr_info"]]
+        for address in ("10.97.1.10", "fd97:1::10", "169.254.8.8"):
+            self.assertIn(address, addresses)
+        self.assertIn("default via " + self.networks_of("net-web-1")["net_back"]["Gateway"] + " dev back0",
+                      run("ip", "route"))
+        self.assertIn("default via fd97:1::1 dev front0", run("ip", "-6", "route"))
+        self.assertEqual(inside(pid, lambda: open("/proc/sys/net/ipv4/conf/front0/log_martians").read()), "1\n")
+        front = self.networks_of("net-web-1")["net_front"]
+        self.assertEqual((front["IPAddress"], front["GlobalIPv6Address"], front["Gateway"], front["MacAddress"]),
+                         ("10.97.1.10", "fd97:1::10", "10.97.1.5", "02:42:ac:11:00:99"))
+
+    def test_refusals_say_what_would_be_right(self):
+        for words, message in [
+            (("--driver", "overlay", "x"), 'plugin "overlay" not found'),
+            (("--subnet", "10.97.1.0/24", "--gateway", "10.98.1.1", "x"), "no matching subnet for gateway 10.98.1.1"),
+            (("-o", "nonsense=1", "x"), 'network option "nonsense" is not supported by driver "bridge"'),
+            (("-d", "macvlan", "-o", "parent=nosuch0", "x"), 'parent interface "nosuch0" does not exist on this host'),
+            (("-d", "macvlan", "-o", "macvlan_mode=open", "x"), "must be one of bridge, private, vepa, passthru"),
+            (("--subnet", "fd97::/64", "x"), "set enable_ipv6 (--ipv6)"),
+            (("host",), "operation is not permitted on predefined host network"),
+        ]:
+            result = self.gantry.command("network", "create", *words, code=1)
+            self.assertIn(message, result.err)
+        self.network("create", "--subnet", "10.97.2.0/24", "taken")
+        self.assertIn("Pool overlaps with other one on this address space",
+                      self.gantry.command("network", "create", "--subnet", "10.97.2.128/25", "x", code=1).err)
+        self.assertIn("network with name taken already exists",
+                      self.gantry.command("network", "create", "taken", code=1).err)
+        self.network("rm", "taken")
+
+    def test_macvlan_is_on_the_hosts_own_network(self):
+        self.up(compose(service("web", "networks: {lan: {ipv4_address: 10.98.0.50}}"), rest=f"""
+networks:
+  lan:
+    driver: macvlan
+    driver_opts: {{parent: {self.outside.name}}}
+    ipam: {{config: [{{subnet: 10.98.0.0/24, gateway: 10.98.0.2}}]}}
+"""))
+        self.wait_answer(lambda: self.who_from_outside("10.98.0.50", 80), f"web sees {Outside.OTHER}")
+        self.assertIn(f"already using parent interface {self.outside.name}",
+                      self.gantry.command("network", "create", "-d", "macvlan", "-o", f"parent={self.outside.name}",
+                                          "--subnet", "10.96.0.0/24", "second", code=1).err)
+
+    def test_isolation_between_networks_and_from_outside(self):
+        self.up(compose(service("a", "networks: [one]"), service("b", "networks: [two]"),
+                        service("inner", "networks: [closed]"), service("lone", "networks: [quiet]"),
+                        service("lone2", "networks: [quiet]"),
+                        rest="networks:\n  one:\n  two:\n  closed: {internal: true}\n"
+                             "  quiet: {driver_opts: {com.docker.network.bridge.enable_icc: 'false'}}\n"))
+        address = lambda name, net: self.networks_of(f"net-{name}-1")[f"net_{net}"]["IPAddress"]
+        a, b, inner = address("a", "one"), address("b", "two"), address("inner", "closed")
+        self.wait_answer(lambda: self.who_from("net-a-1", "127.0.0.1"), "a sees 127.0.0.1")
+        self.wait_answer(lambda: self.who_from("net-b-1", "127.0.0.1"), "b sees 127.0.0.1")
+        cases = [("net-a-1", b), ("net-b-1", a), ("net-a-1", inner), ("net-inner-1", a), ("net-inner-1", Outside.OTHER),
+                 ("net-lone-1", address("lone2", "quiet"))]
+        results = {}
+        threads = [threading.Thread(target=lambda c=c: results.__setitem__(c, self.who_from(*c, seconds=1)))
+                   for c in cases]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for case in cases:
+            self.assertNotIn("sees", results[case], case)
+        self.assertNotIn("sees", self.who_from_outside(a, 80, 1))
+        self.assertEqual(self.networks_of("net-inner-1")["net_closed"]["Gateway"], "")
+
+
+class Live(NetworkTest):
+    def start_lone(self, *flags):
+        self.network("create", "first")
+        self.gantry.command("run", "-d", "--name", "lone", "--network", "first", *flags, "busybox:test", "sh", "-c",
+                            WHO.format(name="lone"))
+
+    def tearDown(self):
+        super().tearDown()
+        self.network("prune", "-f")
+
+    def test_connect_and_disconnect_while_it_runs(self):
+        port = free_port()
+        self.start_lone("-p", f"{port}:80")
+        self.network("create", "--subnet", "10.97.3.0/24", "second")
+        self.wait_answer(lambda: self.who_from_outside(Outside.HOST, port), f"lone sees {Outside.OTHER}")
+        self.network("connect", "--alias", "other-name", "--ip", "10.97.3.9", "second", "lone")
+        second = self.networks_of("lone")["second"]
+        self.assertEqual((second["IPAddress"], second["IPPrefixLen"], second["Gateway"]),
+                         ("10.97.3.9", 24, "10.97.3.1"))
+        self.assertIn("other-name", second["DNSNames"])
+        self.assertEqual(self.who("10.97.3.9"), "lone sees 10.97.3.1")
+        members = json.loads(self.network("inspect", "second"))[0]["Containers"]
+        self.assertEqual([m["IPv4Address"] for m in members.values()], ["10.97.3.9/24"])
+        self.assertIn("already exists in network second",
+                      self.gantry.command("network", "connect", "second", "lone", code=1).err)
+        self.assertIn("has active endpoints", self.gantry.command("network", "rm", "second", code=1).err)
+        # The port was published through the first network: it moves.
+        self.network("disconnect", "first", "lone")
+        self.assertEqual(list(self.networks_of("lone")), ["second"])
+        self.assertEqual(self.who_from_outside(Outside.HOST, port), f"lone sees {Outside.OTHER}")
+        self.assertEqual(self.who("::1", port), "lone sees 10.97.3.1")
+        self.network("disconnect", "second", "lone")
+        self.assertEqual(self.who("127.0.0.1", port, 1), "ConnectionRefusedError", "nothing gets in any more")
+        self.network("connect", "first", "lone")
+        self.assertEqual(self.who_from_outside(Outside.HOST, port), f"lone sees {Outside.OTHER}")
+
+    def test_the_higher_priority_takes_the_default_route_over(self):
+        self.start_lone()
+        self.network("create", "second")
+        self.network("connect", "--gw-priority", "5", "second", "lone")
+        route = lambda: subprocess.run(["nsenter", "-t", str(self.pid("lone")), "-n", "ip", "route", "show", "default"],
+                                       capture_output=True, text=True, check=True).stdout
+        self.assertIn("via " + self.networks_of("lone")["second"]["Gateway"], route())
+        self.network("disconnect", "second", "lone")
+        self.assertIn("via " + self.networks_of("lone")["first"]["Gateway"], route())
+
+    def test_prune_removes_what_no_container_uses(self):
+        self.start_lone()
+        self.network("create", "--label", "keep=yes", "unused1")
+        self.network("create", "unused2")
+        self.assertEqual(self.network("prune", "-f", "--filter", "label!=keep"), "Deleted Networks:\nunused2")
+        self.assertEqual(self.network("prune", "-f"), "Deleted Networks:\nunused1")
+        self.assertIn("first", self.network("ls"))
+
+    def test_a_flushed_ruleset_and_a_deleted_bridge_are_repaired(self):
+        port = free_port()
+        self.start_lone("-p", f"{port}:80")
+        self.wait_answer(lambda: self.who_from_outside(Outside.HOST, port), f"lone sees {Outside.OTHER}")
+        pid = self.pid("lone")
+        subprocess.run(["nft", "delete", "table", "inet", f"gantry-{self.gantry.tag}"], check=True)
+        self.wait_answer(lambda: self.who_from_outside(Outside.HOST, port, 1), f"lone sees {Outside.OTHER}")
+        bridge = "br-" + json.loads(self.network("inspect", "first"))[0]["Id"][:12]
+        subprocess.run(["ip", "link", "delete", bridge], check=True)
+        self.wait_answer(lambda: self.who_from_outside(Outside.HOST, port, 1), f"lone sees {Outside.OTHER}")
+        self.assertEqual(self.pid("lone"), pid, "the container was not restarted")
+
+
+class Crash(NetworkTest):
+    def test_a_daemon_killed_in_the_middle_of_connects_repairs_itself(self):
+        containers, networks = 10, 20
+        for n in range(networks):
+            self.network("create", f"crash{n}")
+        for c in range(containers):
+            self.gantry.command("run", "-d", "--name", f"c{c}", "--network", "crash0", "busybox:test", "sleep", "1000")
+        done = threading.Event()
+
+        def connect(c):
+            for n in range(1, networks):
+                if self.gantry.command("network", "connect", f"crash{n}", f"c{c}", code=None, timeout=30).code != 0:
+                    return
+                if c == 0 and n == 5:
+                    done.set()
+
+        self.gantry.environment["GANTRY_NO_DAEMON_START"] = "1"
+        threads = [threading.Thread(target=connect, args=(c,)) for c in range(containers)]
+        for thread in threads:
+            thread.start()
+        done.wait(60)
+        self.gantry.kill_daemon()
+        for thread in threads:
+            thread.join()
+        if not self.gantry.daemon_pid():
+            self.gantry.start_daemon()
+        for c in range(containers):
+            recorded = self.networks_of(f"c{c}")
+            pid = self.pid(f"c{c}")
+            links = json.loads(subprocess.run(["nsenter", "-t", str(pid), "-n", "ip", "-j", "address"],
+                                              capture_output=True, text=True, check=True).stdout)
+            real = sorted(a["local"] for link in links if link["ifname"] != "lo" for a in link["addr_info"]
+                          if a["family"] == "inet")
+            self.assertEqual(real, sorted(n["IPAddress"] for n in recorded.values()), f"c{c}")
+        # Everything can still be joined, left and removed, and then nothing is left.
+        if f"crash{networks - 1}" not in self.networks_of("c9"):
+            self.network("connect", f"crash{networks - 1}", "c9")
+        self.gantry.remove_everything()
+        self.network("prune", "-f")
+        self.gantry.stop_daemon()
+        self.assertEqual([line for line in self.gantry.footprint() if not line.startswith("file")], [])
+        self.gantry.start_daemon()
+
+
+if __name__ == "__main__":
+    main()
