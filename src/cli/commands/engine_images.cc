@@ -265,4 +265,5 @@ const Command kEngineRemoveImage{.syntax = {.name = "rmi",
                                             .flags = kRemoveFlags,
                                             .least_arguments = 1},
                                  .run = remove};
+
 }  // namespace gantry::cli
