@@ -1,6 +1,7 @@
 // Our YAML reader against yaml-cpp: on everything that both read the same way, the trees are the same. Where they
 // differ by design (types of plain scalars, duplicate keys, merge keys), the texts here keep clear of it.
 #include <gtest/gtest.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <filesystem>
@@ -62,8 +63,33 @@ std::string ours(const std::string& text) {
   return null_as_such(out);
 }
 
+// yaml-cpp 0.7 finds documents without end in some texts: more than a few are taken for that.
+class Deaf final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+bool has_end(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Deaf deaf;
+  for (int documents = 0; documents < 20; ++documents) {
+    if (!parser.HandleNextDocument(deaf)) return true;
+  }
+  return false;
+}
+
 std::string theirs(const std::string& text) {
   try {
+    if (!has_end(text)) return "refused";
     std::string out;
     for (const YAML::Node& node : YAML::LoadAll(text)) out += told(node) + "\n";
     return null_as_such(out);
