@@ -168,6 +168,21 @@ Result<std::vector<NetworkRow>> parse_networks(std::string_view json) { return p
 Result<std::vector<KnownProject>> parse_projects(std::string_view json) { return parse_list(json, known_project); }
 Result<std::vector<std::string>> parse_image_removal(std::string_view json) { return parse_list(json, removal_line); }
 
+Result<std::vector<HistoryRow>> parse_history(std::string_view json) {
+  return parse_list(json, [](const View& item) {
+    return HistoryRow{.id = item["Id"].text(),
+                      .created_by = item["CreatedBy"].text(),
+                      .comment = item["Comment"].text(),
+                      .created = item["Created"].number(),
+                      .size = static_cast<uint64_t>(std::max<int64_t>(item["Size"].number(), 0))};
+  });
+}
+
+std::string parse_identity_token(std::string_view text) {
+  const Result<Json> json = parsed(text);
+  return json.ok() ? View(&*json)["IdentityToken"].text() : std::string();
+}
+
 Result<std::vector<VolumeRow>> parse_volumes(std::string_view text) {
   const Json json = TRY(parsed(text));
   std::vector<VolumeRow> rows;

@@ -64,12 +64,14 @@ const std::array kEngineCommands = {&kEngineDaemon, &kEngineBuild,       &kEngin
                                     &kEngineImport, &kEngineInspect,     &kEngineKill,   &kEngineLoad,
                                     &kEngineLogs,   &kEngineNetworks,    &kEnginePs,     &kEnginePull,
                                     &kEngineRemove, &kEngineRemoveImage, &kEngineRun,    &kEngineStart,
-                                    &kEngineStop,   &kEngineVersion,     &kEngineVolumes};
+                                    &kEngineStop,   &kEngineVersion,     &kEngineVolumes, &kEngineSave,
+                                    &kEngineTag,    &kEngineHistory,     &kEngineLogin,   &kEngineLogout,
+                                    &kEnginePush};
 
 // Commands of Docker Compose that are known, but not built.
-constexpr std::array<std::string_view, 18> kMissingCommands = {
+constexpr std::array<std::string_view, 17> kMissingCommands = {
     "alpha",   "attach", "bridge", "commit", "convert", "cp",      "events", "export", "generate",
-    "publish", "push",   "scale",  "stats",  "top",     "volumes", "viz",    "wait",   "watch"};
+    "publish", "scale",  "stats",  "top",     "volumes", "viz",    "wait",   "watch"};
 
 std::vector<Flag> joined(std::span<const Flag> a, std::span<const Flag> b) {
   std::vector<Flag> flags(a.begin(), a.end());

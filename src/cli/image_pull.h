@@ -1,4 +1,4 @@
-// Pulls images through POST /images/create and turns its stream into progress rows.
+// Pulls and pushes images through the API and turns its streams into progress rows.
 #pragma once
 
 #include <map>
@@ -10,8 +10,12 @@
 
 namespace gantry::cli {
 
-// One image, on this thread. Errors: the daemon's.
-Result<> pull_image(client::ApiClient& api, const std::string& image, const std::string& platform, ProgressView& view);
+// One image, on this thread. `auth`: X-Registry-Auth, may be empty. Errors: the daemon's.
+Result<> pull_image(client::ApiClient& api, const std::string& image, const std::string& platform,
+                    const std::string& auth, ProgressView& view);
+// `tag` "" = all tags. Returns the digest that the last tag has now.
+Result<std::string> push_image(client::ApiClient& api, const std::string& repository, const std::string& tag,
+                               const std::string& auth, ProgressView& view);
 
 // Many side by side (as many as --parallel allows). `images`: reference → platform, "" = the daemon's.
 // → the failures by reference; the others are there.

@@ -42,6 +42,7 @@ class Connection {
     std::string_view body;
     const BodySource* body_source = nullptr;  // instead of `body`; sent in chunks
     bool upgrade = false;                     // asks for `Upgrade: tcp`
+    std::string_view extra_head = {};         // more header lines, each with its "\r\n"
   };
   // Sends the request and reads the head of the answer. After a failure the connection is of no use any more.
   // When the daemon answers before it has read the whole body (an error), that answer is returned.

@@ -16,12 +16,13 @@ struct Command {
 
 // compose …
 extern const Command kUp, kCreate, kDown, kPs, kLogs, kExec, kRun, kStop, kStart, kRestart, kKill, kRemove, kPause,
-    kUnpause, kBuild, kPull, kConfig, kImages, kPort, kList, kVersion, kPlan;
+    kUnpause, kBuild, kPull, kPush, kConfig, kImages, kPort, kList, kVersion, kPlan;
 
 // gantry …
 extern const Command kEnginePs, kEngineRemove, kEngineStop, kEngineStart, kEngineKill, kEngineInspect, kEngineRun,
     kEngineExec, kEngineLogs, kEngineLoad, kEngineImport, kEnginePull, kEngineBuild, kEngineImages, kEngineRemoveImage,
-    kEngineNetworks, kEngineVolumes, kEngineVersion, kEngineDaemon;
+    kEngineSave, kEngineTag,
+    kEngineHistory, kEngineLogin, kEngineLogout, kEnginePush, kEngineNetworks, kEngineVolumes, kEngineVersion, kEngineDaemon;
 
 // "-t 0" typed differs from no "-t". Errors: a negative number other than -1 (wait for ever).
 Result<std::optional<std::chrono::seconds>> seconds_of(const Arguments& arguments, std::string_view flag);

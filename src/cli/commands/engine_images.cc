@@ -1,12 +1,14 @@
-// gantry load, import, pull, build, images, rmi, network and volume: what the engine keeps.
+// gantry load, save, import, pull, build, images, tag, history, rmi, network and volume: what the engine keeps.
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
+#include "base/scope_exit.h"
 #include "base/strings.h"
 #include "cli/build_context.h"
 #include "cli/commands/commands.h"
+#include "cli/credentials.h"
 #include "cli/image_build.h"
 #include "cli/image_pull.h"
 #include "cli/operation.h"
@@ -49,6 +51,17 @@ constexpr Flag kBuildFlags[] = {
     {.name = "no-cache", .help = "Build every step anew"},
     {.name = "pull", .help = "Look for newer base images"},
     {.name = "quiet", .letter = 'q', .help = "Print the image's id only"},
+};
+constexpr Flag kSaveFlags[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = FlagKind::text,
+     .value_name = "FILE",
+     .help = "Archive to write (standard output if not given)"},
+};
+constexpr Flag kHistoryFlags[] = {
+    {.name = "no-trunc", .help = "Don't shorten what made a layer"},
+    {.name = "quiet", .letter = 'q', .help = "Print ids only"},
 };
 constexpr Flag kListFlags[] = {
     {.name = "all", .letter = 'a', .help = "Show intermediate images, too"},
@@ -116,7 +129,9 @@ Result<int> pull(Session& session, const Arguments& arguments) {
   ProgressStyle style = TRY(session.progress_style("pull"));
   if (arguments.on("quiet")) style.mode = ProgressMode::quiet;
   OperationView drawing(style, session);
-  TRY(pull_image(*api, image, arguments.text("platform"), drawing.view()));
+  CredentialStore credentials(session.environment());
+  const std::string auth = TRY(credentials.header(registry_of(image)));
+  TRY(pull_image(*api, image, arguments.text("platform"), auth, drawing.view()));
   drawing.view().finish();
   session.out.write(image + "\n");
   return 0;
@@ -227,6 +242,65 @@ Result<int> remove(Session& session, const Arguments& arguments) {
   return status;
 }
 
+// A file appears when it is complete.
+Result<int> save(Session& session, const Arguments& arguments) {
+  const std::string output = arguments.text("output");
+  if (output.empty() && ::isatty(1) == 1) {
+    return invalid("cowardly refusing to save to a terminal. Use the -o flag or redirect");
+  }
+  std::string path = "/images/get?";
+  for (const std::string& name : arguments.positional()) path += "names=" + client::url_encode(name) + "&";
+  path.pop_back();
+  const std::string temporary = output.empty() ? "" : output + ".gantry-part";
+  Fd file;
+  if (!output.empty()) file = TRY(open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  ScopeExit remove([&] {
+    if (!temporary.empty()) ::unlink(temporary.c_str());
+  });
+  const int target = output.empty() ? 1 : file.get();
+  std::optional<Error> failure;
+  TRY((*TRY(session.api())).stream_bytes("GET", path, "", [&](std::string_view piece) {
+    Result<> written = write_all(target, piece);
+    if (!written.ok()) failure = std::move(written).error();
+    return !failure.has_value();
+  }));
+  if (failure) return *std::move(failure);
+  if (!output.empty() && ::rename(temporary.c_str(), output.c_str()) != 0) {
+    return Error::from_errno(errno, "rename", output);
+  }
+  return 0;
+}
+
+Result<int> tag(Session& session, const Arguments& arguments) {
+  const auto name = split_reference(arguments.positional()[1]);
+  std::string path = image_path(arguments.positional()[0], "tag") + "?repo=" + client::url_encode(name.repository);
+  if (name.tag != "<none>") path += "&tag=" + client::url_encode(name.tag);
+  TRY(post(*TRY(session.api()), path));
+  return 0;
+}
+
+Result<int> history(Session& session, const Arguments& arguments) {
+  constexpr size_t kShown = 45;
+  const std::string body =
+      TRY(TRY((*TRY(session.api())).request("GET", image_path(arguments.positional()[0], "history"))).ok_body());
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(session.clock().wall().time_since_epoch()).count();
+  Table table({"IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"});
+  for (const HistoryRow& row : TRY(parse_history(body))) {
+    const std::string id = row.id == "<missing>" ? row.id : short_id(row.id);
+    if (arguments.on("quiet")) {
+      session.out.write(id + "\n");
+      continue;
+    }
+    std::string made_by = row.created_by;
+    if (!arguments.on("no-trunc") && made_by.size() > kShown) made_by = made_by.substr(0, kShown - 1) + "…";
+    const std::string age =
+        row.created <= 0 ? "N/A" : human_duration(std::chrono::seconds(std::max<int64_t>(now - row.created, 0))) + " ago";
+    table.add({id, age, made_by, human_size(row.size), row.comment});
+  }
+  if (!arguments.on("quiet")) session.out.write(table.text());
+  return 0;
+}
+
 Result<int> networks(Session& session, const Arguments& arguments) {
   if (arguments.positional()[0] != "ls") return unsupported("gantry network has one command: ls");
   const auto rows = TRY(parse_networks(TRY(TRY((*TRY(session.api())).request("GET", "/networks")).ok_body())));
@@ -283,6 +357,25 @@ const Command kEngineRemoveImage{.syntax = {.name = "rmi",
                                             .flags = kRemoveFlags,
                                             .least_arguments = 1},
                                  .run = remove};
+const Command kEngineSave{.syntax = {.name = "save",
+                                     .arguments = "IMAGE [IMAGE...]",
+                                     .summary = "Write images to an archive",
+                                     .flags = kSaveFlags,
+                                     .least_arguments = 1},
+                          .run = save};
+const Command kEngineTag{.syntax = {.name = "tag",
+                                    .arguments = "IMAGE NAME[:TAG]",
+                                    .summary = "Give an image another name",
+                                    .least_arguments = 2,
+                                    .most_arguments = 2},
+                         .run = tag};
+const Command kEngineHistory{.syntax = {.name = "history",
+                                        .arguments = "IMAGE",
+                                        .summary = "Show how an image was made",
+                                        .flags = kHistoryFlags,
+                                        .least_arguments = 1,
+                                        .most_arguments = 1},
+                             .run = history};
 const Command kEngineNetworks{.syntax = {.name = "network",
                                          .arguments = "ls",
                                          .summary = "List networks",
