@@ -129,6 +129,7 @@ Result<BuildContext> BuildContext::open(const ContextOptions& options) {
 }
 
 Result<> BuildContext::walk(const ContextOptions& options) {
+  if (options.directory.empty()) return {};  // only the extra files
   Walker walker(options, TRY(read_ignore_file(options)));
   TRY(walker.enter(""));
   for (Walker::Found& found : walker.found) {

@@ -69,6 +69,12 @@ Result<> pull_image(client::ApiClient& api, const std::string& image, const std:
   return std::move(result).within("pulling " + image);
 }
 
+Result<> pull_image(Session& session, const std::string& image, const std::string& platform, ProgressView& view) {
+  client::ApiClient* api = TRY(session.api());
+  CredentialStore credentials(session.environment());
+  return pull_image(*api, image, platform, TRY(credentials.header(registry_of(image))), view);
+}
+
 Result<std::string> push_image(client::ApiClient& api, const std::string& repository, const std::string& tag,
                                const std::string& auth, ProgressView& view) {
   const std::string shown = tag.empty() ? repository : repository + ":" + tag;

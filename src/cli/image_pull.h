@@ -13,6 +13,8 @@ namespace gantry::cli {
 // One image, on this thread. `auth`: X-Registry-Auth, may be empty. Errors: the daemon's.
 Result<> pull_image(client::ApiClient& api, const std::string& image, const std::string& platform,
                     const std::string& auth, ProgressView& view);
+// With the session's daemon and the user's credentials.
+Result<> pull_image(Session& session, const std::string& image, const std::string& platform, ProgressView& view);
 // `tag` "" = all tags. Returns the digest that the last tag has now.
 Result<std::string> push_image(client::ApiClient& api, const std::string& repository, const std::string& tag,
                                const std::string& auth, ProgressView& view);

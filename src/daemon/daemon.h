@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/roots.h"
+#include "engine/image/registry_settings.h"
 
 namespace gantry::daemon {
 
@@ -13,6 +14,7 @@ struct DaemonOptions {
   Roots roots;
   std::string socket_path;                 // of the API
   std::vector<std::string> address_pools;  // "BASE/PREFIX:SIZE"
+  engine::RegistrySettings registries;
   int ready_fd = -1;                       // told "ready" or "error: WHY", then closed; -1: nobody asks
 };
 

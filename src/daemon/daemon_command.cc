@@ -25,6 +25,10 @@ constexpr const char* kUsage =
     "  --log-level LEVEL            debug, info, warning or error (default info)\n"
     "  --address-pool BASE/PREFIX:SIZE\n"
     "                               where networks take their subnets from, e.g. 10.210.0.0/16:24; repeatable\n"
+    "  --insecure-registry HOST[:PORT]|NETWORK\n"
+    "                               registry to talk to without verified TLS; repeatable\n"
+    "  --registry-mirror URL        asked before Docker Hub; repeatable\n"
+    "  --registry-certs DIR         holds HOST:PORT/*.crt, instead of /etc/gantry/certs.d and /etc/docker/certs.d\n"
     "  --ready-fd N                 write \"ready\" to this descriptor when the API accepts connections\n"
     "  -h, --help                   this text\n";
 
@@ -35,6 +39,9 @@ struct Flags {
   std::string log_file;
   std::string log_level = "info";
   std::vector<std::string> address_pools;
+  std::vector<std::string> insecure_registries;
+  std::vector<std::string> registry_mirrors;
+  std::vector<std::string> registry_certificates;
   std::string ready_fd;
   bool help = false;
 };
@@ -44,6 +51,11 @@ Result<Flags> parse(std::span<const std::string> args) {
   const std::vector<std::pair<std::string, std::string*>> known = {
       {"--data-root", &flags.data_root}, {"--run-root", &flags.run_root},   {"--host", &flags.host},
       {"--log-file", &flags.log_file},   {"--log-level", &flags.log_level}, {"--ready-fd", &flags.ready_fd}};
+  const std::vector<std::pair<std::string, std::vector<std::string>*>> lists = {
+      {"--address-pool", &flags.address_pools},
+      {"--insecure-registry", &flags.insecure_registries},
+      {"--registry-mirror", &flags.registry_mirrors},
+      {"--registry-certs", &flags.registry_certificates}};
   for (size_t i = 0; i < args.size(); ++i) {
     if (args[i] == "-h" || args[i] == "--help") {
       flags.help = true;
@@ -55,7 +67,11 @@ Result<Flags> parse(std::span<const std::string> args) {
     for (const auto& [flag, value] : known) {
       if (flag == name) target = value;
     }
-    if (target == nullptr && name != "--address-pool") return invalid("unknown option " + gantry::quoted(args[i]));
+    std::vector<std::string>* list = nullptr;
+    for (const auto& [flag, values] : lists) {
+      if (flag == name) list = values;
+    }
+    if (target == nullptr && list == nullptr) return invalid("unknown option " + gantry::quoted(args[i]));
     std::string value;
     if (equals != std::string::npos) {
       value = args[i].substr(equals + 1);
@@ -64,8 +80,8 @@ Result<Flags> parse(std::span<const std::string> args) {
     } else {
       return invalid("option " + name + " needs a value");
     }
-    if (name == "--address-pool") {
-      flags.address_pools.push_back(value);
+    if (list != nullptr) {
+      list->push_back(value);
     } else if (name == "--host" && !flags.host.empty()) {
       return unsupported("--host may be given once only");
     } else {
@@ -86,6 +102,12 @@ Result<LogLevel> parse_level(const std::string& text) {
 Result<DaemonOptions> daemon_options(const Flags& flags) {
   DaemonOptions options{
       .roots = resolve_roots(flags.data_root, flags.run_root), .socket_path = {}, .address_pools = flags.address_pools};
+  options.registries.insecure = flags.insecure_registries;
+  options.registries.mirrors = flags.registry_mirrors;
+  if (!flags.registry_certificates.empty()) {
+    options.registries.certificates.assign(flags.registry_certificates.begin(), flags.registry_certificates.end());
+  }
+  TRY(options.registries.check());
   if (flags.host.empty()) {
     options.socket_path = options.roots.socket();
   } else if (flags.host.starts_with("unix:///")) {

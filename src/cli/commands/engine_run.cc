@@ -131,7 +131,7 @@ Result<std::string> create(Session& session, const std::string& name, const RunR
   if (image_missing) {
     session.err.write("Unable to find image " + gantry::quoted(request.image) + " locally\n");
     OperationView drawing(TRY(session.progress_style("pull")), session);
-    TRY(pull_image(*api, request.image, "", drawing.view()));
+    TRY(pull_image(session, request.image, "", drawing.view()));
     drawing.view().finish();
     answer = TRY(api->request("POST", path, body));
   }

@@ -108,7 +108,7 @@ Result<> build_missing(Session& session, const compose::Project& project, const 
                        const ProgressStyle& style, ProgressView& view) {
   const auto names = TRY(services_to_build(session, project, command));
   if (names.empty()) return {};
-  const BuildOptions options{.quiet = command.quiet_build};
+  const BuildOptions options{.quiet = command.quiet_build, .environment = session.environment()};
   const auto builds = TRY(plan_builds(project, names, options));
   return run_builds(session, builds, view, style.mode, options);
 }

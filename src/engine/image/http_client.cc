@@ -188,8 +188,7 @@ class Sending {
     }
     if (!request.content_type.empty()) message_.headers.emplace("Content-Type", request.content_type);
     message_.response_handler = [this](const httplib::Response& response) {
-      answer_.status = response.status;
-      for (const auto& [name, value] : response.headers) answer_.headers.emplace(to_lower(name), value);
+      take_head(response);
       return true;
     };
     message_.content_receiver = [this](const char* data, size_t size, uint64_t, uint64_t) {
@@ -217,11 +216,17 @@ class Sending {
       for (size_t i = 1; i < method.size(); ++i) method[i] = static_cast<char>(tolower(method[i]));
       return Error(Code::unavailable, method + " " + gantry::quoted(url_.text()) + ": " + describe(error, url_));
     }
+    if (answer_.status == 0) take_head(response);  // the handler is not asked about answers without a body
     answer_.url = url_.text();
     return std::move(answer_);
   }
 
  private:
+  void take_head(const httplib::Response& response) {
+    answer_.status = response.status;
+    for (const auto& [name, value] : response.headers) answer_.headers.emplace(to_lower(name), value);
+  }
+
   bool is_cancelled() {
     if (!request_.cancelled || !request_.cancelled()) return false;
     failure_ = Error(Code::cancelled, "cancelled");
