@@ -137,4 +137,22 @@ Result<std::map<std::string, Error>> pull_images(Session& session, const std::ma
   return failures;
 }
 
+Result<> pull_private_images(Session& session, const compose::Project& project, const std::string& policy,
+                             ProgressView& view) {
+  client::ApiClient* api = TRY(session.api());
+  CredentialStore credentials(session.environment());
+  std::map<std::string, std::string> missing;
+  for (const auto& [name, service] : project.services) {
+    const std::string wanted = policy.empty() ? service.pull_policy : policy;
+    if (service.image.empty() || service.build || wanted == "never" || wanted == "build") continue;
+    if (TRY(credentials.find(registry_of(service.image))).empty()) continue;
+    if (TRY(api->request("GET", image_path(service.image, "json"))).status == 200) continue;
+    missing.try_emplace(service.image, service.platform);
+  }
+  if (missing.empty()) return {};
+  const auto failures = TRY(pull_images(session, missing, view));
+  if (failures.empty()) return {};
+  return failures.begin()->second;
+}
+
 }  // namespace gantry::cli

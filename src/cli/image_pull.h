@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "cli/progress_view.h"
 #include "cli/session.h"
+#include "compose/project.h"
 
 namespace gantry::cli {
 
@@ -23,5 +24,10 @@ Result<std::string> push_image(client::ApiClient& api, const std::string& reposi
 // → the failures by reference; the others are there.
 Result<std::map<std::string, Error>> pull_images(Session& session, const std::map<std::string, std::string>& images,
                                                  ProgressView& view);
+
+// Missing images of services from registries that the user has logged in to: the daemon, which pulls what else is
+// missing, has no credentials. `policy`: of --pull, "" = the services' own.
+Result<> pull_private_images(Session& session, const compose::Project& project, const std::string& policy,
+                             ProgressView& view);
 
 }  // namespace gantry::cli

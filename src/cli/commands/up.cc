@@ -5,6 +5,7 @@
 #include "cli/commands/up_options.h"
 #include "cli/container_watch.h"
 #include "cli/image_build.h"
+#include "cli/image_pull.h"
 #include "cli/operation.h"
 #include "compose/options_json.h"
 #include "compose/project_json.h"
@@ -120,6 +121,7 @@ Result<compose::Outcome> bring_up(Session& session, const compose::Project& proj
   client::ApiClient* api = TRY(session.api());
   OperationView drawing(style, session);
   TRY(build_missing(session, project, command, style, drawing.view()));
+  TRY(pull_private_images(session, project, command.options.pull, drawing.view()));
   const auto body = operation_body(compose::to_json(project), compose::to_json(options));
   auto outcome = follow_operation(*api, "PUT", project_path(project.name), body,
                                   [&](const auto& progress) { drawing.view().show(progress); });

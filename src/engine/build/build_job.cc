@@ -37,6 +37,7 @@ std::string excerpt(const BuildJob& job, const Instruction& instruction) {
 
 void OutputOrder::send(size_t stage, BuildProgress message) {
   std::lock_guard lock(mutex_);
+  if (failed_) return;
   waiting_[stage].messages.push_back(std::move(message));
   flush();
 }
@@ -45,6 +46,14 @@ void OutputOrder::end(size_t stage) {
   std::lock_guard lock(mutex_);
   waiting_[stage].ended = true;
   flush();
+}
+
+void OutputOrder::fail(size_t stage) {
+  std::lock_guard lock(mutex_);
+  if (std::exchange(failed_, true)) return;
+  for (const BuildProgress& message : waiting_[stage].messages) {
+    if (callback_) callback_(message);
+  }
 }
 
 void OutputOrder::flush() {

@@ -37,6 +37,8 @@ class OutputOrder {
   OutputOrder(const BuildCallback& callback, size_t stages) : callback_(callback), waiting_(stages) {}
   void send(size_t stage, BuildProgress message);
   void end(size_t stage);  // it says nothing more
+  // The build ends with this stage's failure: its words are the last, those of later stages are dropped.
+  void fail(size_t stage);
 
  private:
   void flush();
@@ -48,6 +50,7 @@ class OutputOrder {
   };
   std::vector<Waiting> waiting_;
   size_t current_ = 0;
+  bool failed_ = false;
 };
 
 // One stage's voice. The stage's thread only.

@@ -113,11 +113,16 @@ class StageRun {
         return job_.failure.has_value() ||
                std::all_of(needs.begin(), needs.end(), [&](size_t need) { return job_.results.contains(need); });
       });
+      if (job_.failure.has_value()) return;
     }
     StageOutput output(order_, place, steps_[place], steps);
     Result<StageResult> result = StageBuild(job_, index, output).run();
-    order_.end(place);
     std::lock_guard lock(job_.mutex);
+    if (result.ok()) {
+      order_.end(place);
+    } else if (!job_.failure.has_value()) {
+      order_.fail(place);
+    }
     if (result.ok()) {
       job_.results[index] = std::move(result).value();
     } else if (!job_.failure.has_value()) {

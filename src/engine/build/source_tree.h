@@ -36,6 +36,7 @@ class SourceTree {
   Result<> walk(const Match& match, const Visitor& visit) const;
 
   const LayerView& view() const { return view_; }
+  bool leaves_out() const { return !ignored_.empty(); }
 
  private:
   bool is_left_out(const std::string& path) const;

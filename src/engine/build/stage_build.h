@@ -92,6 +92,7 @@ class StageBuild {
     std::vector<std::shared_ptr<void>> holds;
   };
   Result<> add_mounts(const RunFlags& flags, const StepDirectory& directory, Step& step, MountHolds& holds);
+  Result<> copy_visible(const RunMount& mount, const StepDirectory& directory, size_t number, StepMount& made);
   Result<StepMount> cache_mount(const RunMount& mount, MountHolds& holds);
   Result<> run_in(const StepDirectory& directory, Step& step, const RunFlags& flags);
   Result<> remove_mount_points(const StepDirectory& directory, const Step& step,

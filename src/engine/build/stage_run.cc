@@ -210,6 +210,7 @@ Result<> StageBuild::add_mounts(const RunFlags& flags, const StepDirectory& dire
           if (job_.request.context.empty()) return invalid("the mount on " + mount.target + " needs a build context");
           made.kind = StepMount::Kind::layers;
           made.layers = {job_.request.context};
+          if (job_.context->leaves_out()) TRY(copy_visible(mount, directory, step.mounts.size(), made));
         } else {
           Source from = TRY(source_of(mount.from));
           made.kind = StepMount::Kind::layers;
@@ -257,6 +258,26 @@ Result<> StageBuild::add_mounts(const RunFlags& flags, const StepDirectory& dire
     step.mounts.push_back(std::move(made));
   }
   return {};
+}
+
+// A context whose ignore file leaves something out is mounted as a copy of the rest.
+Result<> StageBuild::copy_visible(const RunMount& mount, const StepDirectory& directory, size_t number,
+                                  StepMount& made) {
+  const std::filesystem::path place = directory.files() / ("visible" + std::to_string(number));
+  if (mkdir(place.c_str(), 0755) != 0) return Error::from_errno(errno, "mkdir", place.native());
+  CopyPlan plan{.tree = &*job_.context,
+                .matches = TRY(job_.context->find(mount.source.empty() ? "/" : mount.source)),
+                .texts = {},
+                .destination = "/",
+                .is_into_directory = true,
+                .owner = {},
+                .parents = {},
+                .mode = {}};
+  made.layers = {place};
+  made.subpath = plan.matches.front().is_directory ? "" : plan.matches.front().name;
+  const ImageStore::Layers nothing = TRY(job_.store.layers_of_chain(""));
+  LayerWriter writer = TRY(LayerWriter::open(place, nothing.directories));
+  return carry_out(plan, writer, directory.files());
 }
 
 Result<> StageBuild::run_in(const StepDirectory& directory, Step& step, const RunFlags& flags) {
