@@ -106,11 +106,30 @@ std::string ContainerRow::health() const {
   return "";
 }
 
+namespace {
+
+HistoryRow history_row(View item) {
+  return HistoryRow{.id = item["Id"].text(),
+                    .created_by = item["CreatedBy"].text(),
+                    .comment = item["Comment"].text(),
+                    .created = item["Created"].number(),
+                    .size = item["Size"].size()};
+}
+
+}  // namespace
+
 Result<std::vector<ContainerRow>> parse_containers(std::string_view json) { return parse_list(json, container_row); }
 Result<std::vector<ImageRow>> parse_images(std::string_view json) { return parse_list(json, image_row); }
 Result<std::vector<NetworkRow>> parse_networks(std::string_view json) { return parse_list(json, network_row); }
 Result<std::vector<KnownProject>> parse_projects(std::string_view json) { return parse_list(json, known_project); }
 Result<std::vector<std::string>> parse_image_removal(std::string_view json) { return parse_list(json, removal_line); }
+
+Result<std::vector<HistoryRow>> parse_history(std::string_view json) { return parse_list(json, history_row); }
+
+std::string parse_identity_token(std::string_view text) {
+  const Result<Json> json = parsed(text);
+  return json.ok() ? View(&*json)["IdentityToken"].text() : std::string();
+}
 
 Result<std::vector<VolumeRow>> parse_volumes(std::string_view text) {
   const Json json = TRY(parsed(text));

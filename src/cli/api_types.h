@@ -113,6 +113,16 @@ Result<int> parse_wait(std::string_view json);
 
 // "untagged" and "deleted" lines of DELETE /images/NAME.
 Result<std::vector<std::string>> parse_image_removal(std::string_view json);
+struct HistoryRow {
+  std::string id;
+  std::string created_by;
+  std::string comment;
+  int64_t created = 0;  // unix seconds
+  uint64_t size = 0;
+};
+Result<std::vector<HistoryRow>> parse_history(std::string_view json);  // top first
+// Of POST /auth; "" if the registry gave none.
+std::string parse_identity_token(std::string_view json);
 // Member "Id" (or "ID") of an answer.
 Result<std::string> parse_id(std::string_view json);
 struct ServerVersion {

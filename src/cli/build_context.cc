@@ -114,8 +114,8 @@ class Walker {
 }  // namespace
 
 Result<BuildContext> BuildContext::open(const ContextOptions& options) {
-  Walker walker(options, TRY(read_ignore_file(options)));
-  TRY(walker.enter(""));
+  Walker walker(options, options.directory.empty() ? IgnorePatterns() : TRY(read_ignore_file(options)));
+  if (!options.directory.empty()) TRY(walker.enter(""));  // else only the extra files
   for (const auto& [path, content] : options.extra) {
     walker.found.push_back(
         {.header = {.path = path, .size = content.size(), .target = {}}, .source = {}, .content = content});

@@ -11,7 +11,7 @@
 namespace gantry::cli {
 
 struct ContextOptions {
-  std::filesystem::path directory;
+  std::filesystem::path directory;  // empty: no files but `extra`
   // The Dockerfile and the ignore file are sent whatever the ignore file says: the builder reads them.
   std::filesystem::path dockerfile;  // as found on disk; empty: given in `extra`
   // Files that are not in the directory: path in the archive → content.

@@ -1,11 +1,14 @@
 #include "cli/image_build.h"
 
 #include <algorithm>
-#include <atomic>
+#include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/strings.h"
+#include "cli/build_request.h"
+#include "cli/credentials.h"
 #include "compose/labels.h"
 
 namespace gantry::cli {
@@ -18,21 +21,16 @@ namespace {
 
 // Builds at once where --parallel sets no limit: each is a few processes on the daemon's machine.
 constexpr size_t kParallelBuilds = 8;
+constexpr size_t kLargestSecret = 500 << 10;  // BuildKit's limit
 
 // What the file may say and the builder cannot do.
 std::string_view unsupported_part(const BuildConfig& build) {
-  if (!build.additional_contexts.empty()) return "additional_contexts";
-  if (!build.secrets.empty()) return "secrets";
-  if (!build.ssh.empty()) return "ssh";
-  if (!build.entitlements.empty()) return "entitlements";
   if (!build.cache_to.empty()) return "cache_to";
-  if (!build.no_cache_filter.empty()) return "no_cache_filter";
   if (!build.isolation.empty()) return "isolation";
   if (!build.provenance.empty()) return "provenance";
   if (!build.sbom.empty()) return "sbom";
   if (!build.ulimits.empty()) return "ulimits";
   if (build.platforms.size() > 1) return "platforms";
-  if (build.privileged) return "privileged";
   return "";
 }
 
@@ -89,9 +87,60 @@ std::string build_query(const compose::Project& project, const compose::Service&
     add(query, "extrahosts", entry);
   }
   if (!build.cache_from.empty()) add(query, "cachefrom", json_list(build.cache_from));
+  for (const std::string& stage : build.no_cache_filter) add(query, "gantry-no-cache-filter", stage);
+  const auto& allowed = build.entitlements;
+  if (build.privileged || std::find(allowed.begin(), allowed.end(), "security.insecure") != allowed.end()) {
+    add(query, "gantry-allow", "security.insecure");
+  }
   const std::string platform = build.platforms.empty() ? service.platform : build.platforms.front();
   if (!platform.empty()) add(query, "platform", platform);
   return query;
+}
+
+// Named contexts, agents and secrets: what the daemon gets besides the directory.
+Result<> add_sources(const compose::Project& project, const compose::Service& service, const BuildOptions& options,
+                     ImageBuild& image) {
+  const BuildConfig& build = *service.build;
+  constexpr std::string_view kService = "service:";
+  StringMap contexts;
+  for (const auto& [name, place] : build.additional_contexts) {
+    if (!place.starts_with(kService)) {
+      contexts.insert(TRY(parse_named_context(name + "=" + place)));
+      continue;
+    }
+    const std::string other = place.substr(kService.size());
+    const auto found = project.services.find(other);
+    if (found == project.services.end()) {
+      return at_service(project, service.name, "additional_contexts", "no service " + gantry::quoted(other));
+    }
+    contexts[name] = "docker-image://" + image_name(project, found->second);
+    image.needs.push_back(image_name(project, found->second));
+  }
+  StringMap agents;
+  for (const auto& [id, socket] : build.ssh) {
+    std::string path = socket;
+    const auto agent = options.environment.find("SSH_AUTH_SOCK");
+    if (path.empty() && agent != options.environment.end()) path = agent->second;
+    if (path.empty()) return at_service(project, service.name, "ssh", "SSH_AUTH_SOCK is not set: start an ssh-agent");
+    agents[id] = fs::absolute(path).string();
+  }
+  if (!contexts.empty()) add(image.query, "gantry-contexts", json_map(contexts));
+  if (!agents.empty()) add(image.query, "gantry-ssh", json_map(agents));
+  for (const compose::FileReference& reference : build.secrets) {
+    const auto secret = project.secrets.find(reference.source);
+    if (secret == project.secrets.end()) {
+      return at_service(project, service.name, "secrets", "no secret " + gantry::quoted(reference.source));
+    }
+    std::string id = fs::path(reference.target).filename();
+    if (id.empty()) id = reference.source;
+    if (secret->second.content) {
+      image.secrets[id] = *secret->second.content;
+    } else {
+      image.secrets[id] = TRY(read_file(secret->second.file, kLargestSecret)
+                                  .within("services." + service.name + ".build.secrets: " + reference.source));
+    }
+  }
+  return {};
 }
 
 Result<ImageBuild> plan_build(const compose::Project& project, const compose::Service& service,
@@ -107,21 +156,28 @@ Result<ImageBuild> plan_build(const compose::Project& project, const compose::Se
   image.context.directory = build.context;
   const std::string dockerfile = TRY(place_dockerfile(build, image.context).within("service " + service.name));
   image.query = build_query(project, service, dockerfile, options);
+  TRY(add_sources(project, service, options, image));
   image.tags = {image.name};
   image.tags.insert(image.tags.end(), build.tags.begin(), build.tags.end());
   return image;
 }
 
 bool same_instructions(const ImageBuild& a, const ImageBuild& b) {
-  return a.query == b.query && a.context.directory == b.context.directory &&
+  return a.query == b.query && a.secrets == b.secrets && a.context.directory == b.context.directory &&
          a.context.dockerfile == b.context.dockerfile && a.context.extra == b.context.extra;
 }
 
 // Runs one build on a connection of its own.
 class BuildRun {
  public:
-  BuildRun(const ImageBuild& build, ProgressView& view, Output output, bool print_lines)
-      : build_(build), view_(view), output_(output), print_lines_(print_lines) {}
+  BuildRun(const ImageBuild& build, ProgressView& view, Output output, bool print_lines, bool is_local,
+           const std::string& auths)
+      : build_(build),
+        view_(view),
+        output_(output),
+        print_lines_(print_lines),
+        is_local_(is_local),
+        auths_(auths) {}
 
   Result<> run(client::ApiClient& api) {
     tell(Progress::Status::working, "Building", "");
@@ -136,17 +192,18 @@ class BuildRun {
 
  private:
   Result<> upload(client::ApiClient& api) {
-    BuildContext context = TRY(BuildContext::open(build_.context).within("building " + build_.name));
-    std::string path = "/build?" + build_.query;
-    for (const std::string& tag : build_.tags) path += "&t=" + client::url_encode(tag);
+    const BuildCall call{.query = build_.query,
+                         .tags = build_.tags,
+                         .context = build_.context,
+                         .dockerfile = {},
+                         .secrets = build_.secrets};
     bool failed = false;
-    TRY(api.upload(
-               "POST", path, "application/x-tar", [&context] { return context.next(); },
-               [&](std::string_view line) {
-                 failed = !stream_.line(line) || failed;
-                 show_news();
-                 return true;
-               })
+    TRY(send_build(api, call, is_local_, auths_,
+                   [&](std::string_view line) {
+                     failed = !stream_.line(line) || failed;
+                     show_news();
+                     return true;
+                   })
             .within("building " + build_.name));
     if (failed) return internal_error("building " + build_.name + " failed:\n" + stream_.failure());
     return {};
@@ -173,8 +230,68 @@ class BuildRun {
   ProgressView& view_;
   Output output_;
   bool print_lines_;
+  bool is_local_;
+  const std::string& auths_;
   BuildStream stream_;
   std::string shown_step_;
+};
+
+// Hands builds out, each when those that it begins from are done. Any thread.
+class BuildQueue {
+ public:
+  explicit BuildQueue(const std::vector<ImageBuild>& builds) : builds_(builds), states_(builds.size()) {}
+
+  // Waits for one that can begin; nothing when there will be none.
+  std::optional<size_t> take() {
+    std::unique_lock lock(mutex_);
+    while (!failure_) {
+      bool all_taken = true;
+      for (size_t i = 0; i < builds_.size(); ++i) {
+        if (states_[i] != State::waiting) continue;
+        all_taken = false;
+        if (!may_begin(builds_[i])) continue;
+        states_[i] = State::running;
+        return i;
+      }
+      if (all_taken) return std::nullopt;
+      if (std::find(states_.begin(), states_.end(), State::running) == states_.end()) {
+        failure_ = invalid("builds need each other: service " + builds_.front().services.front());
+        break;
+      }
+      changed_.wait(lock);
+    }
+    changed_.notify_all();
+    return std::nullopt;
+  }
+
+  void end(size_t index, Result<> result) {
+    std::lock_guard lock(mutex_);
+    states_[index] = State::done;
+    if (!result.ok() && !failure_) failure_ = std::move(result).error();  // no further one is begun
+    changed_.notify_all();
+  }
+
+  Result<> outcome() const {
+    if (failure_) return *failure_;
+    return {};
+  }
+
+ private:
+  enum class State { waiting, running, done };
+  bool may_begin(const ImageBuild& build) const {
+    return std::all_of(build.needs.begin(), build.needs.end(), [this](const std::string& name) {
+      for (size_t i = 0; i < builds_.size(); ++i) {
+        if (builds_[i].name == name && states_[i] != State::done) return false;
+      }
+      return true;
+    });
+  }
+
+  const std::vector<ImageBuild>& builds_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<State> states_;
+  std::optional<Error> failure_;
 };
 
 }  // namespace
@@ -218,28 +335,23 @@ Result<> run_builds(Session& session, const std::vector<ImageBuild>& builds, Pro
   client::ApiClient* api = TRY(session.api());
   const int limit = session.globals().parallel;
   const size_t workers = std::min(builds.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelBuilds);
+  const bool is_local = daemon_is_local(session);
+  const std::string auths = TRY(CredentialStore(session.environment()).header_of_all());
   std::vector<std::unique_ptr<client::ApiClient>> connections;
   for (size_t i = 0; i < workers; ++i) connections.push_back(TRY(api->another()));
 
   const bool print_lines = mode == ProgressMode::plain && !options.quiet;
-  std::atomic<size_t> next = 0;
-  std::mutex mutex;
-  std::optional<Error> first_error;
+  BuildQueue queue(builds);
   std::vector<std::thread> threads;
   for (const auto& connection : connections) {
     threads.emplace_back([&, daemon = connection.get()] {
-      for (size_t i; (i = next++) < builds.size();) {
-        auto result = BuildRun(builds[i], view, session.err, print_lines).run(*daemon);
-        if (result.ok()) continue;
-        std::lock_guard lock(mutex);
-        if (!first_error) first_error = std::move(result).error();
-        next = builds.size();  // no further one is begun
+      while (const std::optional<size_t> i = queue.take()) {
+        queue.end(*i, BuildRun(builds[*i], view, session.err, print_lines, is_local, auths).run(*daemon));
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  if (first_error) return *std::move(first_error);
-  return {};
+  return queue.outcome();
 }
 
 }  // namespace gantry::cli

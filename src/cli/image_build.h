@@ -19,6 +19,7 @@ struct BuildOptions {
   bool pull = false;  // look for newer base images
   bool quiet = false;
   std::map<std::string, std::string> arguments;  // --build-arg, over those of the file
+  std::map<std::string, std::string> environment = {};  // for SSH_AUTH_SOCK
 };
 
 // One image to be made: what is asked of the daemon, and where its context comes from. Services that are built from
@@ -29,6 +30,8 @@ struct ImageBuild {
   std::string query;  // of POST /build, without the tags
   std::vector<std::string> tags;
   ContextOptions context;
+  std::map<std::string, std::string> secrets = {};  // id → value
+  std::vector<std::string> needs = {};              // images of other builds that this one begins from
 };
 
 // "PROJECT-SERVICE", or what `image` says.

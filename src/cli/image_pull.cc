@@ -6,9 +6,10 @@
 #include <thread>
 #include <vector>
 
+#include "base/scope_exit.h"
 #include "cli/api_types.h"
 #include "cli/commands/commands.h"
-#include "cli/registry_auth.h"
+#include "cli/credentials.h"
 
 namespace gantry::cli {
 
@@ -20,7 +21,8 @@ using compose::Progress;
 constexpr size_t kParallelPulls = 8;
 
 bool ends_a_layer(std::string_view status) {
-  return status == "Pull complete" || status == "Already exists" || status == "Download complete";
+  return status == "Pull complete" || status == "Already exists" || status == "Download complete" ||
+         status == "Pushed" || status == "Layer already exists" || status.starts_with("Mounted from ");
 }
 
 Progress layer_progress(const std::string& image, const StreamMessage& message) {
@@ -36,7 +38,8 @@ Progress layer_progress(const std::string& image, const StreamMessage& message) 
 
 }  // namespace
 
-Result<> pull_image(client::ApiClient& api, const std::string& image, const std::string& platform, ProgressView& view) {
+Result<> pull_image(client::ApiClient& api, const std::string& image, const std::string& platform,
+                    const std::string& auth, ProgressView& view) {
   const auto tell = [&](Progress::Status status, const char* text, const std::string& details = {}) {
     view.show(
         {.resource = Progress::Resource::image, .name = image, .status = status, .text = text, .details = details});
@@ -47,6 +50,8 @@ Result<> pull_image(client::ApiClient& api, const std::string& image, const std:
   if (!has_tag) path += "&tag=latest";
   if (!platform.empty()) path += "&platform=" + client::url_encode(platform);
   std::string error;
+  api.set_header("X-Registry-Auth", auth);
+  const ScopeExit forget([&] { api.set_header("X-Registry-Auth", ""); });
   auto result = api.stream_lines("POST", path, "", [&](std::string_view line) {
     const auto message = parse_stream_message(line);
     if (!message.ok()) return true;
@@ -64,6 +69,45 @@ Result<> pull_image(client::ApiClient& api, const std::string& image, const std:
   return std::move(result).within("pulling " + image);
 }
 
+Result<> pull_image(Session& session, const std::string& image, const std::string& platform, ProgressView& view) {
+  client::ApiClient* api = TRY(session.api());
+  CredentialStore credentials(session.environment());
+  return pull_image(*api, image, platform, TRY(credentials.header(registry_of(image))), view);
+}
+
+Result<std::string> push_image(client::ApiClient& api, const std::string& repository, const std::string& tag,
+                               const std::string& auth, ProgressView& view) {
+  const std::string shown = tag.empty() ? repository : repository + ":" + tag;
+  const auto tell = [&](Progress::Status status, const char* text, const std::string& details = {}) {
+    view.show(
+        {.resource = Progress::Resource::image, .name = shown, .status = status, .text = text, .details = details});
+  };
+  tell(Progress::Status::working, "Pushing");
+  const std::string path = image_path(repository, "push") + (tag.empty() ? "" : "?tag=" + client::url_encode(tag));
+  // Registries want the header even from those who have nothing to say in it.
+  api.set_header("X-Registry-Auth", auth.empty() ? "e30=" : auth);
+  const ScopeExit forget([&] { api.set_header("X-Registry-Auth", ""); });
+  std::string error;
+  std::string digest;
+  auto result = api.stream_lines("POST", path, "", [&](std::string_view line) {
+    const auto message = parse_stream_message(line);
+    if (!message.ok()) return true;
+    if (!message->error.empty()) error = message->error;
+    if (!message->id.empty()) view.show(layer_progress(shown, *message));
+    constexpr std::string_view kDigest = ": digest: ";
+    const size_t at = message->status.find(kDigest);
+    if (at != std::string::npos) digest = message->status.substr(at + kDigest.size(), 71);
+    return true;
+  });
+  if (result.ok() && !error.empty()) result = internal_error(error);
+  if (result.ok()) {
+    tell(Progress::Status::done, "Pushed");
+    return digest;
+  }
+  tell(Progress::Status::error, "Error", result.error().message());
+  return std::move(result).error().within("pushing " + shown);
+}
+
 Result<std::map<std::string, Error>> pull_images(Session& session, const std::map<std::string, std::string>& images,
                                                  ProgressView& view) {
   const std::vector<std::pair<std::string, std::string>> list(images.begin(), images.end());
@@ -74,10 +118,11 @@ Result<std::map<std::string, Error>> pull_images(Session& session, const std::ma
     return std::map<std::string, Error>();
   }
   client::ApiClient* api = TRY(session.api());
-  std::vector<std::map<std::string, std::string>> headers;
-  for (const auto& [image, platform] : list) headers.push_back(TRY(registry_headers(session, image)));
   const int limit = session.globals().parallel;
   const size_t workers = std::min(list.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelPulls);
+  CredentialStore credentials(session.environment());
+  std::map<std::string, std::string> auths;  // by image
+  for (const auto& [image, platform] : list) auths[image] = TRY(credentials.header(registry_of(image)));
   std::vector<std::unique_ptr<client::ApiClient>> connections;
   for (size_t i = 0; i < workers; ++i) connections.push_back(TRY(api->another()));
   std::atomic<size_t> next = 0;
@@ -87,8 +132,7 @@ Result<std::map<std::string, Error>> pull_images(Session& session, const std::ma
   for (const auto& connection : connections) {
     threads.emplace_back([&, daemon = connection.get()] {
       for (size_t i; (i = next++) < list.size();) {
-        daemon->set_headers(headers[i]);
-        auto result = pull_image(*daemon, list[i].first, list[i].second, view);
+        auto result = pull_image(*daemon, list[i].first, list[i].second, auths.at(list[i].first), view);
         if (result.ok()) continue;
         std::lock_guard lock(mutex);
         failures.emplace(list[i].first, std::move(result).error());
@@ -97,6 +141,24 @@ Result<std::map<std::string, Error>> pull_images(Session& session, const std::ma
   }
   for (std::thread& thread : threads) thread.join();
   return failures;
+}
+
+Result<> pull_private_images(Session& session, const compose::Project& project, const std::string& policy,
+                             ProgressView& view) {
+  client::ApiClient* api = TRY(session.api());
+  CredentialStore credentials(session.environment());
+  std::map<std::string, std::string> missing;
+  for (const auto& [name, service] : project.services) {
+    const std::string wanted = policy.empty() ? service.pull_policy : policy;
+    if (service.image.empty() || service.build || wanted == "never" || wanted == "build") continue;
+    if (TRY(credentials.find(registry_of(service.image))).empty()) continue;
+    if (TRY(api->request("GET", image_path(service.image, "json"))).status == 200) continue;
+    missing.try_emplace(service.image, service.platform);
+  }
+  if (missing.empty()) return {};
+  const auto failures = TRY(pull_images(session, missing, view));
+  if (failures.empty()) return {};
+  return failures.begin()->second;
 }
 
 }  // namespace gantry::cli

@@ -145,9 +145,14 @@ class HttpClient final : public ApiClient {
     return Upgraded{.socket = std::move(released.socket), .read_ahead = std::move(released.read_ahead)};
   }
 
-  Result<std::unique_ptr<ApiClient>> another() override { return ApiClient::connect(endpoint_, start_); }
+  void set_header(const std::string& name, const std::string& value) override {
+    headers_.erase(name);
+    if (!value.empty()) headers_[name] = value;
+    extra_head_.clear();
+    for (const auto& [header, text] : headers_) extra_head_ += header + ": " + text + "\r\n";
+  }
 
-  void set_headers(std::map<std::string, std::string> headers) override { headers_ = std::move(headers); }
+  Result<std::unique_ptr<ApiClient>> another() override { return ApiClient::connect(endpoint_, start_); }
 
   void interrupt() override {
     const std::lock_guard lock(mutex_);
@@ -175,7 +180,7 @@ class HttpClient final : public ApiClient {
   }
 
   Result<http::ResponseHead> exchange(Connection::Request request) {
-    request.headers = &headers_;
+    request.extra_head = extra_head_;
     return own(connection_->exchange(request));
   }
 
@@ -216,6 +221,7 @@ class HttpClient final : public ApiClient {
   Endpoint endpoint_;
   bool start_;
   std::map<std::string, std::string> headers_;
+  std::string extra_head_;
   std::mutex mutex_;  // held while `connection_` changes, and by interrupt()
   std::unique_ptr<Connection> connection_;
   bool interrupted_ = false;  // guarded by mutex_

@@ -76,8 +76,8 @@ class ApiClient {
     std::string read_ahead;
   };
   virtual Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body) = 0;
-  // Fields that go with every later request of this object, in place of those set before: credentials of a registry.
-  virtual void set_headers(std::map<std::string, std::string> headers) { (void)headers; }
+  // Sent with every later request of this object (X-Registry-Auth); an empty value takes it back.
+  virtual void set_header(const std::string& /*name*/, const std::string& /*value*/) {}
   // A second connection to the same daemon, for another thread.
   virtual Result<std::unique_ptr<ApiClient>> another() = 0;
   // From any thread (not from a signal handler): the call that is under way (if any) ends with Code::cancelled, and so

@@ -169,9 +169,7 @@ Result<> Connection::send_request(const Request& request) {
   if ((request.body_source != nullptr || !request.body.empty()) && !request.content_type.empty()) {
     head += "Content-Type: " + request.content_type + "\r\n";
   }
-  if (request.headers != nullptr) {
-    for (const auto& [name, value] : *request.headers) head += name + ": " + value + "\r\n";
-  }
+  head += request.extra_head;
   head += "\r\n";
   head += request.body;
   TRY(http::send_all(socket_.get(), head));

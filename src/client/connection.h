@@ -53,7 +53,7 @@ class Connection {
     std::string_view body;
     const BodySource* body_source = nullptr;  // instead of `body`; sent in chunks
     bool upgrade = false;                     // asks for `Upgrade: tcp`
-    const std::map<std::string, std::string>* headers = nullptr;  // further fields; neither name nor value has CR or LF
+    std::string_view extra_head = {};         // more header lines, each with its "\r\n"
   };
   // Sends the request and reads the head of the answer. After a failure the connection is of no use any more.
   // When the daemon answers before it has read the whole body (an error), that answer is returned.

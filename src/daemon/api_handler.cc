@@ -34,6 +34,7 @@ std::unique_ptr<Router> make_router(World& world) {
   docker::add_disk_usage_routes(*router, world);
   docker::add_exec_routes(*router, world);
   docker::add_image_transfer_routes(*router, world);
+  docker::add_distribution_routes(*router, world);
   docker::add_image_routes(*router, world);
   docker::add_build_routes(*router, world);
   docker::add_network_routes(*router, world);

@@ -74,7 +74,8 @@ Result<std::unique_ptr<engine::LocalEngine>> open_engine(const DaemonOptions& op
                                               .run_root = options.roots.run,
                                               .shim_executable = std::move(shim),
                                               .dns_executable = std::move(dns),
-                                              .address_pools = options.address_pools};
+                                              .address_pools = options.address_pools,
+                                              .registries = options.registries};
   return engine::LocalEngine::open(std::move(engine_options), loop, tasks, random);
 }
 

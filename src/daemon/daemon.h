@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/roots.h"
 #include "base/tls.h"
+#include "engine/image/registry_settings.h"
 
 namespace gantry::daemon {
 
@@ -16,6 +17,7 @@ struct DaemonOptions {
   std::vector<std::string> address_pools;  // "BASE/PREFIX:SIZE"
   std::vector<std::string> tcp_addresses;  // "HOST:PORT", served with TLS only
   TlsFiles tls;                            // for those
+  engine::RegistrySettings registries;
   int ready_fd = -1;                       // told "ready" or "error: WHY", then closed; -1: nobody asks
 };
 

@@ -31,6 +31,10 @@ constexpr const char* kUsage =
     "  --log-level LEVEL            debug, info, warning or error (default info)\n"
     "  --address-pool BASE/PREFIX:SIZE\n"
     "                               where networks take their subnets from, e.g. 10.210.0.0/16:24; repeatable\n"
+    "  --insecure-registry HOST[:PORT]|NETWORK\n"
+    "                               registry to talk to without verified TLS; repeatable\n"
+    "  --registry-mirror URL        asked before Docker Hub; repeatable\n"
+    "  --registry-certs DIR         holds HOST:PORT/*.crt, instead of /etc/gantry/certs.d and /etc/docker/certs.d\n"
     "  --ready-fd N                 write \"ready\" to this descriptor when the API accepts connections\n"
     "  -h, --help                   this text\n";
 
@@ -45,6 +49,9 @@ struct Flags {
   std::string log_file;
   std::string log_level = "info";
   std::vector<std::string> address_pools;
+  std::vector<std::string> insecure_registries;
+  std::vector<std::string> registry_mirrors;
+  std::vector<std::string> registry_certificates;
   std::string ready_fd;
   bool help = false;
 };
@@ -55,6 +62,11 @@ Result<Flags> parse(std::span<const std::string> args) {
       {"--data-root", &flags.data_root}, {"--run-root", &flags.run_root},
       {"--tlscacert", &flags.tls_ca},    {"--tlscert", &flags.tls_cert},    {"--tlskey", &flags.tls_key},
       {"--log-file", &flags.log_file},   {"--log-level", &flags.log_level}, {"--ready-fd", &flags.ready_fd}};
+  const std::vector<std::pair<std::string, std::vector<std::string>*>> lists = {
+      {"--address-pool", &flags.address_pools},
+      {"--insecure-registry", &flags.insecure_registries},
+      {"--registry-mirror", &flags.registry_mirrors},
+      {"--registry-certs", &flags.registry_certificates}};
   for (size_t i = 0; i < args.size(); ++i) {
     if (args[i] == "-h" || args[i] == "--help") {
       flags.help = true;
@@ -70,7 +82,13 @@ Result<Flags> parse(std::span<const std::string> args) {
     for (const auto& [flag, value] : known) {
       if (flag == name) target = value;
     }
-    if (target == nullptr && name != "--address-pool" && name != "--host" && name != "-H") return invalid("unknown option " + gantry::quoted(args[i]));
+    std::vector<std::string>* list = nullptr;
+    for (const auto& [flag, values] : lists) {
+      if (flag == name) list = values;
+    }
+    if (target == nullptr && list == nullptr && name != "--host" && name != "-H") {
+      return invalid("unknown option " + gantry::quoted(args[i]));
+    }
     std::string value;
     if (equals != std::string::npos) {
       value = args[i].substr(equals + 1);
@@ -79,8 +97,8 @@ Result<Flags> parse(std::span<const std::string> args) {
     } else {
       return invalid("option " + name + " needs a value");
     }
-    if (name == "--address-pool") {
-      flags.address_pools.push_back(value);
+    if (list != nullptr) {
+      list->push_back(value);
     } else if (name == "--host" || name == "-H") {
       flags.hosts.push_back(value);
     } else {
@@ -100,7 +118,18 @@ Result<LogLevel> parse_level(const std::string& text) {
 
 Result<DaemonOptions> daemon_options(const Flags& flags) {
   DaemonOptions options{
-      .roots = resolve_roots(flags.data_root, flags.run_root), .socket_path = {}, .address_pools = flags.address_pools, .tcp_addresses = {}, .tls = {}};
+      .roots = resolve_roots(flags.data_root, flags.run_root),
+      .socket_path = {},
+      .address_pools = flags.address_pools,
+      .tcp_addresses = {},
+      .tls = {},
+      .registries = {}};
+  options.registries.insecure = flags.insecure_registries;
+  options.registries.mirrors = flags.registry_mirrors;
+  if (!flags.registry_certificates.empty()) {
+    options.registries.certificates.assign(flags.registry_certificates.begin(), flags.registry_certificates.end());
+  }
+  TRY(options.registries.check());
   options.socket_path = options.roots.socket();
   bool has_socket = false;
   for (const std::string& host : flags.hosts) {

@@ -477,7 +477,7 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::open(Options options, EventLoo
   }
   auto pools = TRY(parse_pools(options.address_pools));
   auto database = TRY(Database::open(paths.database()));
-  auto images = TRY(ImageStore::open(paths.data_root / "images"));
+  auto images = TRY(ImageStore::open(paths.data_root / "images", options.registries));
   const std::string tag = sha256_hex(paths.data_root.string()).substr(0, 6);
   auto engine = std::make_unique<LocalEngineImpl>(std::move(options), tag, std::move(database), std::move(images),
                                                   std::move(pools), loop, tasks, random);

@@ -131,6 +131,7 @@ class LocalEngine : public Engine {
     std::filesystem::path shim_executable;
     std::filesystem::path dns_executable;
     std::vector<std::string> address_pools;  // "base/prefix:size"; empty: Docker's defaults
+    RegistrySettings registries = {};
   };
 
   // Opens the store, finds living containers again, repairs what a crash left half-done (the table in

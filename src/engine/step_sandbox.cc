@@ -15,6 +15,7 @@
 #include "engine/container/host_resolver.h"
 #include "engine/container/image_merge.h"
 #include "engine/container/network_files.h"
+#include "engine/step_mounts.h"
 
 namespace gantry::engine {
 namespace {
@@ -86,7 +87,12 @@ void StepSandbox::remove_leftovers() {
     const ContainerId id(entry.path().filename());
     auto cleaned = context_.runtime.clean_up(id, context_.paths.run(id));
     if (!cleaned.ok()) log_warning("build step: " + cleaned.error().message());
+    StepMounts::remove_leftovers(entry.path());
     std::filesystem::remove_all(entry.path(), error);
+  }
+  // Half-made layers.
+  for (const auto& entry : std::filesystem::directory_iterator(context_.paths.build(), error)) {
+    if (entry.path().filename().string().starts_with("step-")) std::filesystem::remove_all(entry.path(), error);
   }
 }
 
@@ -121,6 +127,8 @@ Result<StartJob> StepSandbox::describe(const Step& step, const ContainerId& id, 
   sandbox.process.arguments = step.arguments;
   sandbox.process.environment = process_environment(step.environment, kHostname, false);
   sandbox.process.user = step.user;
+  sandbox.privileged = step.insecure;
+  sandbox.process.privileged = step.insecure;
   sandbox.process.working_dir = step.working_dir.empty() ? "/" : step.working_dir;
 
   const bool on_host = step.network_mode == "host";
@@ -206,7 +214,9 @@ Result<int> StepSandbox::run(const Step& step, const std::function<void(std::str
     context_.loop.post([this, endpoint = *running.endpoint] { networks_.release(endpoint); });
   });
 
+  const StepMounts mounts = TRY(StepMounts::make(step.mounts, directory(running.id)));
   StartJob job = TRY(describe(step, running.id, running));
+  job.sandbox.mounts.insert(job.sandbox.mounts.end(), mounts.sandbox().begin(), mounts.sandbox().end());
   auto streams = TRY(make_socket_pair(SOCK_STREAM));
   running.output = std::move(streams.second);
   job.attached.push_back(std::move(streams.first));

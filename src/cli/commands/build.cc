@@ -79,7 +79,8 @@ Result<int> build(Session& session, const Arguments& arguments) {
   const BuildOptions options{.no_cache = arguments.on("no-cache"),
                              .pull = arguments.on("pull"),
                              .quiet = arguments.on("quiet"),
-                             .arguments = TRY(build_arguments(session, arguments))};
+                             .arguments = TRY(build_arguments(session, arguments)),
+                             .environment = session.environment()};
   const auto builds = TRY(plan_builds(project, dependencies ? std::vector<std::string>() : named, options));
   if (builds.empty()) {
     session.warn("No services to build");

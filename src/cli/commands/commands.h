@@ -31,7 +31,7 @@ extern const Command kEnginePs, kEngineRemove, kEngineStop, kEngineStart, kEngin
 extern const Command kEngineInspect, kEngineLogs, kEngineTop, kEnginePort, kEngineDiff, kEngineEvents, kEngineStats;
 extern const Command kEngineRun, kEngineCreate, kEngineExec, kEngineAttach, kEngineCommit, kEngineExport;
 extern const Command kEngineLoad, kEngineImport, kEnginePull, kEngineBuild, kEngineImages, kEngineRemoveImage,
-    kEngineTag, kEngineHistory, kEngineSave, kEnginePush, kEngineImagePrune;
+    kEngineTag, kEngineHistory, kEngineSave, kEnginePush, kEngineImagePrune, kEngineLogin, kEngineLogout;
 extern const Command kEngineNetworks, kEngineVolumeCreate, kEngineVolumeList, kEngineVolumeInspect, kEngineVolumeRemove,
     kEngineVolumePrune;
 extern const Command kEngineVersion, kEngineInfo, kEngineSystemDf, kEngineSystemPrune, kEngineDaemon, kDialStdio;

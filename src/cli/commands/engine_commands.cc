@@ -13,7 +13,7 @@ constexpr std::array kCommands = {
     &kEngineAttach, &kEngineBuild, &kCertsInit, &kEngineCommit, &kCompletion, &kEngineContainerPrune, &kContextCreate,
     &kContextInspect, &kContextList, &kContextRemove, &kContextShow, &kContextUse, &kEngineCreate, &kEngineDaemon,
     &kEngineDiff, &kEngineEvents, &kEngineExec, &kEngineExport, &kEngineHistory, &kEngineImages, &kEngineImagePrune,
-    &kEngineImport, &kEngineInfo, &kEngineInspect, &kEngineKill, &kEngineLoad, &kEngineLogs, &kEngineNetworks,
+    &kEngineImport, &kEngineInfo, &kEngineInspect, &kEngineKill, &kEngineLoad, &kEngineLogin, &kEngineLogout, &kEngineLogs, &kEngineNetworks,
     &kEnginePause, &kEnginePort, &kEnginePs, &kEnginePull, &kEnginePush, &kEngineRename, &kEngineRestart, &kEngineRemove,
     &kEngineRemoveImage, &kEngineRun, &kEngineSave, &kEngineStart, &kEngineStats, &kEngineStop, &kEngineSystemDf,
     &kDialStdio, &kEngineSystemPrune, &kEngineTag, &kEngineTop, &kEngineUnpause, &kEngineUpdate, &kEngineVersion,

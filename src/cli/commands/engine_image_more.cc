@@ -1,4 +1,4 @@
-// gantry tag, history, save, push and image prune.
+// gantry tag, history, save and image prune.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -25,10 +25,6 @@ constexpr Flag kHistoryFlags[] = {
 constexpr Flag kSaveFlags[] = {
     {.name = "output", .letter = 'o', .kind = K::text, .value_name = "FILE", .help = "Write to a file, not to standard output"},
     {.name = "platform", .kind = K::text, .value_name = "OS/ARCH", .help = "Only this platform"},
-};
-constexpr Flag kPushFlags[] = {
-    {.name = "all-tags", .letter = 'a', .help = "All tags of the image"},
-    {.name = "quiet", .letter = 'q', .help = "Don't show progress"},
 };
 constexpr Flag kPruneFlags[] = {
     {.name = "all", .letter = 'a', .help = "All that no container uses, not only those without a name"},
@@ -106,28 +102,6 @@ Result<int> save(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> push(Session& session, const Arguments& arguments) {
-  auto [repository, name] = split_tag(arguments.positional()[0]);
-  if (arguments.on("all-tags") && !name.empty()) return invalid("tag can't be used with --all-tags/-a");
-  if (name.empty() && !arguments.on("all-tags")) name = "latest";
-  std::string failure;
-  const bool quiet = arguments.on("quiet");
-  TRY((*TRY(session.api())).stream_lines("POST", image_path(repository, "push") + query_of({{"tag", client::url_encode(name)}}), "",
-                                         [&](std::string_view line) {
-    const auto message = parse_stream_message(line);
-    if (!message.ok()) return true;
-    if (!message->error.empty()) failure = message->error;
-    const bool counts = message->status == "Pushing";  // once a step, not once a percent
-    if (!quiet && !message->status.empty() && !counts) {
-      session.out.write((message->id.empty() ? "" : message->id + ": ") + message->status + "\n");
-    }
-    return true;
-  }));
-  if (!failure.empty()) return internal_error(failure);
-  if (quiet) session.out.write(arguments.positional()[0] + "\n");
-  return 0;
-}
-
 Result<int> prune(Session& session, const Arguments& arguments) {
   const char* what = arguments.on("all") ? "WARNING! This will remove all images without at least one container associated to them."
                                          : "WARNING! This will remove all dangling images.";
@@ -157,7 +131,6 @@ Result<int> prune(Session& session, const Arguments& arguments) {
 const Command kEngineTag{.syntax = {.name = "tag", .arguments = "IMAGE NAME[:TAG]", .summary = "Give an image another name", .flags = {}, .least_arguments = 2, .most_arguments = 2}, .run = tag};
 const Command kEngineHistory{.syntax = {.name = "history", .arguments = "IMAGE", .summary = "Show how an image was made", .flags = kHistoryFlags, .least_arguments = 1, .most_arguments = 1}, .run = history};
 const Command kEngineSave{.syntax = {.name = "save", .arguments = "IMAGE [IMAGE...]", .summary = "Write images to an archive", .flags = kSaveFlags, .least_arguments = 1}, .run = save};
-const Command kEnginePush{.syntax = {.name = "push", .arguments = "NAME[:TAG]", .summary = "Push an image to a registry", .flags = kPushFlags, .least_arguments = 1, .most_arguments = 1}, .run = push};
 const Command kEngineImagePrune{.syntax = {.name = "image prune", .arguments = "", .summary = "Remove images that nobody uses", .flags = kPruneFlags, .most_arguments = 0}, .run = prune};
 
 }  // namespace gantry::cli

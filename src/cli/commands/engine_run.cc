@@ -88,7 +88,7 @@ Result<> pull(Session& session, const std::string& image, const std::string& pla
   ProgressStyle style = TRY(session.progress_style("pull"));
   if (quiet) style.mode = ProgressMode::quiet;
   OperationView drawing(style, session);
-  TRY(pull_image(*TRY(session.api()), image, platform, drawing.view()));
+  TRY(pull_image(session, image, platform, drawing.view()));
   drawing.view().finish();
   return {};
 }

@@ -126,7 +126,7 @@ Result<> build_target(Session& session, const compose::Project& project, const A
     if (forced || answer.status == 404) names.push_back(name);
   }
   if (names.empty()) return {};
-  const BuildOptions options{.quiet = arguments.on("quiet-build")};
+  const BuildOptions options{.quiet = arguments.on("quiet-build"), .environment = session.environment()};
   return run_builds(session, TRY(plan_builds(project, names, options)), view, style.mode, options);
 }
 

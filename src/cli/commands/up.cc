@@ -8,6 +8,7 @@
 #include "cli/commands/up_options.h"
 #include "cli/container_watch.h"
 #include "cli/image_build.h"
+#include "cli/image_pull.h"
 #include "cli/operation.h"
 #include "cli/refresh_window.h"
 #include "cli/watch_rules.h"
@@ -92,7 +93,7 @@ Result<> build_missing(Session& session, const compose::Project& project, const 
                        const ProgressStyle& style, ProgressView& view) {
   const auto names = TRY(services_to_build(session, project, command));
   if (names.empty()) return {};
-  const BuildOptions options{.quiet = command.quiet_build};
+  const BuildOptions options{.quiet = command.quiet_build, .environment = session.environment()};
   const auto builds = TRY(plan_builds(project, names, options));
   return run_builds(session, builds, view, style.mode, options);
 }
@@ -105,6 +106,7 @@ Result<compose::Outcome> bring_up(Session& session, const compose::Project& proj
   OperationView drawing(style, session);
   if (options.dry_run) options.to_build = TRY(services_to_build(session, project, command));
   TRY(build_missing(session, project, command, style, drawing.view()));
+  if (!options.dry_run) TRY(pull_private_images(session, project, options.pull, drawing.view()));
   const auto body = operation_body(compose::to_json(project), compose::to_json(options));
   auto outcome = follow_operation(*api, "PUT", project_path(project.name), body,
                                   [&](const auto& progress) { drawing.view().show(progress); });

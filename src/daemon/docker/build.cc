@@ -1,5 +1,6 @@
 // POST /build: Docker's classic build. The body is the context as a tar, the answer a stream of JSON lines.
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include "base/strings.h"
 #include "daemon/body_pipe.h"
 #include "daemon/docker/answers.h"
+#include "daemon/docker/filters.h"
 #include "daemon/docker/image_events.h"
 #include "daemon/docker/progress_stream.h"
 #include "daemon/docker/routes.h"
@@ -85,12 +87,74 @@ Result<engine::BuildRequest> parse_request(const Query& query) {
   request.no_cache = query.flag("nocache");
   request.pull = query.flag("pull");
   request.network_mode = query.get("networkmode");
+  const json caches = TRY(json_param(query, "cachefrom"));
+  if (caches.is_array()) {
+    for (const json& item : caches) {
+      if (item.is_string()) request.cache_from.push_back(item.get<std::string>());
+    }
+  }
+  // Gantry's own parameters: what BuildKit's clients send by other ways.
+  for (const auto& [name, value] : TRY(text_map_param(query, "gantry-contexts"))) {
+    request.contexts[to_lower(name)] = value.value_or("");
+  }
+  for (const auto& [id, socket] : TRY(text_map_param(query, "gantry-ssh"))) request.ssh[id] = socket.value_or("");
+  for (const std::string& stage : query.all("gantry-no-cache-filter")) {
+    request.no_cache_filter.insert(to_lower(stage));
+  }
+  request.allows_insecure = query.get("gantry-allow") == "security.insecure";
+  if (const std::optional<int64_t> epoch = TRY(query.number("gantry-source-date-epoch"))) {
+    request.source_date_epoch = *epoch;
+  }
   for (const std::string& item : query.all("extrahosts")) {
     for (const std::string& host : split(item, ',')) request.extra_hosts.push_back(host);
   }
   const std::optional<int64_t> shm_size = TRY(query.number("shmsize"));
   if (shm_size.value_or(0) > 0) request.shm_size = static_cast<uint64_t>(*shm_size);
   return request;
+}
+
+// X-Registry-Config: base64 of {"host": {credentials}}; what is none is ignored, as in Docker.
+std::map<std::string, std::string> parse_auths(const std::string& header) {
+  std::map<std::string, std::string> auths;
+  const json root = json::parse(base64_decode(header).value_or(""), nullptr, /*allow_exceptions=*/false);
+  if (!root.is_object()) return auths;
+  for (const auto& [server, credentials] : root.items()) {
+    std::string domain = server;
+    if (const size_t at = domain.find("://"); at != std::string::npos) domain.erase(0, at + 3);
+    domain = domain.substr(0, domain.find('/'));
+    if (domain == "index.docker.io" || domain == "registry-1.docker.io") domain = "docker.io";
+    auths[domain] = base64_encode(credentials.dump());
+  }
+  return auths;
+}
+
+// X-Gantry-Secrets: base64 of {"id": base64 of the value}. A header, because queries and bodies leave traces.
+Result<std::map<std::string, std::string>> parse_secrets(const std::string& header) {
+  std::map<std::string, std::string> secrets;
+  if (header.empty()) return secrets;
+  const json root = json::parse(base64_decode(header).value_or(""), nullptr, /*allow_exceptions=*/false);
+  if (!root.is_object()) return invalid("X-Gantry-Secrets is no base64 JSON object");
+  for (const auto& [id, value] : root.items()) {
+    const std::optional<std::string> content =
+        value.is_string() ? base64_decode(value.get<std::string>()) : std::nullopt;
+    if (!content) return invalid("X-Gantry-Secrets: the value of " + gantry::quoted(id) + " is no base64");
+    secrets[id] = *content;
+  }
+  return secrets;
+}
+
+// gantry-context=PATH&gantry-context-id=DEVICE:INODE: a directory that the client sees, too, and that is read in
+// place. Another one by that path (the client lives in a container) is a 409: the client then sends it.
+Result<std::optional<std::filesystem::path>> local_context(const Query& query) {
+  if (!query.has("gantry-context")) return std::optional<std::filesystem::path>();
+  const std::filesystem::path path = query.get("gantry-context");
+  struct stat status {};
+  const bool is_there = path.is_absolute() && ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  const std::string id = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+  if (!is_there || id != query.get("gantry-context-id")) {
+    return conflict("the build context " + path.string() + " is not the same directory for the daemon");
+  }
+  return std::optional(path);
 }
 
 Result<std::filesystem::path> make_context_directory(const World& world) {
@@ -133,9 +197,11 @@ class BuildStream {
 // "The command '…' returned a non-zero code: 3" → 3: the CLI exits with it.
 int exit_code_of(const Error& error) {
   constexpr std::string_view kWords = "returned a non-zero code: ";
-  const size_t at = error.message().rfind(kWords);
+  const size_t at = error.message().find(kWords);
   if (at == std::string::npos) return 0;
-  return static_cast<int>(parse_unsigned(std::string_view(error.message()).substr(at + kWords.size())).value_or(0));
+  std::string_view number = std::string_view(error.message()).substr(at + kWords.size());
+  number = number.substr(0, number.find_first_not_of("0123456789"));
+  return static_cast<int>(parse_unsigned(number).value_or(0));
 }
 
 Result<std::vector<std::string>> familiar_names(const std::vector<std::string>& tags) {
@@ -149,13 +215,23 @@ Result<std::vector<std::string>> familiar_names(const std::vector<std::string>& 
 
 Result<> build(Exchange& exchange, const Call& call, World& world) {
   engine::BuildRequest request = TRY(parse_request(call.query));
-  request.context = TRY(make_context_directory(world));
-  const ScopeExit clean([&request] {
+  request.auths = parse_auths(exchange.request().headers.get("x-registry-config"));
+  request.secrets = TRY(parse_secrets(exchange.request().headers.get("x-gantry-secrets")));
+  const std::optional<std::filesystem::path> local = TRY(local_context(call.query));
+  request.context_stays = local.has_value();
+  request.context = local ? *local : TRY(make_context_directory(world));
+  const ScopeExit clean([&request, &local] {
     std::error_code ignored;  // what stays is removed by the next start
-    std::filesystem::remove_all(request.context, ignored);
+    if (!local) std::filesystem::remove_all(request.context, ignored);
   });
-  // Nothing is sent before the whole body has been read: a client that is still sending would not read it.
-  TRY(with_body(exchange, [&](int archive) { return engine::extract_context(archive, request.context); }));
+  // Nothing is sent before the whole body has been read: a client that is still sending would not read it. A local
+  // context's body is the Dockerfile, if it does not lie in the context.
+  if (local) {
+    std::string text = TRY(exchange.read_body(kMaxJsonBody));
+    if (!text.empty()) request.dockerfile_text = std::move(text);
+  } else {
+    TRY(with_body(exchange, [&](int archive) { return engine::extract_context(archive, request.context); }));
+  }
 
   std::atomic<bool> gone{false};
   const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&gone] { gone = true; });
@@ -171,9 +247,19 @@ Result<> build(Exchange& exchange, const Call& call, World& world) {
   return stream.finish({});
 }
 
+// Cached steps and the directories of cache mounts. Single entries have no names here, so filters are refused.
+Result<> prune(Exchange& exchange, const Call& call, World& world) {
+  static constexpr std::string_view kNone[] = {""};  // an empty list would let every filter pass
+  TRY(Filters::parse(call.query.get("filters"), kNone));
+  const uint64_t freed = TRY(world.engine.builder().prune_cache());
+  return send_json(exchange, 200, {{"CachesDeleted", json::array()}, {"SpaceReclaimed", freed}});
+}
+
 }  // namespace
 
 void add_build_routes(Router& router, World& world) {
+  router.add("POST", "/build/prune",
+             [&world](Exchange& exchange, const Call& call) { return prune(exchange, call, world); });
   router.add("POST", "/build", [&world](Exchange& exchange, const Call& call) { return build(exchange, call, world); });
 }
 

@@ -59,8 +59,11 @@ json image_history(const engine::Image& image) {
   json lines = json::array();
   const json history = document_part(image, "history");
   if (!history.is_array()) return lines;
+  size_t layer = image.layer_sizes.size();  // the next one down
   for (auto at = history.rbegin(); at != history.rend(); ++at) {
     if (!at->is_object()) continue;
+    const auto empty = at->find("empty_layer");
+    const bool has_layer = layer > 0 && !(empty != at->end() && empty->is_boolean() && empty->get<bool>());
     const auto text = [&at](const char* name) {
       const auto member = at->find(name);
       return member != at->end() && member->is_string() ? member->get<std::string>() : std::string();
@@ -72,11 +75,14 @@ json image_history(const engine::Image& image) {
                      {"Created", seconds_of(created)},
                      {"CreatedBy", text("created_by")},
                      {"Tags", is_top && !image.tags.empty() ? json(image.tags) : json()},
-                     {"Size", 0},
+                     {"Size", has_layer ? image.layer_sizes[--layer] : 0},
                      {"Comment", text("comment")}});
   }
-  // The size is known of the whole only.
-  if (!lines.empty()) lines.back()["Size"] = image.size;
+  // Layers that the history does not speak of (it is optional) belong to its oldest line.
+  while (layer > 0 && !lines.empty()) {
+    --layer;
+    lines.back()["Size"] = lines.back()["Size"].get<uint64_t>() + image.layer_sizes[layer];
+  }
   return lines;
 }
 

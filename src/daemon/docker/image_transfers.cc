@@ -1,4 +1,5 @@
-// POST /images/create (pull and import) and /images/load.
+// Images that come and go: POST /images/create (pull and import), push, load and save.
+#include <algorithm>
 #include <atomic>
 #include <nlohmann/json.hpp>
 
@@ -96,10 +97,33 @@ Result<> import(Exchange& exchange, const Call& call, World& world) {
   return stream.finish({});
 }
 
+// No tag anywhere means all of them (`docker pull -a`).
+Result<> pull_all_tags(Exchange& exchange, const Call& call, World& world) {
+  const engine::PullOptions options{.platform = call.query.get("platform"),
+                                    .auth = exchange.request().headers.get("x-registry-auth")};
+  const std::string name = call.query.get("fromImage");
+  const engine::Reference reference = TRY(engine::Reference::parse(name));
+  const std::vector<std::string> tags = TRY(world.images.remote_tags(name, options.auth));
+  std::atomic<bool> gone{false};
+  const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&gone] { gone = true; });
+  ProgressStream stream(exchange);
+  for (const std::string& tag : tags) {
+    const Result<ImageId> pulled = world.images.pull(
+        name + ":" + tag, options, [&](const engine::TransferProgress& progress) { stream.send(transfer_line(progress)); },
+        [&] { return gone.load() || stream.broken(); });
+    if (!pulled.ok()) return stream.finish(pulled.error());
+    emit_image_event(world, "pull", reference.familiar_name() + ":" + tag, reference.familiar_name());
+  }
+  return stream.finish({});
+}
+
 Result<> create(Exchange& exchange, const Call& call, World& world) {
   if (call.query.has("fromSrc")) return import(exchange, call, world);
   if (!call.query.has("fromImage")) return invalid("one of fromImage and fromSrc is needed");
   TRY(exchange.read_body(kMaxJsonBody));
+  const std::string name = call.query.get("fromImage");
+  const bool has_tag = name.find('@') != std::string::npos || name.find(':', name.rfind('/') + 1) != std::string::npos;
+  if (!has_tag && call.query.get("tag").empty()) return pull_all_tags(exchange, call, world);
   return pull(exchange, call, world);
 }
 
@@ -121,6 +145,77 @@ Result<> load(Exchange& exchange, const Call&, World& world) {
   return stream.finish({});
 }
 
+// One tag, or all of the repository's.
+std::vector<std::string> tags_to_push(World& world, const std::string& name, const std::string& tag) {
+  if (!tag.empty()) return {full_reference(name, tag)};
+  std::vector<std::string> tags;
+  const Result<engine::Reference> wanted = engine::Reference::parse(name);
+  if (!wanted.ok()) return {name};
+  for (const engine::Image& image : world.images.list()) {
+    for (const std::string& item : image.tags) {
+      const Result<engine::Reference> parsed = engine::Reference::parse(item);
+      if (parsed.ok() && parsed->familiar_name() == wanted->familiar_name()) tags.push_back(item);
+    }
+  }
+  std::sort(tags.begin(), tags.end());
+  return tags;
+}
+
+Result<> push(Exchange& exchange, const Call& call, World& world) {
+  TRY(exchange.read_body(kMaxJsonBody));
+  const std::string name = call["name"];
+  const engine::Reference reference = TRY(engine::Reference::parse(name));
+  const engine::PullOptions options{.platform = call.query.get("platform"),
+                                    .auth = exchange.request().headers.get("x-registry-auth")};
+  std::atomic<bool> gone{false};
+  const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&gone] { gone = true; });
+  ProgressStream stream(exchange);
+  stream.send({{"status", "The push refers to repository [" + reference.domain + "/" + reference.path + "]"}});
+  const std::vector<std::string> tags = tags_to_push(world, name, call.query.get("tag"));
+  if (tags.empty()) {
+    return stream.finish(
+        not_found("An image does not exist locally with the tag: " + reference.familiar_name()));
+  }
+  for (const std::string& tag : tags) {
+    const Result<engine::PushedImage> pushed = world.images.push(
+        tag, options, [&](const engine::TransferProgress& progress) { stream.send(transfer_line(progress)); },
+        [&] { return gone.load() || stream.broken(); });
+    if (!pushed.ok()) return stream.finish(pushed.error());
+    stream.send({{"progressDetail", json::object()},
+                 {"aux", {{"Tag", pushed->tag}, {"Digest", pushed->digest}, {"Size", pushed->size}}}});
+    emit_image_event(world, "push", tag, reference.familiar_name());
+  }
+  return stream.finish({});
+}
+
+// Everything is looked up before the answer begins, so that a wrong name is still a 404.
+Result<> save(Exchange& exchange, const std::vector<std::string>& names, World& world) {
+  bool begun = false;
+  const Result<> saved = world.images.save(names, [&](std::string_view piece) -> Result<> {
+    if (!std::exchange(begun, true)) TRY(exchange.begin(200, "application/x-tar"));
+    return exchange.write(piece);
+  });
+  if (!saved.ok()) {
+    if (!begun) return saved;
+    return saved;  // the answer stays without its end: clients notice
+  }
+  for (const std::string& name : names) {
+    const Result<engine::Image> image = world.images.find(name);
+    if (image.ok()) emit_image_event(world, "save", image->id.str(), name);
+  }
+  return exchange.end();
+}
+
+std::vector<std::string> names_to_save(const Call& call) {
+  std::vector<std::string> names;
+  for (const std::string& item : call.query.all("names")) {
+    for (const std::string& name : split(item, ',')) {
+      if (!name.empty()) names.push_back(name);
+    }
+  }
+  return names;
+}
+
 }  // namespace
 
 void add_image_transfer_routes(Router& router, World& world) {
@@ -128,6 +223,14 @@ void add_image_transfer_routes(Router& router, World& world) {
              [&world](Exchange& exchange, const Call& call) { return create(exchange, call, world); });
   router.add("POST", "/images/load",
              [&world](Exchange& exchange, const Call& call) { return load(exchange, call, world); });
+  router.add("POST", "/images/{name...}/push",
+             [&world](Exchange& exchange, const Call& call) { return push(exchange, call, world); });
+  router.add("GET", "/images/get", [&world](Exchange& exchange, const Call& call) {
+    return save(exchange, names_to_save(call), world);
+  });
+  router.add("GET", "/images/{name...}/get", [&world](Exchange& exchange, const Call& call) {
+    return save(exchange, {call["name"]}, world);
+  });
 }
 
 }  // namespace gantry::daemon::docker

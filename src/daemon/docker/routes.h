@@ -17,6 +17,7 @@ void add_disk_usage_routes(Router& router, World& world);
 void add_exec_routes(Router& router, World& world);
 void add_image_routes(Router& router, World& world);
 void add_image_transfer_routes(Router& router, World& world);  // pull, import, load
+void add_distribution_routes(Router& router, World& world);      // what is asked of registries
 void add_build_routes(Router& router, World& world);
 void add_network_routes(Router& router, World& world);
 void add_volume_routes(Router& router, World& world);

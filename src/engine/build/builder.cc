@@ -1,9 +1,15 @@
 #include "engine/build/builder.h"
 
+#include <algorithm>
+#include <thread>
+
 #include "base/beneath.h"
 #include "base/strings.h"
 #include "engine/build/build_job.h"
+#include "engine/build/builder_shared.h"
 #include "engine/build/cache_key.h"
+#include "engine/build/file_digests.h"
+#include "engine/build/stage_build.h"
 
 namespace gantry::engine {
 namespace {
@@ -47,7 +53,7 @@ std::map<std::string, std::string> platform_arguments(const Platform& target, co
           {"TARGETSTAGE", stage.empty() ? "default" : stage}};
 }
 
-void warn_of_unused_arguments(const BuildJob& job) {
+std::string unused_arguments(const BuildJob& job) {
   constexpr std::string_view kProxies = " http_proxy https_proxy ftp_proxy no_proxy all_proxy ";
   std::vector<std::string> unused;
   for (const auto& [name, value] : job.request.build_args) {
@@ -55,20 +61,93 @@ void warn_of_unused_arguments(const BuildJob& job) {
     const bool is_used = job.consumed.contains(name) || job.graph.consumed.contains(name);
     if (!is_used && !is_proxy) unused.push_back(name);
   }
-  if (!unused.empty()) {
-    job.say("[Warning] One or more build-args [" + join(unused, " ") + "] were not consumed\n");
-  }
+  if (unused.empty()) return "";
+  return "[Warning] One or more build-args [" + join(unused, " ") + "] were not consumed\n";
 }
+
+// Stages that a stage reads from, among the needed ones.
+std::set<size_t> dependencies_of(const BuildJob& job, size_t index) {
+  std::set<size_t> needed;
+  const Stage& stage = job.graph.stages[index];
+  if (stage.base_stage) needed.insert(*stage.base_stage);
+  for (const Instruction* instruction : stage.instructions) {
+    for (const std::string& source : sources_of(*instruction)) {
+      if (job.request.contexts.contains(to_lower(source))) continue;
+      std::optional<size_t> found = job.graph.find(source, index);
+      const std::optional<uint64_t> number = parse_unsigned(source);
+      if (!found && number && *number < index) found = static_cast<size_t>(*number);
+      if (found) needed.insert(*found);
+    }
+  }
+  return needed;
+}
+
+// Every stage on a thread of its own, which begins when those that it reads from have ended.
+class StageRun {
+ public:
+  StageRun(BuildJob& job, OutputOrder& order) : job_(job), order_(order) {}
+
+  Result<> run() {
+    unsigned first = 0;
+    for (size_t index : job_.graph.needed) {
+      steps_.push_back(first);
+      first += static_cast<unsigned>(1 + job_.graph.stages[index].instructions.size());
+    }
+    std::vector<std::thread> threads;
+    for (size_t place = 0; place + 1 < job_.graph.needed.size(); ++place) {
+      threads.emplace_back([this, place, first] { run_stage(place, first); });
+    }
+    run_stage(job_.graph.needed.size() - 1, first);
+    for (std::thread& thread : threads) thread.join();
+    if (job_.failure.has_value()) return *job_.failure;
+    return {};
+  }
+
+ private:
+  void run_stage(size_t place, unsigned steps) {
+    const size_t index = job_.graph.needed[place];
+    const std::set<size_t> needs = dependencies_of(job_, index);
+    {
+      std::unique_lock lock(job_.mutex);
+      job_.changed.wait(lock, [&] {
+        return job_.failure.has_value() ||
+               std::all_of(needs.begin(), needs.end(), [&](size_t need) { return job_.results.contains(need); });
+      });
+      if (job_.failure.has_value()) return;
+    }
+    StageOutput output(order_, place, steps_[place], steps);
+    Result<StageResult> result = StageBuild(job_, index, output).run();
+    std::lock_guard lock(job_.mutex);
+    if (result.ok()) {
+      order_.end(place);
+    } else if (!job_.failure.has_value()) {
+      order_.fail(place);
+    }
+    if (result.ok()) {
+      job_.results[index] = std::move(result).value();
+    } else if (!job_.failure.has_value()) {
+      job_.failure = std::move(result).error();
+    }
+    job_.changed.notify_all();
+  }
+
+  BuildJob& job_;
+  OutputOrder& order_;
+  std::vector<unsigned> steps_;  // steps before each stage's first
+};
 
 // The same result gets the same id: the time of the first build of it is remembered.
 Result<std::string> creation_time(BuildJob& job, const ImageDocument& document) {
   CacheKey key("image");
   key.add(render_image_document(document));
+  key.add(static_cast<uint64_t>(job.request.source_date_epoch.value_or(-1)));
   const std::string name = key.finish();
   if (!job.request.no_cache) {
     if (const auto known = job.store.cache_get(name)) return *known;
   }
-  std::string now = format_rfc3339(SystemClock().wall());
+  std::string now = job.request.source_date_epoch
+                        ? format_rfc3339(WallTime(std::chrono::seconds(*job.request.source_date_epoch)))
+                        : format_rfc3339(SystemClock().wall());
   TRY(job.store.cache_put(name, now));
   return now;
 }
@@ -89,8 +168,34 @@ Result<ImageId> register_result(BuildJob& job, StageResult result) {
 
 }  // namespace
 
+std::shared_ptr<void> KeyLocks::acquire(const std::string& key, const CancelCheck& cancelled) {
+  std::unique_lock lock(mutex_);
+  while (held_.contains(key)) {
+    if (cancelled && cancelled()) return nullptr;
+    changed_.wait_for(lock, std::chrono::milliseconds(200));  // CancelCheck can only be asked
+  }
+  held_.insert(key);
+  return std::shared_ptr<void>(this, [this, key](void*) {
+    std::lock_guard released(mutex_);
+    held_.erase(key);
+    changed_.notify_all();
+  });
+}
+
 Builder::Builder(ImageStore& store, StepRunner& runner, std::filesystem::path work)
-    : store_(store), runner_(runner), work_(std::move(work)) {}
+    : store_(store), runner_(runner), work_(std::move(work)), shared_(std::make_unique<BuilderShared>(work_)) {}
+
+Builder::~Builder() = default;
+
+Result<uint64_t> Builder::prune_cache() {
+  const uint64_t steps = TRY(store_.prune_cache());
+  const uint64_t mounts = TRY(shared_->cache_mounts.prune());
+  std::error_code ignored;
+  std::filesystem::remove_all(work_ / "digests", ignored);
+  return steps + mounts;
+}
+
+uint64_t Builder::cache_mount_bytes() const { return shared_->cache_mounts.size(); }
 
 Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback& progress,
                                const CancelCheck& cancelled) {
@@ -98,6 +203,7 @@ Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback&
   BuildJob job{.request = request,
                .store = store_,
                .runner = runner_,
+               .shared = *shared_,
                .work = work_,
                .progress = progress,
                .cancelled = cancelled,
@@ -105,21 +211,25 @@ Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback&
                .platform_args = platform_arguments(platform, request.target),
                .file = TRY(parse_dockerfile(TRY(dockerfile_text(request)), request.dockerfile)),
                .graph = {},
-               .context = {},
-               .results = {},
-               .consumed = {}};
+               .context = {}};
   TRY(job.check_cancelled());
-  job.graph = TRY(make_stage_graph(job.file, {.build_args = request.build_args,
-                                              .platform_args = job.platform_args,
-                                              .target = request.target}));
+  StageOptions options{.build_args = request.build_args, .platform_args = job.platform_args, .target = request.target};
+  for (const auto& [name, place] : request.contexts) options.contexts.insert(to_lower(name));
+  job.graph = TRY(make_stage_graph(job.file, options));
+  std::optional<FileDigests> digests;
   if (!request.context.empty()) {
     job.context.emplace(TRY(LayerView::open({request.context})), TRY(ignore_patterns(request)));
+    if (request.context_stays) {
+      digests.emplace(FileDigests::load(work_ / "digests" / sha256_hex(request.context.native())));
+      job.digests = &*digests;
+    }
   }
-  for (size_t index : job.graph.needed) {
-    job.steps += static_cast<unsigned>(1 + job.graph.stages[index].instructions.size());
-  }
-  for (size_t index : job.graph.needed) TRY(build_stage(job, index));
-  warn_of_unused_arguments(job);
+  OutputOrder order(progress, job.graph.needed.size());
+  const Result<> ran = StageRun(job, order).run();
+  if (digests) digests->save();
+  TRY(ran);
+  const std::string warning = unused_arguments(job);
+  if (!warning.empty() && progress) progress(BuildProgress{.output = warning});
   return register_result(job, std::move(job.results.at(job.graph.needed.back())));
 }
 

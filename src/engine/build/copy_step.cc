@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "base/strings.h"
 #include "engine/image/tar_reader.h"
 #include "engine/image/unpack.h"
 
@@ -14,12 +15,13 @@ namespace {
 
 using Node = LayerView::Node;
 
-FileAttributes attributes_in_image(const CopyPlan& plan, FileAttributes attributes, bool is_symlink) {
+FileAttributes attributes_in_image(const CopyPlan& plan, FileAttributes attributes, bool is_symlink,
+                                   bool is_directory) {
   if (plan.owner) {
     attributes.uid = plan.owner->uid;
     attributes.gid = plan.owner->gid;
   }
-  if (plan.mode && !is_symlink) attributes.mode = *plan.mode;
+  if (plan.mode && !is_symlink) attributes.mode = plan.mode->apply(attributes.mode, is_directory);
   return attributes;
 }
 
@@ -33,20 +35,29 @@ Result<std::string> content_digest(const Node& file) {
 
 Result<> add_node(const CopyPlan& plan, const Node& node, const std::string& path, CacheKey& key) {
   const FileAttributes attributes =
-      attributes_in_image(plan, TRY(FileAttributes::of(node)), node.is_symlink());
+      attributes_in_image(plan, TRY(FileAttributes::of(node)), node.is_symlink(), node.is_directory());
   key.add(path).add(uint64_t{node.status().st_mode & S_IFMT}).add(uint64_t{attributes.mode});
   key.add(uint64_t{attributes.uid}).add(uint64_t{attributes.gid});
   for (const auto& [name, value] : attributes.xattrs) {
     if (name.starts_with("user.") || name == "security.capability") key.add(name).add(value);
   }
   if (node.is_file()) {
-    key.add(static_cast<uint64_t>(node.status().st_size)).add(TRY(content_digest(node)));
+    const std::string digest = plan.digests == nullptr
+                                   ? TRY(content_digest(node))
+                                   : TRY(plan.digests->digest(node.status(), [&] { return content_digest(node); }));
+    key.add(static_cast<uint64_t>(node.status().st_size)).add(digest);
   } else if (node.is_symlink()) {
     key.add(TRY(LayerView::read_link(node)));
   } else if (!node.is_directory()) {
     key.add(static_cast<uint64_t>(node.status().st_rdev));
   }
   return {};
+}
+
+// --exclude looks at the path below the directory that is copied, and at a single file's own name.
+bool is_excluded(const CopyPlan& plan, const SourceTree::Match& match, const std::string& path) {
+  if (plan.exclude_texts.empty()) return false;
+  return plan.excluded.matches(match.is_directory ? path : match.name);
 }
 
 class Copier {
@@ -70,7 +81,10 @@ class Copier {
     std::string name;
   };
   // Where a single file of that name goes; parents are made.
-  Result<Place> place_of(const std::string& name) {
+  Result<Place> place_of(const std::string& name, const std::string& parents = {}) {
+    if (!parents.empty()) {
+      return Place{TRY(writer_.make_directories(plan_.destination + "/" + parents, plan_.parents)), name};
+    }
     if (into_directory_) return Place{TRY(writer_.make_directories(plan_.destination, plan_.parents)), name};
     const size_t slash = plan_.destination.rfind('/');
     return Place{TRY(writer_.make_directories(plan_.destination.substr(0, slash), plan_.parents)),
@@ -82,23 +96,42 @@ class Copier {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     const FileAttributes attributes =
-        attributes_in_image(plan_, {.mode = 0644, .uid = 0, .gid = 0, .modified = now, .xattrs = {}}, false);
+        attributes_in_image(plan_, {.mode = 0644, .uid = 0, .gid = 0, .modified = now, .xattrs = {}}, false, false);
     return writer_.write(text.content, place.directory, place.name, attributes);
   }
 
   Result<> copy_match(const SourceTree& tree, const SourceTree::Match& match) {
+    TRY(copy_parents(tree, match));
     return tree.walk(match, [&](const Node& node, const std::string& path) -> Result<> {
-      FileAttributes attributes = attributes_in_image(plan_, TRY(FileAttributes::of(node)), node.is_symlink());
+      if (is_excluded(plan_, match, path)) return {};
+      FileAttributes attributes = attributes_in_image(plan_, TRY(FileAttributes::of(node)), node.is_symlink(), node.is_directory());
       if (!match.is_directory) {
-        const Place place = TRY(place_of(match.name));
+        const Place place = TRY(place_of(match.name, match.parents));
         return writer_.copy(tree.view(), node, place.directory, place.name, attributes);
       }
-      const std::string target = plan_.destination + "/" + path;
+      const std::string below = match.parents.empty() ? "" : "/" + match.parents + "/" + match.name;
+      const std::string target = plan_.destination + below + "/" + path;
       if (node.is_directory()) return copy_directory(target, path.empty(), std::move(attributes));
       const size_t slash = target.rfind('/');
       const std::string directory = TRY(writer_.make_directories(target.substr(0, slash), plan_.parents));
       return writer_.copy(tree.view(), node, directory, target.substr(slash + 1), attributes);
     });
+  }
+
+  // --parents: the directories above, with the attributes that they have in the source.
+  Result<> copy_parents(const SourceTree& tree, const SourceTree::Match& match) {
+    if (match.parents.empty()) return {};
+    const std::string above = match.path.substr(0, match.path.rfind('/'));
+    const std::string pivot = above.substr(0, above.size() - std::min(above.size(), match.parents.size()));
+    std::string path;
+    for (const std::string& part : split(match.parents, '/')) {
+      path += "/" + part;
+      const std::optional<Node> node = TRY(tree.view().find(pivot + path));
+      if (!node.has_value() || !node->is_directory()) continue;
+      TRY(writer_.copy_directory(plan_.destination + path, plan_.parents,
+                                 attributes_in_image(plan_, TRY(FileAttributes::of(*node)), false, true)));
+    }
+    return {};
   }
 
   Result<> copy_directory(const std::string& target, bool is_destination, FileAttributes attributes) {
@@ -157,14 +190,31 @@ class Copier {
 
 }  // namespace
 
+std::string parents_kept(const std::string& source, const std::string& path) {
+  std::string above = path.substr(0, path.rfind('/'));
+  if (above.starts_with('/')) above.erase(0, 1);
+  const size_t pivot = source.find("/./");
+  if (pivot == std::string::npos) return above;
+  // As many names as stand before the pivot are dropped.
+  size_t names = 0;
+  for (const std::string& part : split(source.substr(0, pivot), '/')) names += part.empty() || part == "." ? 0 : 1;
+  for (; names > 0 && !above.empty(); --names) {
+    const size_t slash = above.find('/');
+    above = slash == std::string::npos ? "" : above.substr(slash + 1);
+  }
+  return above;
+}
+
 Result<> add_to_key(const CopyPlan& plan, CacheKey& key) {
   key.add(plan.destination).add(uint64_t{plan.is_into_directory}).add(uint64_t{plan.unpacks_archives});
   key.add(uint64_t{plan.parents.uid}).add(uint64_t{plan.parents.gid});
-  key.add(uint64_t{plan.mode.value_or(0)}).add(uint64_t{plan.mode.has_value()});
+  key.add(plan.mode.has_value() ? plan.mode->text() : "").add(uint64_t{plan.keeps_parents});
+  key.add_list(plan.exclude_texts);
   for (const TextSourceFile& text : plan.texts) key.add("text").add(text.name).add(text.content);
   for (const SourceTree::Match& match : plan.matches) {
-    key.add("match").add(match.is_directory ? std::string() : match.name);
-    TRY(plan.tree->walk(match, [&](const Node& node, const std::string& path) {
+    key.add("match").add(match.is_directory && match.parents.empty() ? std::string() : match.name).add(match.parents);
+    TRY(plan.tree->walk(match, [&](const Node& node, const std::string& path) -> Result<> {
+      if (is_excluded(plan, match, path)) return {};
       return add_node(plan, node, path, key);
     }));
   }

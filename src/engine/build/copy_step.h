@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "engine/build/cache_key.h"
+#include "engine/build/file_digests.h"
 #include "engine/build/layer_writer.h"
 #include "engine/build/source_tree.h"
+#include "engine/build/symbolic_mode.h"
 
 namespace gantry::engine {
 
@@ -26,9 +28,16 @@ struct CopyPlan {
   bool is_into_directory = false;   // the destination ended with "/", or was "."
   std::optional<Owner> owner;       // none: the source's own (COPY --from)
   Owner parents;                    // of directories that are made on the way
-  std::optional<mode_t> mode;       // --chmod
+  std::optional<ModeChange> mode;   // --chmod
   bool unpacks_archives = false;    // ADD
+  bool keeps_parents = false;       // --parents
+  IgnorePatterns excluded = {};     // --exclude
+  std::vector<std::string> exclude_texts = {};
+  FileDigests* digests = nullptr;   // of the tree's files, if it is one whose files may be unchanged
 };
+
+// Of a match at `path` ("/a/b/c") for the source "a/b/c" or "a/./b/c": "a/b", or "b" behind the pivot.
+std::string parents_kept(const std::string& source, const std::string& path);
 
 // Adds names, kinds, modes, owners, sizes and contents; no times.
 Result<> add_to_key(const CopyPlan& plan, CacheKey& key);

@@ -24,6 +24,7 @@ class SourceTree {
     std::string path;  // "/src/a", symlinks resolved
     std::string name;  // as written: what a file is called in a directory
     bool is_directory = false;
+    std::string parents = {};  // COPY --parents: directories of the source that are kept, "a/b"
   };
   // A name, which must exist (Code::not_found otherwise), or a pattern of filepath.Match, which may match nothing.
   Result<std::vector<Match>> find(const std::string& pattern) const;
@@ -35,6 +36,7 @@ class SourceTree {
   Result<> walk(const Match& match, const Visitor& visit) const;
 
   const LayerView& view() const { return view_; }
+  bool leaves_out() const { return !ignored_.empty(); }
 
  private:
   bool is_left_out(const std::string& path) const;

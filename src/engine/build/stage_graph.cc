@@ -92,7 +92,9 @@ class GraphMaker {
                                                ", name can't start with a number or contain symbols");
       }
     }
-    stage.base_stage = graph_.find(stage.base, graph_.stages.size());
+    if (!options_.contexts.contains(to_lower(stage.base))) {
+      stage.base_stage = graph_.find(stage.base, graph_.stages.size());
+    }
     if (stage.base_stage) stage.base = to_lower(stage.base);
     graph_.stages.push_back(std::move(stage));
     return {};
@@ -127,6 +129,7 @@ class GraphMaker {
   }
 
   std::optional<size_t> find_source(const std::string& source, size_t before) const {
+    if (options_.contexts.contains(to_lower(source))) return std::nullopt;
     if (const auto named = graph_.find(source, before)) return named;
     const std::optional<uint64_t> index = parse_unsigned(source);
     if (index && *index < before) return static_cast<size_t>(*index);

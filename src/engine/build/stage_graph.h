@@ -37,6 +37,7 @@ struct StageOptions {
   BuildArguments build_args;
   std::map<std::string, std::string> platform_args;  // TARGETARCH and the like: usable in FROM without ARG
   std::string target;                                // "" = the last stage
+  std::set<std::string> contexts = {};               // lower case: names that mean something from outside
 };
 
 // `file` must outlive the result. Errors: Code::invalid, mostly "dockerfile parse error on line N: …".

@@ -68,7 +68,6 @@ class ArchiveLoad {
 
   Result<std::string> text_member(const std::string& name, size_t limit) {
     LocalImageStore::Spool* spool = TRY(member(name));
-    if (spool->path.empty()) return read_file(store_.blob_path(spool->digest), limit);
     return read_file(spool->path, limit).within(name);
   }
 
@@ -97,12 +96,10 @@ class ArchiveLoad {
       std::optional<LocalImageStore::Held> held = store_.hold_layer(chain);
       if (!held.has_value()) {
         LocalImageStore::Spool* spool = TRY(member(layers[i]));
-        // Equal layers of an archive are one file, which may be a blob already.
-        const auto path = spool->path.empty() ? store_.blob_path(spool->digest) : spool->path;
-        const Fd file = TRY(open_file(path, O_RDONLY));
+        const Fd file = TRY(open_file(spool->path, O_RDONLY));
         FdSource source(file.get());
         held = TRY(store_.install_layer(parent, diff_id, source, {}).within("layer " + layers[i]));
-        if (!spool->path.empty()) TRY(store_.keep_layer_blob(*spool, diff_id, ""));
+        TRY(store_.keep_layer_blob(*spool, diff_id, ""));
       }
       holds_.push_back(std::move(held->hold));
       parent = chain;

@@ -24,6 +24,7 @@
 #include "base/result.h"
 #include "engine/iface/engine.h"
 #include "engine/iface/specs.h"
+#include "engine/image/registry_settings.h"
 
 namespace gantry::engine {
 
@@ -57,6 +58,9 @@ struct Image {
   WallTime last_tagged_at{};
   uint64_t size = 0;                  // unpacked bytes, all layers
   std::vector<std::string> diff_ids;  // bottom first
+  // One a layer, bottom first: what it is known by in the store, and its unpacked bytes.
+  std::vector<std::string> chain_ids;
+  std::vector<uint64_t> layer_sizes;
   std::string parent;                 // image id, of local builds; may be empty
   std::string config_json;            // verbatim
 };
@@ -77,6 +81,28 @@ struct PullOptions {
   std::string auth;      // X-Registry-Auth as received; may be empty
 };
 
+struct PushedImage {
+  std::string tag;
+  std::string digest;  // of the manifest
+  uint64_t size = 0;   // of its text
+};
+
+// What a registry says about a name, without the image.
+struct Distribution {
+  std::string media_type;
+  std::string digest;
+  uint64_t size = 0;
+  struct Variant {
+    std::string os;
+    std::string architecture;
+    std::string variant;
+  };
+  std::vector<Variant> platforms;
+};
+
+// Gets bytes in order.
+using ByteSink = std::function<Result<>(std::string_view)>;
+
 // Called from the working thread.
 using TransferCallback = std::function<void(const TransferProgress&)>;
 // True: stop as soon as possible with Code::cancelled. Called from the working thread.
@@ -85,7 +111,8 @@ using CancelCheck = std::function<bool()>;
 class ImageStore {
  public:
   // Opens or creates the store; removes half-written things of an earlier life.
-  static Result<std::unique_ptr<ImageStore>> open(const std::filesystem::path& root);
+  static Result<std::unique_ptr<ImageStore>> open(const std::filesystem::path& root,
+                                                  const RegistrySettings& settings = {});
   virtual ~ImageStore() = default;
 
   // By reference ("hello", "hello:1", "host/hello@sha256:…"), id with or without "sha256:", or unique id prefix.
@@ -113,6 +140,27 @@ class ImageStore {
   virtual Result<ImageId> import(int input, const ImportOptions& options) = 0;
   virtual Result<ImageId> pull(const std::string& reference, const PullOptions& options,
                                const TransferCallback& progress, const CancelCheck& cancelled) = 0;
+
+  // One tag. Blobs that the registry has, or may take over from another repository, are not sent.
+  virtual Result<PushedImage> push(const std::string&, const PullOptions&, const TransferCallback&, const CancelCheck&) {
+    return unsupported("this store does not push");
+  }
+  // A tar that is a docker-archive and an OCI layout at once. By id: without names.
+  virtual Result<> save(const std::vector<std::string>& /*references*/, const ByteSink& /*sink*/) {
+    return unsupported("this store does not save");
+  }
+  // Asks the registry. Errors as of pull.
+  virtual Result<Distribution> distribution(const std::string& /*reference*/, const std::string& /*auth*/) {
+    return unsupported("this store asks no registry");
+  }
+  // Code::unauthorized if the registry does not take these credentials.
+  virtual Result<> log_in(const std::string& /*server*/, const std::string& /*auth*/) {
+    return unsupported("this store asks no registry");
+  }
+  // All tags that the registry has of a repository.
+  virtual Result<std::vector<std::string>> remote_tags(const std::string& /*repository*/, const std::string& /*auth*/) {
+    return unsupported("this store asks no registry");
+  }
 
   // For the builder and commit: turns a directory in overlay upper form (char 0:0 whiteouts, trusted.overlay.opaque)
   // into a layer on top of `parent_chain` ("" = none). The directory is taken (renamed away) when possible.

@@ -195,6 +195,17 @@ Result<LocalImageStore::Held> LocalImageStore::adopt_layer(LayerRow row, const s
 Result<LocalImageStore::Held> LocalImageStore::install_layer(const std::string& parent, const std::string& diff_id,
                                                              ByteSource& tar, const CancelCheck& cancelled) {
   LayerRow row{.chain = chain_id(parent, diff_id), .diff_id = diff_id, .parent = parent};
+  {
+    // Two pulls of one layer unpack it once.
+    std::unique_lock lock(mutex_);
+    installed_.wait(lock, [&] { return !installing_.contains(row.chain); });
+    installing_.insert(row.chain);
+  }
+  const ScopeExit done([this, chain = row.chain] {
+    std::lock_guard lock(mutex_);
+    installing_.erase(chain);
+    installed_.notify_all();
+  });
   if (std::optional<Held> existing = hold_layer(row.chain)) return {std::move(*existing)};
   const Layers below_layers = TRY(layers_of_chain(parent));
   const LayerView below = TRY(LayerView::open(below_layers.directories));
@@ -284,13 +295,14 @@ Result<> LocalImageStore::keep_blob(const std::string& content) {
 }
 
 // The layer must be held. The first form that a layer came in is kept: its digest is what registries know.
-Result<> LocalImageStore::keep_layer_blob(Spool& spool, const std::string& diff_id, const std::string& media_type) {
+Result<> LocalImageStore::keep_layer_blob(const Spool& spool, const std::string& diff_id, const std::string& media_type) {
   std::lock_guard lock(mutex_);
   if (layer_blobs_.contains(diff_id)) return {};
   LayerBlobRow row{.diff_id = diff_id, .digest = spool.digest, .media_type = media_type, .size = spool.size};
   const std::filesystem::path place = blob_path(row.digest);
-  if (rename(spool.path.c_str(), place.c_str()) != 0) return Error::from_errno(errno, "rename", place.native());
-  spool.path.clear();
+  if (link(spool.path.c_str(), place.c_str()) != 0 && errno != EEXIST) {
+    return Error::from_errno(errno, "link", place.native());
+  }
   TRY(database_->save(row));
   layer_blobs_.emplace(diff_id, std::move(row));
   return {};

@@ -258,4 +258,28 @@ Result<LayerSummary> summarize_layer(int directory) {
   return summary;
 }
 
+namespace {
+
+std::string header_text(Header header) {
+  std::string text;
+  const TarSink sink = [&text](std::string_view piece) {
+    text.append(piece);
+    return Result<>();
+  };
+  CHECK(Writer(sink).header(std::move(header)).ok());
+  return text;
+}
+
+}  // namespace
+
+std::string tar_file_header(const std::string& path, uint64_t size) {
+  return header_text({.path = path, .mode = 0644, .size = size});
+}
+
+std::string tar_directory_header(const std::string& path) {
+  return header_text({.path = path + "/", .type = '5', .mode = 0755});
+}
+
+std::string tar_padding(uint64_t size) { return std::string((kBlock - size % kBlock) % kBlock, '\0'); }
+
 }  // namespace gantry::engine

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "base/result.h"
 
@@ -21,5 +22,10 @@ struct LayerSummary {
 };
 // Reads every file once; writes nothing.
 Result<LayerSummary> summarize_layer(int directory);
+
+// Pieces of other archives, in the same form: entries of root with the time 0.
+std::string tar_file_header(const std::string& path, uint64_t size);
+std::string tar_directory_header(const std::string& path);
+std::string tar_padding(uint64_t size);  // zeros after a file's content, up to the next block
 
 }  // namespace gantry::engine

@@ -49,12 +49,15 @@ std::string familiar(const std::string& canonical) {
 
 }  // namespace
 
-Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::filesystem::path& root) {
-  return LocalImageStore::open(root);
+Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::filesystem::path& root,
+                                                     const RegistrySettings& settings) {
+  return LocalImageStore::open(root, settings);
 }
 
-Result<std::unique_ptr<ImageStore>> LocalImageStore::open(const std::filesystem::path& root) {
-  std::unique_ptr<LocalImageStore> store(new LocalImageStore(root));
+Result<std::unique_ptr<ImageStore>> LocalImageStore::open(const std::filesystem::path& root,
+                                                          const RegistrySettings& settings) {
+  TRY(settings.check());
+  std::unique_ptr<LocalImageStore> store(new LocalImageStore(root, settings));
   TRY(store->start().within("images"));
   return {std::unique_ptr<ImageStore>(std::move(store))};
 }
@@ -149,7 +152,8 @@ void LocalImageStore::remove_leftovers() {
   remove_from_disk(leftovers);
 }
 
-LocalImageStore::LocalImageStore(std::filesystem::path root) : root_(std::move(root)), boot_(boot_id()) {}
+LocalImageStore::LocalImageStore(std::filesystem::path root, RegistrySettings settings)
+    : root_(std::move(root)), settings_(std::move(settings)), boot_(boot_id()) {}
 
 std::filesystem::path LocalImageStore::layer_directory(const std::string& chain) const {
   return root_ / "layers" / hex_part(chain);
@@ -204,8 +208,12 @@ Image LocalImageStore::complete(const Known& known) const {
     const auto layer = layers_.find(chain);
     CHECK(layer != layers_.end());
     image.size += layer->second.size;
+    image.chain_ids.push_back(chain);
+    image.layer_sizes.push_back(layer->second.size);
     chain = layer->second.parent;
   }
+  std::reverse(image.chain_ids.begin(), image.chain_ids.end());
+  std::reverse(image.layer_sizes.begin(), image.layer_sizes.end());
   return image;
 }
 

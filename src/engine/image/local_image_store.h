@@ -1,10 +1,11 @@
 // The ImageStore on this machine's disk: see image_store.h for what it promises, this for how it is put together.
 // Look-ups and names: local_image_store.cc; layers, holds and garbage: layer_store.cc; transfers: archive_load.cc,
-// import.cc, pull.cc.
+// archive_save.cc, import.cc, pull.cc, push.cc; how a layer leaves: layer_export.cc.
 //
 // Lock order: `mutex_` only; never held while a blob or layer is read or written.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -14,13 +15,15 @@
 #include "engine/image/image_database.h"
 #include "engine/image/image_document.h"
 #include "engine/image/image_store.h"
+#include "engine/image/manifest.h"
 #include "engine/image/reference.h"
 
 namespace gantry::engine {
 
 class LocalImageStore final : public ImageStore {
  public:
-  static Result<std::unique_ptr<ImageStore>> open(const std::filesystem::path& root);
+  static Result<std::unique_ptr<ImageStore>> open(const std::filesystem::path& root,
+                                                  const RegistrySettings& settings);
   ~LocalImageStore() override;
 
   Result<Image> find(const std::string& reference) const override;
@@ -32,6 +35,12 @@ class LocalImageStore final : public ImageStore {
   Result<ImageId> import(int input, const ImportOptions& options) override;
   Result<ImageId> pull(const std::string& reference, const PullOptions& options, const TransferCallback& progress,
                        const CancelCheck& cancelled) override;
+  Result<PushedImage> push(const std::string& reference, const PullOptions& options, const TransferCallback& progress,
+                           const CancelCheck& cancelled) override;
+  Result<> save(const std::vector<std::string>& references, const ByteSink& sink) override;
+  Result<Distribution> distribution(const std::string& reference, const std::string& auth) override;
+  Result<> log_in(const std::string& server, const std::string& auth) override;
+  Result<std::vector<std::string>> remote_tags(const std::string& repository, const std::string& auth) override;
   Result<NewLayer> add_layer(const std::string& parent_chain, const std::filesystem::path& upper) override;
   Result<ImageId> add_image(const std::string& config_json, const std::string& parent) override;
   Result<Layers> layers_of_chain(const std::string& chain_id) override;
@@ -41,7 +50,9 @@ class LocalImageStore final : public ImageStore {
 
  private:
   friend class ArchiveLoad;
+  friend class ArchiveSave;
   friend class ImagePull;
+  friend class ImagePush;
 
   struct Shared;
   struct Known {
@@ -64,8 +75,16 @@ class LocalImageStore final : public ImageStore {
     Spool& operator=(Spool&& other) noexcept;
     ~Spool();
   };
+  using SharedSpool = std::shared_ptr<Spool>;
+  // A blob that some pull downloads and others wait for.
+  struct SharedDownload {
+    std::mutex mutex;  // of what follows
+    std::condition_variable changed;
+    uint64_t bytes = 0;
+    std::optional<Result<SharedSpool>> result;
+  };
 
-  explicit LocalImageStore(std::filesystem::path root);
+  LocalImageStore(std::filesystem::path root, RegistrySettings settings);
   Result<> start();
   Result<> load_layers();
   Result<> load_images();
@@ -100,7 +119,35 @@ class LocalImageStore final : public ImageStore {
 
   Result<Spool> spool(ByteSource& source, const char* purpose);
   Result<> keep_blob(const std::string& content);  // under its digest
-  Result<> keep_layer_blob(Spool& spool, const std::string& diff_id, const std::string& media_type);
+  Result<> keep_layer_blob(const Spool& spool, const std::string& diff_id, const std::string& media_type);
+
+  std::shared_ptr<SharedDownload> join_download(const std::string& digest, bool& is_first);
+  void end_download(const std::string& digest, SharedDownload& download, const Result<SharedSpool>& result);
+
+  // How an image leaves: its config, the layers as blobs, and the manifest that it came with if that still fits.
+  struct ExportedLayer {
+    std::string chain;
+    std::string diff_id;
+    std::optional<LayerBlobRow> blob;  // nothing: only unpacked so far
+  };
+  struct Exported {
+    ImageId id;
+    std::string config_json;
+    std::vector<ExportedLayer> layers;    // bottom first
+    std::vector<std::string> documents;   // manifests and indexes it came with, verbatim
+    std::shared_ptr<void> hold;
+  };
+  Result<Exported> export_image(const std::string& reference);
+  // The blob of a layer in a compressed form, made now if there is none yet.
+  Result<LayerBlobRow> compressed_layer(const ExportedLayer& layer, const CancelCheck& cancelled);
+  Result<> replace_layer_blob(const Spool& spool, const LayerBlobRow& row);
+  Result<> note_digest(const ImageId& id, const std::string& name, const std::string& document);
+  // The manifest of the image with these blobs: the one that it came with, else a new one.
+  struct ExportedManifest {
+    std::string media_type;
+    std::string text;
+  };
+  static ExportedManifest manifest_of(const Exported& image, const std::vector<LayerBlobRow>& blobs);
 
   // The last step of every way in: makes the image and its names visible at once, synced.
   struct NewImage {
@@ -112,6 +159,7 @@ class LocalImageStore final : public ImageStore {
   Result<ImageId> register_image(const NewImage& image);
 
   const std::filesystem::path root_;
+  const RegistrySettings settings_;
   const std::string boot_;
   mutable std::mutex mutex_;
   std::unique_ptr<ImageDatabase> database_;
@@ -122,6 +170,9 @@ class LocalImageStore final : public ImageStore {
   std::set<std::string> cached_chains_;              // that cache entries stand for
   std::map<std::string, unsigned> holds_;            // by chain id
   bool garbage_was_held_ = false;
+  std::map<std::string, std::shared_ptr<SharedDownload>> downloads_;  // by digest, while they run
+  std::set<std::string> installing_;                                  // chain ids
+  std::condition_variable installed_;
   std::shared_ptr<Shared> shared_;  // what holds point to: they may outlive the store
 };
 

@@ -41,6 +41,9 @@ struct Index {
 
 using ManifestDocument = std::variant<Manifest, Index>;
 
+inline constexpr const char* kDockerManifestType = "application/vnd.docker.distribution.manifest.v2+json";
+inline constexpr const char* kOciManifestType = "application/vnd.oci.image.manifest.v1+json";
+inline constexpr const char* kOciIndexType = "application/vnd.oci.image.index.v1+json";
 inline constexpr size_t kLargestManifest = size_t{4} << 20;
 
 // What to ask a registry for.

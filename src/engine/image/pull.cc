@@ -17,7 +17,6 @@
 namespace gantry::engine {
 namespace {
 
-constexpr size_t kParallelDownloads = 3;
 constexpr int kMostAttempts = 5;
 constexpr auto kRetryPause = std::chrono::seconds(5);  // times the number of failures
 constexpr auto kProgressPause = std::chrono::milliseconds(100);
@@ -37,15 +36,18 @@ class ImagePull {
 
   Result<ImageId> run() {
     const Platform platform = TRY(Platform::parse(options_.platform));
-    registry_ = TRY(Registry::open(reference_, options_.auth));
+    registry_ = TRY(Registry::open(reference_, options_.auth, store_.settings_));
     const std::string which = reference_.digest.empty() ? reference_.tag : reference_.digest;
-    const Registry::ManifestAnswer top = TRY(registry_->manifest(http_, which));
-    report(which, "Pulling from " + (reference_.domain == "docker.io" ? reference_.path : reference_.familiar_name()));
-    if (const std::optional<ImageId> present = TRY(find_present(top.digest, platform))) {
-      report("", "Digest: " + top.digest);
-      report("", "Status: Image is up to date for " + shown_name());
-      return *present;
+    if (has_digest_of_repository()) {
+      const std::string digest = TRY(registry_->manifest_digest(http_, which));
+      const std::optional<ImageId> present = TRY(find_present(digest, platform));
+      if (present.has_value()) return report_present(*present, which, digest);
     }
+    const Registry::ManifestAnswer top = TRY(registry_->manifest(http_, which));
+    if (const std::optional<ImageId> present = TRY(find_present(top.digest, platform))) {
+      return report_present(*present, which, top.digest);
+    }
+    report_headline(which);
     LocalImageStore::NewImage image;
     const Manifest manifest = TRY(resolve(top, platform, image));
     image.config_json = TRY(fetch_config(manifest.config));
@@ -54,7 +56,11 @@ class ImagePull {
       return invalid("manifest lists " + std::to_string(manifest.layers.size()) + " layers, the image's config " +
                      std::to_string(document.diff_ids.size()));
     }
-    TRY(fetch_layers(manifest, document));
+    Result<> fetched = fetch_layers(manifest, document);
+    if (!fetched.ok()) {
+      keep_finished();
+      return std::move(fetched).error();
+    }
     image.names.push_back(repository() + "@" + top.digest);
     if (reference_.digest.empty()) image.names.push_back(repository() + ":" + reference_.tag);
     const ImageId id = TRY(store_.register_image(image));
@@ -64,12 +70,37 @@ class ImagePull {
   }
 
  private:
+  using SharedSpool = LocalImageStore::SharedSpool;
   // A layer that must be downloaded.
   struct Download {
     Descriptor descriptor;
     std::string id;  // first 12 digits of the digest
-    std::optional<Result<LocalImageStore::Spool>> result;
+    std::optional<Result<SharedSpool>> result;
   };
+
+  void report_headline(const std::string& which) {
+    report(which, "Pulling from " + (reference_.domain == "docker.io" ? reference_.path : reference_.familiar_name()));
+  }
+  ImageId report_present(const ImageId& id, const std::string& which, const std::string& digest) {
+    report_headline(which);
+    report("", "Digest: " + digest);
+    report("", "Status: Image is up to date for " + shown_name());
+    return id;
+  }
+
+  // A look at the digest alone pays only where it may be known.
+  bool has_digest_of_repository() {
+    std::lock_guard lock(store_.mutex_);
+    const auto found = store_.names_.lower_bound(repository() + "@");
+    return found != store_.names_.end() && found->first.starts_with(repository() + "@");
+  }
+
+  // Layers that are complete stay when the pull fails, for the next one; pruning the cache removes them.
+  void keep_finished() {
+    for (const std::string& chain : installed_) {
+      if (!store_.cache_put("pull:" + chain, chain).ok()) return;
+    }
+  }
 
   std::string repository() const { return reference_.domain + "/" + reference_.path; }
   std::string shown_name() const {
@@ -154,14 +185,14 @@ class ImagePull {
       downloads_.push_back({.descriptor = descriptor, .id = hex_part(descriptor.digest).substr(0, 12)});
       report(downloads_.back().id, "Pulling fs layer");
     }
-    for (size_t i = kParallelDownloads; i < downloads_.size(); ++i) report(downloads_[i].id, "Waiting");
+    for (size_t i = store_.settings_.downloads; i < downloads_.size(); ++i) report(downloads_[i].id, "Waiting");
 
     std::vector<std::thread> workers;
     ScopeExit join([&] {
       stopping_ = true;
       for (std::thread& worker : workers) worker.join();
     });
-    for (size_t i = 0; i < std::min(kParallelDownloads, downloads_.size()); ++i) {
+    for (size_t i = 0; i < std::min<size_t>(store_.settings_.downloads, downloads_.size()); ++i) {
       workers.emplace_back([this] { work(); });
     }
     for (size_t i = 0; i < downloads_.size(); ++i) {
@@ -177,13 +208,14 @@ class ImagePull {
       std::unique_lock lock(mutex_);
       done_.wait(lock, [&] { return download.result.has_value(); });
     }
-    LocalImageStore::Spool spool = TRY(std::move(*download.result));
-    report(download.id, "Extracting", spool.size, spool.size);
-    const Fd file = TRY(open_file(spool.path, O_RDONLY));
+    const SharedSpool spool = TRY(std::move(*download.result));
+    report(download.id, "Extracting", spool->size, spool->size);
+    const Fd file = TRY(open_file(spool->path, O_RDONLY));
     FdSource source(file.get());
     LocalImageStore::Held held = TRY(store_.install_layer(parent, diff_id, source, [this] { return is_cancelled(); })
                                          .within("layer " + download.id));
-    TRY(store_.keep_layer_blob(spool, diff_id, download.descriptor.media_type));
+    TRY(store_.keep_layer_blob(*spool, diff_id, download.descriptor.media_type));
+    installed_.push_back(held.row.chain);
     holds_.push_back(std::move(held.hold));
     report(download.id, "Pull complete");
     return {};
@@ -199,14 +231,56 @@ class ImagePull {
         if (stopping_ || next_ == downloads_.size()) return;
         download = &downloads_[next_++];
       }
-      Result<LocalImageStore::Spool> result = fetch(http, *download);
+      Result<SharedSpool> result = fetch_or_share(http, *download);
       std::lock_guard lock(mutex_);
       download->result.emplace(std::move(result));
       done_.notify_all();
     }
   }
 
-  Result<LocalImageStore::Spool> fetch(HttpClient& http, const Download& download) {
+  // Downloads a blob, or waits for another pull that is at it.
+  Result<SharedSpool> fetch_or_share(HttpClient& http, const Download& download) {
+    while (true) {
+      bool is_first = false;
+      const std::shared_ptr<LocalImageStore::SharedDownload> shared =
+          store_.join_download(download.descriptor.digest, is_first);
+      if (is_first) {
+        Result<LocalImageStore::Spool> fetched = fetch(http, download, *shared);
+        Result<SharedSpool> result = fetched.ok()
+                                         ? Result<SharedSpool>(std::make_shared<LocalImageStore::Spool>(
+                                               std::move(fetched).value()))
+                                         : Result<SharedSpool>(std::move(fetched).error());
+        store_.end_download(download.descriptor.digest, *shared, result);
+        return result;
+      }
+      std::optional<Result<SharedSpool>> result = TRY(follow(download, *shared));
+      const bool was_given_up = !result->ok() && result->error().code() == Code::cancelled;
+      if (!was_given_up) return *std::move(result);  // else it is our turn
+    }
+  }
+
+  Result<std::optional<Result<SharedSpool>>> follow(const Download& download, LocalImageStore::SharedDownload& shared) {
+    uint64_t shown = 0;
+    std::unique_lock lock(shared.mutex);
+    while (!shared.result.has_value()) {
+      shared.changed.wait_for(lock, kProgressPause);  // the caller can only be asked, it does not call
+      if (is_cancelled()) return Error(Code::cancelled, "pull cancelled");
+      if (shared.bytes == shown) continue;
+      shown = shared.bytes;
+      lock.unlock();
+      report(download.id, "Downloading", shown, download.descriptor.size);
+      lock.lock();
+    }
+    if (shared.result->ok()) {
+      lock.unlock();
+      report(download.id, "Download complete");
+      lock.lock();
+    }
+    return shared.result;
+  }
+
+  Result<LocalImageStore::Spool> fetch(HttpClient& http, const Download& download,
+                                       LocalImageStore::SharedDownload& shared) {
     LocalImageStore::Spool spool;
     const std::filesystem::path path = store_.temporary_path("pull");
     const Fd file = TRY(open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600));
@@ -214,7 +288,7 @@ class ImagePull {
     Sha256 hash;
     for (int attempt = 1;; ++attempt) {
       const uint64_t before = spool.size;
-      Result<> got = fetch_once(http, download, file, spool, hash);
+      Result<> got = fetch_once(http, download, file, spool, hash, shared);
       if (got.ok()) break;
       // Only what may go away by itself is tried again.
       if (got.error().code() != Code::unavailable || attempt == kMostAttempts) return std::move(got).error();
@@ -235,7 +309,7 @@ class ImagePull {
 
   // Goes on where the last attempt stopped, if the registry can.
   Result<> fetch_once(HttpClient& http, const Download& download, const Fd& file, LocalImageStore::Spool& spool,
-                      Sha256& hash) {
+                      Sha256& hash, LocalImageStore::SharedDownload& shared) {
     auto last_report = std::chrono::steady_clock::time_point();
     bool first = true;
     const Registry::Sink sink = [&](std::string_view piece, int status) -> Result<> {
@@ -256,6 +330,8 @@ class ImagePull {
       if (now - last_report >= kProgressPause || spool.size == download.descriptor.size) {
         last_report = now;
         report(download.id, "Downloading", spool.size, download.descriptor.size);
+        std::lock_guard lock(shared.mutex);
+        shared.bytes = spool.size;
       }
       return {};
     };
@@ -287,12 +363,33 @@ class ImagePull {
   std::mutex report_mutex_;
   std::atomic<bool> stopping_ = false;
   std::vector<std::shared_ptr<void>> holds_;
+  std::vector<std::string> installed_;  // chain ids
 
   std::mutex mutex_;  // of next_ and the downloads' results
   std::condition_variable done_;
   std::deque<Download> downloads_;
   size_t next_ = 0;
 };
+
+std::shared_ptr<LocalImageStore::SharedDownload> LocalImageStore::join_download(const std::string& digest,
+                                                                                bool& is_first) {
+  std::lock_guard lock(mutex_);
+  std::shared_ptr<SharedDownload>& slot = downloads_[digest];
+  is_first = slot == nullptr;
+  if (is_first) slot = std::make_shared<SharedDownload>();
+  return slot;
+}
+
+void LocalImageStore::end_download(const std::string& digest, SharedDownload& download,
+                                   const Result<SharedSpool>& result) {
+  {
+    std::lock_guard lock(mutex_);
+    downloads_.erase(digest);
+  }
+  std::lock_guard lock(download.mutex);
+  download.result = result;
+  download.changed.notify_all();
+}
 
 Result<ImageId> LocalImageStore::pull(const std::string& reference, const PullOptions& options,
                                       const TransferCallback& progress, const CancelCheck& cancelled) {

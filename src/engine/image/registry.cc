@@ -1,6 +1,8 @@
 #include "engine/image/registry.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/strings.h"
 #include "engine/image/digest.h"
@@ -10,63 +12,15 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr int kMostAttempts = 5;
+constexpr auto kFirstPause = std::chrono::milliseconds(250);  // doubles
+constexpr auto kLongestPause = std::chrono::seconds(60);      // that a registry may ask for
+constexpr size_t kMostTags = 10'000;
+
 std::string text(const Json& object, const char* key) {
   if (!object.is_object()) return "";
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-// localhost and 127.0.0.0/8 and ::1, with or without a port: Docker trusts them without TLS.
-bool is_on_this_machine(const std::string& host) {
-  const std::string name = host.starts_with('[') ? host.substr(1, host.find(']') - 1) : host.substr(0, host.find(':'));
-  if (name == "localhost" || name == "::1") return true;
-  return name.starts_with("127.") && name.find_first_not_of("0123456789.") == std::string::npos;
-}
-
-// Bearer realm="https://…",service="x",scope="y" → its parameters, names in lower case.
-std::map<std::string, std::string> parse_parameters(std::string_view rest) {
-  std::map<std::string, std::string> parameters;
-  while (!rest.empty()) {
-    const size_t start = rest.find_first_not_of(", \t");
-    if (start == std::string_view::npos) break;
-    rest.remove_prefix(start);
-    const size_t equals = rest.find('=');
-    if (equals == std::string_view::npos) break;
-    const std::string name = to_lower(trim(rest.substr(0, equals)));
-    rest.remove_prefix(equals + 1);
-    std::string value;
-    if (rest.starts_with('"')) {
-      size_t at = 1;
-      for (; at < rest.size() && rest[at] != '"'; ++at) {
-        if (rest[at] == '\\' && at + 1 < rest.size()) ++at;
-        value += rest[at];
-      }
-      rest.remove_prefix(std::min(at + 1, rest.size()));
-    } else {
-      const size_t end = std::min(rest.find(','), rest.size());
-      value = trim(rest.substr(0, end));
-      rest.remove_prefix(end);
-    }
-    parameters.emplace(name, value);
-  }
-  return parameters;
-}
-
-std::string url_encoded(std::string_view value) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string encoded;
-  for (char c : value) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '_' || c == '.' || c == '~';
-    if (plain) {
-      encoded += c;
-    } else {
-      encoded += '%';
-      encoded += kDigits[static_cast<unsigned char>(c) >> 4];
-      encoded += kDigits[static_cast<unsigned char>(c) & 15];
-    }
-  }
-  return encoded;
 }
 
 // {"errors":[{"code":"MANIFEST_UNKNOWN","message":"…"}]} → its first code and "manifest unknown: …".
@@ -85,106 +39,123 @@ RegistryError parse_error(const std::string& body) {
   return error;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Registry>> Registry::open(const Reference& reference, const std::string& auth) {
-  std::unique_ptr<Registry> registry(new Registry(reference));
-  registry->host_ = reference.domain == "docker.io" ? "registry-1.docker.io" : reference.domain;
-  registry->is_local_ = is_on_this_machine(reference.domain);
-  if (!auth.empty()) TRY(registry->read_auth(auth));
-  return registry;
+// What the registry asks us to wait, if it is not too long.
+std::optional<std::chrono::milliseconds> retry_after(const HttpAnswer& answer) {
+  const std::optional<uint64_t> seconds = parse_unsigned(trim(answer.header("retry-after")));
+  if (!seconds.has_value() || *seconds > static_cast<uint64_t>(kLongestPause.count())) return std::nullopt;
+  return std::chrono::milliseconds(*seconds * 1000);
 }
 
-Result<> Registry::read_auth(const std::string& auth) {
-  const std::optional<std::string> decoded = base64_decode(auth);
-  const Json root = decoded.has_value() ? Json::parse(*decoded, nullptr, false) : Json();
-  if (!root.is_object()) return invalid("X-Registry-Auth is no base64 JSON");
-  user_ = text(root, "username");
-  password_ = text(root, "password");
-  identity_token_ = text(root, "identitytoken");
-  const std::string both = base64_decode(text(root, "auth")).value_or("");
-  const size_t colon = both.find(':');
-  if (user_.empty() && colon != std::string::npos) {
-    user_ = both.substr(0, colon);
-    password_ = both.substr(colon + 1);
+// Waits, asking now and then whether it should go on: the caller cannot call us.
+Result<> pause(std::chrono::milliseconds time, const std::function<bool()>& cancelled) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end) {
+    if (cancelled && cancelled()) return Error(Code::cancelled, "cancelled");
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    std::this_thread::sleep_for(std::min<std::chrono::milliseconds>(left, std::chrono::milliseconds(200)));
   }
-  const std::string token = text(root, "registrytoken");
-  if (!token.empty()) authorization_ = "Bearer " + token;
   return {};
 }
 
-// One request, finding out first whether a registry on this machine speaks TLS.
-Result<HttpAnswer> Registry::send(HttpClient& http, HttpRequest& request, const std::string& path) {
-  std::string scheme;
-  bool is_known = false;
-  {
-    std::lock_guard lock(mutex_);
-    scheme = scheme_;
-    is_known = scheme_is_known_;
-    if (!authorization_.empty()) request.headers["Authorization"] = authorization_;
+}  // namespace
+
+Result<std::unique_ptr<Registry>> Registry::open(const Reference& reference, const std::string& auth,
+                                                 const RegistrySettings& settings, Access access) {
+  std::unique_ptr<Registry> registry(new Registry(reference, access));
+  const Credentials credentials = Credentials::parse(auth);
+  if (reference.domain == "docker.io" && access == Access::pull) {
+    for (const std::string& mirror : settings.mirrors) {
+      registry->endpoints_.push_back(
+          std::make_unique<Endpoint>(TRY(describe_mirror(settings, mirror)), Credentials(), settings.tokens));
+    }
   }
-  request.verifies_tls = !is_local_;
-  request.url = scheme + "://" + host_ + path;
-  Result<HttpAnswer> answer = http.get(request);
-  if (!answer.ok() && is_local_ && !is_known && answer.error().code() == Code::unavailable) {
-    request.url = "http://" + host_ + path;
-    Result<HttpAnswer> plain = http.get(request);
-    if (plain.ok() || answer.error().message().find("tls:") != std::string::npos) {
+  registry->endpoints_.push_back(
+      std::make_unique<Endpoint>(TRY(describe_registry(settings, reference.domain)), credentials, settings.tokens));
+  return registry;
+}
+
+std::string Registry::scopes(const std::string& other) const {
+  std::string scopes = "repository:" + reference_.path + (access_ == Access::push ? ":pull,push" : ":pull");
+  if (!other.empty()) scopes += " repository:" + other + ":pull";
+  return scopes;
+}
+
+// One request, finding out first whether a host that may do without speaks TLS. `path` may be a whole URL.
+Result<HttpAnswer> Registry::send_once(HttpClient& http, Endpoint& endpoint, HttpRequest& request,
+                                       const std::string& path) {
+  std::string scheme;
+  {
+    std::lock_guard lock(endpoint.mutex);
+    scheme = endpoint.scheme;
+  }
+  const bool is_known = !scheme.empty();
+  if (!is_known) scheme = endpoint.host.scheme;
+  request.verifies_tls = endpoint.host.verifies_tls;
+  request.tls = endpoint.host.tls;
+  if (path.find("://") != std::string::npos) {
+    request.url = path;
+    return http.send(request);
+  }
+  request.url = scheme + "://" + endpoint.host.name + path;
+  Result<HttpAnswer> answer = http.send(request);
+  if (!answer.ok() && endpoint.host.may_be_plain && !is_known && scheme == "https" &&
+      answer.error().code() == Code::unavailable) {
+    request.url = "http://" + endpoint.host.name + path;
+    Result<HttpAnswer> plain = http.send(request);
+    if (plain.ok() || !http.was_unreachable()) {
       scheme = "http";
       answer = std::move(plain);
     }
   }
   if (answer.ok()) {
-    std::lock_guard lock(mutex_);
-    scheme_ = scheme;
-    scheme_is_known_ = true;
+    std::lock_guard lock(endpoint.mutex);
+    endpoint.scheme = scheme;
   }
   return answer;
 }
 
-Result<HttpAnswer> Registry::get(HttpClient& http, HttpRequest request, const std::string& path) {
-  HttpAnswer answer = TRY(send(http, request, path));
+Result<HttpAnswer> Registry::send(HttpClient& http, Endpoint& endpoint, HttpRequest request, const std::string& path,
+                                  const std::string& scopes) {
+  const auto authorize = [&] {
+    const std::string authorization = endpoint.authorizer.header(scopes);
+    if (!authorization.empty()) request.headers["Authorization"] = authorization;
+  };
+  authorize();
+  HttpAnswer answer = TRY(send_once(http, endpoint, request, path));
   if (answer.status != 401) return answer;
-  const std::string authorization = TRY(answer_challenge(http, answer.header("www-authenticate")));
-  if (authorization.empty()) return answer;
-  {
-    std::lock_guard lock(mutex_);
-    authorization_ = authorization;
-  }
-  return send(http, request, path);
+  if (!TRY(endpoint.authorizer.answer(http, answer.header("www-authenticate"), scopes))) return answer;
+  authorize();
+  return send_once(http, endpoint, request, path);
 }
 
-Result<std::string> Registry::answer_challenge(HttpClient& http, const std::string& challenge) {
-  const size_t space = challenge.find(' ');
-  const std::string kind = to_lower(challenge.substr(0, space));
-  const std::string basic = user_.empty() ? "" : "Basic " + base64_encode(user_ + ":" + password_);
-  if (kind == "basic") return basic;
-  if (kind != "bearer" || space == std::string::npos) return std::string();
-  std::map<std::string, std::string> parameters = parse_parameters(std::string_view(challenge).substr(space + 1));
-  const std::string realm = parameters["realm"];
-  if (!realm.starts_with("https://") && !is_local_) {
-    return Error(Code::unavailable,
-                 "registry " + host_ + " wants its token from " + gantry::quoted(realm) + ", which is not https");
+Result<HttpAnswer> Registry::send_patiently(HttpClient& http, Endpoint& endpoint, const HttpRequest& request,
+                                            const std::string& path) {
+  auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(kFirstPause);
+  for (int attempt = 1;; ++attempt) {
+    Result<HttpAnswer> answer = send(http, endpoint, request, path, scopes());
+    if (attempt == kMostAttempts) return answer;
+    std::chrono::milliseconds time = wait;
+    if (answer.ok()) {
+      const bool is_busy = answer->status == 429 || answer->status == 503;
+      const std::optional<std::chrono::milliseconds> asked = is_busy ? retry_after(*answer) : std::nullopt;
+      const bool passes = asked.has_value() || (answer->status >= 500 && answer->status != 501);
+      if (!passes) return answer;
+      time = asked.value_or(wait);
+    } else if (answer.error().code() != Code::unavailable || http.was_unreachable()) {
+      return answer;
+    }
+    TRY(pause(time, request.cancelled));
+    wait *= 2;
   }
-  std::string scope = parameters["scope"];
-  if (scope.empty()) scope = "repository:" + reference_.path + ":pull";
-  HttpRequest request{.url = realm + (realm.find('?') == std::string::npos ? "?" : "&") +
-                             "service=" + url_encoded(parameters["service"]) + "&scope=" + url_encoded(scope),
-                      .verifies_tls = !is_local_};
-  if (!user_.empty()) {
-    request.headers["Authorization"] = basic;
-    request.url += "&account=" + url_encoded(user_);
+}
+
+Result<HttpAnswer> Registry::get(HttpClient& http, const HttpRequest& request, const std::string& path) {
+  for (size_t i = 0; i + 1 < endpoints_.size(); ++i) {
+    Result<HttpAnswer> answer = send(http, *endpoints_[i], request, path, scopes());
+    if (answer.ok() && (answer->status == 200 || answer->status == 206)) return answer;
+    if (!answer.ok() && answer.error().code() == Code::cancelled) return answer;
   }
-  const HttpAnswer answer = TRY(http.get(request));
-  if (answer.status == 401 || answer.status == 403) return std::string();  // the caller reports its own 401
-  if (answer.status != 200) {
-    return Error(Code::unavailable, "token service " + realm + " answered " + std::to_string(answer.status));
-  }
-  const Json root = Json::parse(answer.body, nullptr, false);
-  std::string token = text(root, "token");
-  if (token.empty()) token = text(root, "access_token");
-  if (token.empty()) return Error(Code::unavailable, "authorization server did not include a token in the response");
-  return "Bearer " + token;
+  return send_patiently(http, origin(), request, path);
 }
 
 Error Registry::refusal(const HttpAnswer& answer, const std::string& which) const {
@@ -201,16 +172,16 @@ Error Registry::refusal(const HttpAnswer& answer, const std::string& which) cons
                      " not found: " + (error.shown.empty() ? "manifest unknown: manifest unknown" : error.shown));
   }
   if (answer.status == 429) {
-    return Error(Code::unavailable,
+    return Error(Code::exhausted,
                  error.shown.empty() ? "toomanyrequests: the registry's rate limit is reached" : error.shown);
   }
   return Error(Code::unavailable, "received unexpected HTTP status " + std::to_string(answer.status) + " from " +
-                                      host_ + (error.shown.empty() ? "" : ": " + error.shown));
+                                      origin_name() + (error.shown.empty() ? "" : ": " + error.shown));
 }
 
 Result<Registry::ManifestAnswer> Registry::manifest(HttpClient& http, const std::string& which) {
-  HttpRequest request{.headers = {{"Accept", kManifestMediaTypes}}, .largest_body = kLargestManifest};
-  HttpAnswer answer = TRY(get(http, request, "/v2/" + reference_.path + "/manifests/" + which));
+  const HttpRequest request{.headers = {{"Accept", kManifestMediaTypes}}, .largest_body = kLargestManifest};
+  HttpAnswer answer = TRY(get(http, request, path("/manifests/" + which)));
   if (answer.status != 200) return refusal(answer, which);
   ManifestAnswer manifest{.text = std::move(answer.body)};
   manifest.digest = digest_of(manifest.text);
@@ -224,16 +195,93 @@ Result<Registry::ManifestAnswer> Registry::manifest(HttpClient& http, const std:
   return manifest;
 }
 
+Result<std::string> Registry::manifest_digest(HttpClient& http, const std::string& which) {
+  const HttpRequest request{.method = "HEAD", .headers = {{"Accept", kManifestMediaTypes}}};
+  const HttpAnswer answer = TRY(get(http, request, path("/manifests/" + which)));
+  if (answer.status != 200) return std::string();  // the GET that follows has the reason in its body
+  const std::string digest = answer.header("docker-content-digest");
+  return is_sha256_digest(digest) ? digest : std::string();
+}
+
 Result<> Registry::blob(HttpClient& http, const Descriptor& descriptor, uint64_t offset, const Sink& sink,
                         const std::function<bool()>& cancelled) {
   HttpRequest request{.sink = sink, .cancelled = cancelled};
   if (offset > 0) request.headers["Range"] = "bytes=" + std::to_string(offset) + "-";
-  const HttpAnswer answer = TRY(get(http, request, "/v2/" + reference_.path + "/blobs/" + descriptor.digest));
-  if (answer.status == 200 || answer.status == 206) return {};
+  const std::string place = path("/blobs/" + descriptor.digest);
+  HttpAnswer answer;
+  for (size_t i = 0; i < endpoints_.size(); ++i) {
+    Result<HttpAnswer> got = send(http, *endpoints_[i], request, place, scopes());
+    const bool is_last = i + 1 == endpoints_.size();
+    if (!got.ok() && (is_last || got.error().code() != Code::unavailable)) return std::move(got).error();
+    if (!got.ok()) continue;
+    answer = std::move(*got);
+    if (answer.status == 200 || answer.status == 206) return {};
+  }
+  if (answer.status == 429 || answer.status == 503) {
+    if (const auto asked = retry_after(answer)) TRY(pause(*asked, cancelled));
+  }
   const RegistryError error = parse_error(answer.body);
-  return Error(answer.status == 404 ? Code::not_found : Code::internal,
-               "blob " + descriptor.digest + " from " + host_ + ": " +
+  const bool passes = answer.status == 429 || (answer.status >= 500 && answer.status != 501) || answer.status == 416;
+  return Error(answer.status == 404 ? Code::not_found : passes ? Code::unavailable : Code::internal,
+               "blob " + descriptor.digest + " from " + origin_name() + ": " +
                    (error.shown.empty() ? "HTTP status " + std::to_string(answer.status) : error.shown));
+}
+
+Result<std::vector<std::string>> Registry::tags(HttpClient& http) {
+  std::vector<std::string> tags;
+  std::string next = path("/tags/list");
+  while (!next.empty()) {
+    const HttpAnswer answer = TRY(get(http, {}, next));
+    if (answer.status != 200) return refusal(answer, "");
+    const Json root = Json::parse(answer.body, nullptr, false);
+    if (!root.is_object() || !root.contains("tags") || !root["tags"].is_array()) break;
+    for (const Json& tag : root["tags"]) {
+      if (tag.is_string()) tags.push_back(tag.get<std::string>());
+      if (tags.size() > kMostTags) return Error(Code::exhausted, "repository with too many tags");
+    }
+    // Link: </v2/x/tags/list?n=100&last=b>; rel="next"
+    const std::string link = answer.header("link");
+    const size_t end = link.find('>');
+    next = link.starts_with('<') && end != std::string::npos && link.find("next") != std::string::npos
+               ? link.substr(1, end - 1)
+               : "";
+  }
+  return tags;
+}
+
+std::string Registry::origin_name() const { return endpoints_.back()->host.name; }
+
+std::string registry_domain(const std::string& server) {
+  std::string name = server;
+  if (const size_t at = name.find("://"); at != std::string::npos) name.erase(0, at + 3);
+  name = name.substr(0, name.find('/'));
+  if (name.empty() || name == "index.docker.io" || name == "registry-1.docker.io") return "docker.io";
+  return name;
+}
+
+Result<> check_login(const std::string& server, const std::string& auth, const RegistrySettings& settings) {
+  const RegistryHost host = TRY(describe_registry(settings, registry_domain(server)));
+  RegistryAuthorizer authorizer(host, Credentials::parse(auth), settings.tokens);
+  HttpClient http;
+  HttpRequest request{.verifies_tls = host.verifies_tls, .tls = host.tls};
+  request.url = host.scheme + "://" + host.name + "/v2/";
+  Result<HttpAnswer> first = http.send(request);
+  if (!first.ok() && host.may_be_plain) {
+    request.url = "http://" + host.name + "/v2/";
+    first = http.send(request);
+  }
+  HttpAnswer answer = TRY(std::move(first));
+  if (answer.status == 401 && TRY(authorizer.answer(http, answer.header("www-authenticate"), ""))) {
+    request.headers["Authorization"] = authorizer.header("");
+    answer = TRY(http.send(request));
+  }
+  if (answer.status == 200) return {};
+  if (answer.status == 401 || answer.status == 403) {
+    return Error(Code::unauthorized,
+                 "Get " + gantry::quoted(request.url) + ": unauthorized: incorrect username or password");
+  }
+  return Error(Code::unavailable, "login attempt to " + request.url + " failed with status " +
+                                      std::to_string(answer.status));
 }
 
 }  // namespace gantry::engine
