@@ -28,7 +28,6 @@ struct Paths {
   std::filesystem::path database() const { return data_root / "engine.db"; }
   std::filesystem::path containers() const { return data_root / "containers"; }
   std::filesystem::path container(const ContainerId& id) const { return containers() / id.str(); }
-  std::filesystem::path log(const ContainerId& id) const { return container(id) / (id.str() + "-json.log"); }
   std::filesystem::path volumes() const { return data_root / "volumes"; }
   std::filesystem::path build() const { return data_root / "build"; }
   std::filesystem::path runs() const { return run_root / "c"; }

@@ -78,6 +78,15 @@ void set_names(const Launch& launch) {
   check(::setdomainname(launch.domainname.data(), launch.domainname.size()) == 0, "setdomainname", launch.domainname);
 }
 
+void wait_until_attached() {
+  char word = 0;
+  ssize_t n;
+  do {
+    n = ::read(child_channel(), &word, 1);
+  } while (n < 0 && errno == EINTR);
+  if (n != 1) ::_exit(128);  // the shim is gone, or has given up
+}
+
 [[noreturn]] void run_container(const Launch& launch, ChildStreams streams) {
   join_namespace(launch.network, "net", CLONE_NEWNET);
   join_namespace(launch.ipc, "ipc", CLONE_NEWIPC);
@@ -85,7 +94,8 @@ void set_names(const Launch& launch) {
   // First, so that the daemon sets up the network while we mount.
   if (launch.network.kind == NamespaceKind::own) open_network_sockets();
   set_names(launch);
-  // We were born in the container's cgroup, which becomes this namespace's root.
+  // Where we are now becomes this namespace's root: in a v2 tree we were born there, into v1's we are put.
+  if (waits_for_cgroup(launch.cgroup)) wait_until_attached();
   if (launch.cgroup.private_namespace != 0) check(::unshare(CLONE_NEWCGROUP) == 0, "unshare cgroup namespace");
   Rootfs rootfs(launch);
   rootfs.build();

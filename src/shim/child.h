@@ -19,4 +19,8 @@ Child start_container(const Launch& launch, ChildStreams streams, int cgroup);
 Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgroup_namespace, int init,
                  ChildStreams streams, int cgroup);
 
+// A private cgroup namespace can be made only when the process is in its v1 cgroups: the child waits for a word on its
+// channel.
+inline bool waits_for_cgroup(const CgroupPlan& plan) { return plan.private_namespace != 0 && !plan.attach.empty(); }
+
 }  // namespace gantry::shim

@@ -1,32 +1,179 @@
 #include "shim/log_file.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+
+#include "shim/log_compressor.h"
 
 namespace gantry::shim {
 namespace {
 
 constexpr size_t kBatch = 128 << 10;
+constexpr size_t kPipePage = 4096;
+constexpr int kWriterPatienceMs = 2000;  // a disk that hangs must not keep the container's end from being told
 constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 
 }  // namespace
 
-bool LogFile::open(const std::string& path, uint64_t max_size, uint32_t max_files) {
-  path_ = path;
-  max_size_ = max_size;
-  max_files_ = max_files == 0 ? 1 : max_files;
-  fd_.reset(::open(path.c_str(), kFlags, 0640));
+// ---- The files ---------------------------------------------------------------------------------------
+
+LogDisk::LogDisk() = default;
+LogDisk::~LogDisk() = default;
+
+bool LogDisk::open(LogOptions options) {
+  options_ = static_cast<LogOptions&&>(options);
+  if (options_.max_files == 0) options_.max_files = 1;
+  fd_.reset(::open(options_.path.c_str(), kFlags, 0640));
   struct stat status {};
   if (!fd_ || ::fstat(fd_.get(), &status) != 0) return false;
   size_ = static_cast<uint64_t>(status.st_size);
+  begin_compressing();  // what an earlier run left
   return true;
 }
 
+void LogDisk::append(std::string_view records) {
+  while (!records.empty()) {
+    // The file that has reached its size is left before the next line, not after its own last one.
+    if (options_.max_size != 0 && size_ >= options_.max_size) rotate();
+    size_t take = records.size();
+    if (options_.max_size != 0 && size_ + take > options_.max_size) {
+      // Up to the end of the line that reaches the size.
+      uint64_t room = options_.max_size - (size_ < options_.max_size ? size_ : options_.max_size);
+      size_t end = records.find('\n', room == 0 ? 0 : static_cast<size_t>(room - 1));
+      take = end == std::string_view::npos ? records.size() : end + 1;
+    }
+    write_out(records.substr(0, take));
+    records.remove_prefix(take);
+  }
+}
+
+void LogDisk::write_out(std::string_view bytes) {
+  std::string_view rest = bytes;
+  while (!rest.empty()) {
+    ssize_t n = ::write(fd_.get(), rest.data(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    size_ += static_cast<uint64_t>(n);
+    rest.remove_prefix(static_cast<size_t>(n));
+  }
+  // A line torn by a full disk would swallow the next good one.
+  if (!rest.empty() && rest.size() != bytes.size() && ::ftruncate(fd_.get(), static_cast<off_t>(size_)) == 0) {
+    if (::write(fd_.get(), "\n", 1) == 1) ++size_;
+  }
+}
+
+std::string LogDisk::numbered(uint32_t number, bool packed) const {
+  std::string name = options_.path;
+  if (number > 0) name += "." + text_of(number);
+  return packed ? name + ".gz" : name;
+}
+
+// A number has its file in one of the two forms. The oldest ones move first, so that a reader who looks from the newest
+// upwards misses none.
+void LogDisk::rotate() {
+  uint32_t last = options_.max_files - 1;
+  for (bool packed : {false, true}) {
+    if (last == 0) break;
+    ::unlink(numbered(last, packed).c_str());
+  }
+  if (compressor_ && !compressor_->moved_up(last)) compressor_.reset();
+  for (uint32_t i = last; i > 0; --i) {
+    ::rename(numbered(i - 1, false).c_str(), numbered(i, false).c_str());
+    if (i > 1) ::rename(numbered(i - 1, true).c_str(), numbered(i, true).c_str());
+  }
+  if (last == 0) ::unlink(options_.path.c_str());
+  Fd next(::open(options_.path.c_str(), kFlags, 0640));
+  if (!next) return;  // goes on in the old file, which then only has another name
+  fd_ = static_cast<Fd&&>(next);
+  size_ = 0;
+  if (!compressor_) begin_compressing();
+}
+
+void LogDisk::begin_compressing() {
+  if (!options_.compress) return;
+  for (uint32_t number = 1; number < options_.max_files; ++number) {
+    if (::access(numbered(number, false).c_str(), F_OK) != 0) continue;
+    compressor_ = LogCompressor::begin(numbered(number, false), options_.path + ".gz-new", number);
+    return;
+  }
+}
+
+void LogDisk::work() {
+  if (!compressor_) return;
+  LogCompressor::State state = compressor_->step();
+  if (state == LogCompressor::State::working) return;
+  uint32_t number = compressor_->number();
+  if (state == LogCompressor::State::finished &&
+      ::rename(compressor_->output().c_str(), numbered(number, true).c_str()) == 0) {
+    compressor_->keep();
+    ::unlink(numbered(number, false).c_str());
+    compressor_.reset();
+    begin_compressing();
+    return;
+  }
+  compressor_.reset();  // stays as it is; the next rotation tries again
+}
+
+// ---- The lines ---------------------------------------------------------------------------------------
+
+bool LogFile::open(LogOptions options, LogFormat format, const std::string& attributes, uint64_t buffer) {
+  format_ = format;
+  attributes_ = attributes;
+  if (!disk_.open(static_cast<LogOptions&&>(options))) return false;
+  return buffer == 0 || start_writer(buffer);
+}
+
+// Before there is a container, so that the writer is in none of its namespaces. It ends when the pipe does, also if we
+// are killed: what was buffered is written then.
+bool LogFile::start_writer(uint64_t buffer) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+  Fd reading(ends[0]);
+  pipe_.reset(ends[1]);
+  // Beyond fs.pipe-max-size only with CAP_SYS_RESOURCE: as much as there is.
+  for (uint64_t size = buffer; size > (64 << 10) && ::fcntl(pipe_.get(), F_SETPIPE_SZ, static_cast<int>(size)) < 0; size /= 2) {
+  }
+  capacity_ = static_cast<size_t>(::fcntl(pipe_.get(), F_GETPIPE_SZ));
+  ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
+  pid_t pid = ::fork();
+  if (pid < 0) return false;
+  if (pid > 0) {
+    writer_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    return true;
+  }
+  pipe_.reset();
+  ::prctl(PR_SET_NAME, "gantry-log", 0, 0, 0);
+  ::fcntl(reading.get(), F_SETFL, O_NONBLOCK);
+  std::string held;
+  static char chunk[64 << 10];
+  for (;;) {
+    pollfd ready{reading.get(), POLLIN, 0};
+    if (::poll(&ready, 1, disk_.busy() ? 0 : -1) == 0) {
+      disk_.work();
+      continue;
+    }
+    ssize_t n = ::read(reading.get(), chunk, sizeof chunk);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (n <= 0) ::_exit(0);
+    held.append(chunk, static_cast<size_t>(n));
+    size_t end = held.rfind('\n');
+    if (end == std::string::npos) continue;
+    disk_.append(std::string_view(held).substr(0, end + 1));
+    held.erase(0, end + 1);
+  }
+}
+
 void LogFile::write(LineCutter& stream, std::string_view data) {
-  if (!fd_) return;
+  if (!is_open()) return;
   stream.feed(data, wall_ns(), [&](std::string_view text, bool newline, int64_t time) {
     add(stream.stream(), text, newline, time);
   });
@@ -34,52 +181,45 @@ void LogFile::write(LineCutter& stream, std::string_view data) {
 }
 
 void LogFile::finish(LineCutter& stream) {
-  if (!fd_) return;
+  if (!is_open()) return;
   stream.finish([&](std::string_view text, bool newline, int64_t time) { add(stream.stream(), text, newline, time); });
   flush();
 }
 
+void LogFile::close() {
+  if (!pipe_) return;
+  pipe_.reset();
+  pollfd ended{writer_.get(), POLLIN, 0};
+  if (writer_) ::poll(&ended, 1, kWriterPatienceMs);
+  writer_.reset();
+}
+
 void LogFile::add(const char* stream, std::string_view text, bool newline, int64_t time) {
-  // The file that has reached its size is left before the next line, not after its own last one.
-  if (max_size_ != 0 && size_ + batch_.size() >= max_size_) {
-    flush();
-    rotate();
+  if (format_ == LogFormat::compact) {
+    append_compact_line(batch_, text, newline, stream, time);
+  } else {
+    if (time != time_ns_) {
+      time_.set(time);
+      time_ns_ = time;
+    }
+    append_log_line(batch_, text, newline, stream, time_.text(), attributes_);
   }
-  if (time != time_ns_) {
-    time_.set(time);
-    time_ns_ = time;
-  }
-  append_log_line(batch_, text, newline, stream, time_.text());
-  if (batch_.size() >= kBatch) flush();
+  // A pipe takes a record whole or not at all.
+  if (pipe_ || batch_.size() >= kBatch) flush();
 }
 
 void LogFile::flush() {
   if (batch_.empty()) return;
-  std::string_view rest = batch_;
-  while (!rest.empty()) {
-    ssize_t n = ::write(fd_.get(), rest.data(), rest.size());
-    if (n <= 0) break;
-    size_ += static_cast<uint64_t>(n);
-    rest.remove_prefix(static_cast<size_t>(n));
-  }
-  // A line torn by a full disk would swallow the next good one.
-  if (!rest.empty() && rest.size() != batch_.size() && ::ftruncate(fd_.get(), static_cast<off_t>(size_)) == 0) {
-    if (::write(fd_.get(), "\n", 1) == 1) ++size_;
+  if (!pipe_) {
+    disk_.append(batch_);
+  } else {
+    // A write that fits in the pipe's free pages is never cut.
+    int waiting = 0;
+    bool fits = ::ioctl(pipe_.get(), FIONREAD, &waiting) == 0 &&
+                static_cast<size_t>(waiting) + batch_.size() + 2 * kPipePage <= capacity_;
+    if (!fits || ::write(pipe_.get(), batch_.data(), batch_.size()) != static_cast<ssize_t>(batch_.size())) ++dropped_;
   }
   batch_.clear();
-}
-
-void LogFile::rotate() {
-  for (uint32_t i = max_files_ - 1; i > 0; --i) {
-    std::string older = path_ + "." + text_of(i);
-    std::string newer = i == 1 ? path_ : path_ + "." + text_of(i - 1);
-    ::rename(newer.c_str(), older.c_str());
-  }
-  if (max_files_ == 1) ::unlink(path_.c_str());
-  Fd next(::open(path_.c_str(), kFlags, 0640));
-  if (!next) return;  // goes on in the old file, which then only has another name
-  fd_ = static_cast<Fd&&>(next);
-  size_ = 0;
 }
 
 }  // namespace gantry::shim

@@ -1,37 +1,87 @@
-// The container's log on disk: json-file lines, rotated by size (x → x.1 → x.2 …).
+// The container's log on disk: lines of json-file or of our compact form, rotated by size (x → x.1 → x.2 …), the
+// rotated ones compressed (x.1.gz) if wished, a piece at a time, so that nobody waits for it.
+//
+// Usually the supervisor writes it itself: the program then is as quick as the disk. With a buffer a process of its own
+// does (LogWriter): lines that the buffer has no room for are dropped and counted.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "shim/log_line.h"
+#include "shim/protocol.h"
 #include "shim/system.h"
 
 namespace gantry::shim {
 
+class LogCompressor;
+
+struct LogOptions {
+  std::string path;
+  uint64_t max_size = 0;   // 0: one file for ever
+  uint32_t max_files = 1;  // counts the current one
+  bool compress = false;
+};
+
+// The files. Records are whole lines.
+class LogDisk {
+ public:
+  LogDisk();
+  ~LogDisk();
+  // False: cannot be opened, errno says why.
+  bool open(LogOptions options);
+  bool is_open() const { return static_cast<bool>(fd_); }
+  // A full disk drops records and tries again with the next ones. Rotates between records only.
+  void append(std::string_view records);
+  // Compressing is under way: work() does the next piece.
+  bool busy() const { return compressor_ != nullptr; }
+  void work();
+
+ private:
+  void write_out(std::string_view bytes);
+  void rotate();
+  std::string numbered(uint32_t number, bool packed) const;
+  void begin_compressing();
+
+  LogOptions options_;
+  Fd fd_;
+  uint64_t size_ = 0;
+  std::unique_ptr<LogCompressor> compressor_;
+};
+
 class LogFile {
  public:
-  // max_size 0: one file for ever. max_files counts the current one. False: cannot be opened, errno says why.
-  bool open(const std::string& path, uint64_t max_size, uint32_t max_files);
+  // `buffer` > 0: by a process of its own, see above.
+  bool open(LogOptions options, LogFormat format, const std::string& attributes, uint64_t buffer);
 
-  // Data as it was read from one stream. Nothing is lost; a full disk drops lines and tries again with the next.
+  // Data as it was read from one stream.
   void write(LineCutter& stream, std::string_view data);
   void finish(LineCutter& stream);
+  // Nothing more will come; waits for the writer's end for a moment.
+  void close();
+
+  bool busy() const { return disk_.busy(); }
+  void work() { disk_.work(); }
 
  private:
   void add(const char* stream, std::string_view text, bool newline, int64_t time);
   void flush();
-  void rotate();
+  bool start_writer(uint64_t buffer);
+  bool is_open() const { return disk_.is_open() || static_cast<bool>(pipe_); }
 
-  std::string path_;
-  uint64_t max_size_ = 0;
-  uint32_t max_files_ = 1;
-  Fd fd_;
-  uint64_t size_ = 0;
+  LogDisk disk_;
+  LogFormat format_ = LogFormat::json;
+  std::string attributes_;
   std::string batch_;  // lines not written yet: one system call for many
   LogTime time_;
   int64_t time_ns_ = -1;
+
+  Fd pipe_;             // to the writer
+  Fd writer_;           // its pidfd
+  size_t capacity_ = 0; // of the pipe
+  uint64_t dropped_ = 0;
 };
 
 }  // namespace gantry::shim

@@ -109,16 +109,37 @@ class LogTime {
   time_t seconds_ = -1;
 };
 
+// `attributes`: a JSON object for "attrs", or empty.
 inline void append_log_line(std::string& out, std::string_view text, bool newline, std::string_view stream,
-                            std::string_view time) {
+                            std::string_view time, std::string_view attributes = {}) {
   out += "{\"log\":\"";
   append_json_text(out, text);
   if (newline) out += "\\n";
   out += "\",\"stream\":\"";
   out += stream;
-  out += "\",\"time\":\"";
+  if (!attributes.empty()) {
+    out += "\",\"attrs\":";
+    out += attributes;
+    out += ",\"time\":\"";
+  } else {
+    out += "\",\"time\":\"";
+  }
   out += time;
   out += "\"}\n";
+}
+
+// The driver `local`: "o1764100000123456789 text\n". The letter is the stream, o or e; a capital one says that the text
+// is a piece without its line end. The number is nanoseconds since 1970. The text is as the program wrote it: it has no
+// "\n" inside, since every message ends at one.
+inline void append_compact_line(std::string& out, std::string_view text, bool newline, std::string_view stream,
+                                int64_t time) {
+  char letter = stream == "stderr" ? 'e' : 'o';
+  char head[32];
+  int length = snprintf(head, sizeof head, "%c%lld ", newline ? letter : static_cast<char>(letter - 'a' + 'A'),
+                        static_cast<long long>(time));
+  out.append(head, static_cast<size_t>(length));
+  out += text;
+  out += '\n';
 }
 
 // Cuts one stream into messages; holds at most one unfinished piece.

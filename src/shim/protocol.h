@@ -16,7 +16,7 @@
 
 namespace gantry::shim {
 
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 inline constexpr uint32_t kMaxText = 16u << 20;     // one string; the kernel's limit for one argument is 128 KiB
 inline constexpr uint32_t kMaxItems = 1u << 20;     // one list
 inline constexpr uint32_t kMaxPacket = 64u << 10;   // one packet
@@ -160,17 +160,21 @@ struct Program {
 enum class MountKind : uint8_t { bind, tmpfs };
 enum class Propagation : uint8_t { rprivate, priv, rshared, shared, rslave, slave };
 
+// What `read_only` means for the mounts below a bind's source.
+enum class ReadOnlySubmounts : uint8_t { if_possible, no, must };
+
 struct MountEntry {
   MountKind kind = MountKind::bind;
   Propagation propagation = Propagation::rprivate;
   uint8_t read_only = 0;
+  ReadOnlySubmounts submounts = ReadOnlySubmounts::if_possible;
   uint8_t recursive = 1;
   std::string source;
   std::string subpath;
   std::string target;
   std::string options;  // tmpfs
   template <class A> void fields(A& a) {
-    a(kind, propagation, read_only, recursive, source, subpath, target, options);
+    a(kind, propagation, read_only, submounts, recursive, source, subpath, target, options);
   }
 };
 
@@ -220,9 +224,10 @@ struct CgroupPlan {
   std::vector<std::string> directories;  // to remove at the end
   std::vector<CgroupMount> mounts;       // v1 and hybrid: what /sys/fs/cgroup shows
   std::vector<CgroupLink> links;
-  uint8_t private_namespace = 0;         // pure v2: /sys/fs/cgroup is a cgroup2 mount of a namespace of its own
+  uint8_t private_namespace = 0;         // a cgroup namespace of its own, whose root is the container's directory
+  uint8_t pure_v2 = 0;                   // /sys/fs/cgroup is one cgroup2 mount
   template <class A> void fields(A& a) {
-    a(steps, attach, unified, freezer, oom_file, directories, mounts, links, private_namespace);
+    a(steps, attach, unified, freezer, oom_file, directories, mounts, links, private_namespace, pure_v2);
   }
 };
 
@@ -239,6 +244,8 @@ struct Setting {  // a sysctl: "net.ipv4.ip_forward"
   template <class A> void fields(A& a) { a(name, value); }
 };
 
+enum class LogFormat : uint8_t { json, compact };
+
 struct Launch {
   uint32_t version = kProtocolVersion;
   std::string run_dir;
@@ -248,6 +255,10 @@ struct Launch {
   std::string log_path;             // empty: no log
   uint64_t log_max_size = 0;
   uint32_t log_max_files = 1;
+  LogFormat log_format = LogFormat::json;
+  uint8_t log_compress = 0;         // rotated files become .gz
+  uint64_t log_buffer = 0;          // > 0: the program does not wait for the disk; so much may wait for it
+  std::string log_attributes;       // JSON object that each line carries; may be empty
   Program program;
   Privileges privileges;
   std::string hostname;
@@ -255,6 +266,7 @@ struct Launch {
   std::vector<MountEntry> mounts;
   std::vector<DeviceNode> devices;
   uint64_t shm_size = 0;
+  uint8_t no_shm = 0;               // ipc mode none: there is no /dev/shm
   uint8_t read_only_root = 0;
   uint8_t writable_system = 0;      // privileged: /sys and /sys/fs/cgroup are writable
   uint8_t reaper = 0;               // PID 1 is ours and forwards signals
@@ -267,8 +279,9 @@ struct Launch {
   Namespace ipc;
   Namespace uts;
   template <class A> void fields(A& a) {
-    a(version, run_dir, layers, upper, work, log_path, log_max_size, log_max_files, program, privileges, hostname,
-      domainname, mounts, devices, shm_size, read_only_root, writable_system, reaper, masked_paths, read_only_paths,
+    a(version, run_dir, layers, upper, work, log_path, log_max_size, log_max_files, log_format, log_compress,
+      log_buffer, log_attributes, program, privileges, hostname,
+      domainname, mounts, devices, shm_size, no_shm, read_only_root, writable_system, reaper, masked_paths, read_only_paths,
       sysctls, cgroup, network, pid, ipc, uts);
   }
 };

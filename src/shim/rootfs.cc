@@ -137,6 +137,13 @@ Fd open_source(const MountEntry& entry) {
   fail_mount(entry, errno_text(error), exit_code_for(error));
 }
 
+// What is mounted below the source stays writable only where it was asked for, or where the kernel knows no other way
+// (mount_setattr came with Linux 5.12; ours is newer, but a filter around us may take it away).
+void make_source_read_only(const MountEntry& entry, int source) {
+  bool deep = entry.recursive != 0 && entry.submounts != ReadOnlySubmounts::no;
+  set_mount_attributes(source, kReadOnly, deep, entry.target);
+}
+
 Fd shm_of_process(int pid) {
   std::string proc = "/proc/" + text_of(pid) + "/ns/mnt";
   Fd own(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
@@ -220,7 +227,7 @@ void Rootfs::open_sources() {
     Fd source = open_source(entry);
     set_propagation(source.get(), propagation_flag(entry.propagation), propagates_recursively(entry.propagation),
                     entry.target);
-    if (entry.read_only != 0) set_mount_attributes(source.get(), kReadOnly, entry.recursive != 0, entry.target);
+    if (entry.read_only != 0) make_source_read_only(entry, source.get());
     sources_.push_back(std::move(source));
   }
 }
@@ -271,7 +278,10 @@ void Rootfs::mount_dev() {
                                        {"/proc/self/fd/2", "stderr"}};
   for (const auto& link : kLinks) check(::symlinkat(link[0], dev, link[1]) == 0, "symlink /dev", link[1]);
   if (::access("/proc/kcore", F_OK) == 0) check(::symlinkat("/proc/kcore", dev, "core") == 0, "symlink /dev/core");
-  for (const char* name : {"pts", "mqueue", "shm"}) check(::mkdirat(dev, name, 0755) == 0, "mkdir /dev", name);
+  for (const char* name : {"pts", "mqueue", "shm"}) {
+    if (launch_.no_shm != 0 && std::string_view(name) == "shm") continue;
+    check(::mkdirat(dev, name, 0755) == 0, "mkdir /dev", name);
+  }
   for (const DeviceNode& node : launch_.devices) make_device(dev, node);
   attach_mount(dev, top_directory(root_.get(), "dev").get(), "/dev");
 }
@@ -310,7 +320,7 @@ void Rootfs::mount_dev_children() {
     Fd mqueue = new_filesystem("mqueue", {}, kNoSuid | kNoDev | kNoExec);
     attach_mount(mqueue.get(), target("mqueue").get(), "/dev/mqueue");
   }
-  if (!replaced("/dev/shm")) {
+  if (!replaced("/dev/shm") && launch_.no_shm == 0) {
     Fd shm = std::move(host_shm_);
     if (!shm) {
       shm = new_filesystem("tmpfs", {{"mode", "1777"}, {"size", text_of(static_cast<int64_t>(launch_.shm_size))}},
@@ -332,7 +342,7 @@ void Rootfs::mount_cgroup() {
   if (!target) return;  // a kernel without cgroups
   uint64_t read_only = launch_.writable_system != 0 ? 0 : kReadOnly;
   uint64_t attributes = kNoSuid | kNoDev | kNoExec;
-  if (launch_.cgroup.private_namespace != 0) {
+  if (launch_.cgroup.pure_v2 != 0) {
     attach_mount(new_filesystem("cgroup2", {}, attributes | read_only).get(), target.get(), "/sys/fs/cgroup");
     return;
   }

@@ -222,6 +222,7 @@ void Streams::drop_dead_clients() {
 void Streams::finish() {
   log_.finish(out_);
   log_.finish(err_);
+  log_.close();
   finished_ = true;
   out_source_.fd.reset();
   err_source_.fd.reset();

@@ -98,6 +98,11 @@ bool Supervisor::launch(Launch launch, Fd device_program) {
   if (!streams_.open(tty_, launch.program.open_stdin != 0, streams)) {
     return fail_start(128, "pipe: " + errno_text(errno)), false;
   }
+  if (!launch.log_path.empty() &&
+      !streams_.log().open({launch.log_path, launch.log_max_size, launch.log_max_files, launch.log_compress != 0},
+                           launch.log_format, launch.log_attributes, launch.log_buffer)) {
+    return fail_start(128, "open log " + launch.log_path + ": " + errno_text(errno)), false;
+  }
   if (!enter_pid_namespace(launch.pid)) {
     return fail_start(128, "join the pid namespace of process " + text_of(launch.pid.pid) + ": " + errno_text(errno)),
            false;
@@ -107,10 +112,8 @@ bool Supervisor::launch(Launch launch, Fd device_program) {
   set_nonblocking(init_.channel.get());
   // The child is mounting; what it does not need before its program runs is done beside it.
   if (!cgroup_.attach(init_.pid, error)) return fail_start(128, error), false;
+  if (waits_for_cgroup(launch.cgroup)) send_go(init_.channel.get());
   if (!open_listener(run_dir_)) return fail_start(128, "socket in " + run_dir_ + ": " + errno_text(errno)), false;
-  if (!launch.log_path.empty() && !streams_.log().open(launch.log_path, launch.log_max_size, launch.log_max_files)) {
-    return fail_start(128, "open log " + launch.log_path + ": " + errno_text(errno)), false;
-  }
   if (launch.privileges.oom_score_adj != 0 &&
       !write_file("/proc/" + text_of(init_.pid) + "/oom_score_adj", text_of(launch.privileges.oom_score_adj))) {
     warnings_.push_back("oom_score_adj " + text_of(launch.privileges.oom_score_adj) +
@@ -169,6 +172,7 @@ void Supervisor::fail_start(int exit_code, const std::string& message) {
 // ---- The loop ----------------------------------------------------------------------------------------
 
 int Supervisor::timeout_ms() const {
+  if (streams_.log().busy()) return 0;
   int64_t timeout = streams_.timeout_ms();
   if (phase_ == Phase::draining) {
     int64_t left = drain_until_ms_ - mono_ms();
@@ -191,6 +195,7 @@ void Supervisor::turn() {
   streams_.want(polls);
   if (::poll(polls.data(), polls.size(), timeout_ms()) < 0) return;
 
+  if (streams_.log().busy()) streams_.log().work();
   streams_.handle(polls.data() + first_stream);
   for (size_t i = 0; i < exec_count; ++i) {
     if (polls[first_exec + i].revents != 0) read_exec(*execs_[i]);

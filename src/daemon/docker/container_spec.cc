@@ -107,6 +107,14 @@ void read_networks(const Fields& body, ContainerSpec& spec, const std::string& m
     endpoint.network = first;
     spec.endpoints.insert(spec.endpoints.begin(), std::move(endpoint));
   }
+  // Links of old: names in /etc/hosts on the first network. What `inspect` shows of them, "/name:/self/alias", is taken, too.
+  for (std::string link : body.object("HostConfig").texts("Links")) {
+    const size_t colon = link.find(':');
+    const auto last_part = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
+    link = last_part(link.substr(0, colon)) + (colon == std::string::npos ? "" : ":" + last_part(link.substr(colon + 1)));
+    if (spec.endpoints.empty()) spec.endpoints.push_back({.network = first});
+    spec.endpoints.front().links.push_back(std::move(link));
+  }
   if (const std::string mac = body.text("MacAddress"); !mac.empty() && spec.endpoints.front().mac_address.empty()) {
     spec.endpoints.front().mac_address = mac;
   }

@@ -55,7 +55,7 @@ struct LogRequest {
     if (is_err ? !err : !out) return {};
     std::string text;
     if (timestamps) text += format_rfc3339_fixed(entry.time) + " ";
-    if (details) text += " ";  // no log driver of ours has attributes
+    if (details) text += entry.attributes + " ";
     text += entry.text;
     return tty ? text : frame(is_err ? Stream::err : Stream::out, text);
   }

@@ -122,6 +122,25 @@ std::optional<std::vector<std::string>> Fields::text_or_texts(std::string_view n
   return optional_texts(name);
 }
 
+std::vector<std::vector<std::string>> Fields::text_lists(std::string_view name) const {
+  std::vector<std::vector<std::string>> lists;
+  const json* value = find(name);
+  if (value == nullptr) return lists;
+  if (!value->is_array()) complain(name, "expected a list of lists of strings");
+  for (const json& list : *value) {
+    lists.emplace_back();
+    if (!list.is_array()) complain(name, "expected a list of lists of strings");
+    for (const json& item : list) {
+      if (item.is_string()) {
+        lists.back().push_back(item.get<std::string>());
+      } else {
+        complain(name, "expected a list of lists of strings");
+      }
+    }
+  }
+  return lists;
+}
+
 std::map<std::string, std::string> Fields::text_map(std::string_view name) const {
   std::map<std::string, std::string> map;
   const json* value = find(name);

@@ -39,6 +39,7 @@ class Fields {
   std::optional<std::vector<std::string>> optional_texts(std::string_view name) const;  // nothing: absent or null
   // As texts(), but a single string is a list of one.
   std::optional<std::vector<std::string>> text_or_texts(std::string_view name) const;
+  std::vector<std::vector<std::string>> text_lists(std::string_view name) const;  // an array of arrays of texts
   std::map<std::string, std::string> text_map(std::string_view name) const;
   std::vector<std::string> keys(std::string_view name) const;                            // of an object: {"80/tcp": {}}
   Fields object(std::string_view name) const;                                            // an empty one if absent

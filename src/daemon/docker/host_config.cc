@@ -45,9 +45,16 @@ void read_mount(const Fields& given, ContainerSpec& spec) {
     mount.propagation = options.text("Propagation");
     mount.recursive = !options.flag("NonRecursive");
     mount.create_source = options.flag("CreateMountpoint");
-    if (options.flag("ReadOnlyNonRecursive") || options.flag("ReadOnlyForceRecursive")) {
-      given.refuse(unsupported(given.path() + ": ReadOnlyNonRecursive and ReadOnlyForceRecursive are not supported"));
+    const bool writable = options.flag("ReadOnlyNonRecursive");
+    const bool forced = options.flag("ReadOnlyForceRecursive");
+    if (writable && forced) {
+      given.refuse(invalid("mount options ReadOnlyNonRecursive and ReadOnlyForceRecursive conflict"));
     }
+    if ((writable || forced) && !mount.read_only) {
+      given.refuse(invalid(std::string("mount options conflict: ") +
+                           (writable ? "ReadOnlyNonRecursive" : "ReadOnlyForceRecursive") + " needs ReadOnly"));
+    }
+    mount.read_only_submounts = writable ? "writable" : forced ? "forced" : "";
     if (!mount.source.starts_with('/')) {
       given.refuse(invalid("invalid mount config for type \"bind\": invalid mount path: '" + mount.source +
                            "' mount path must be absolute"));
@@ -66,7 +73,14 @@ void read_mount(const Fields& given, ContainerSpec& spec) {
     const Fields options = given.object("TmpfsOptions");
     if (const int64_t size = options.integer("SizeBytes"); size > 0) mount.tmpfs_size = static_cast<uint64_t>(size);
     if (const int64_t mode = options.integer("Mode"); mode > 0) mount.tmpfs_mode = static_cast<uint32_t>(mode);
-    if (options.has("Options")) given.refuse(unsupported(given.path() + ".TmpfsOptions.Options is not supported"));
+    for (const std::vector<std::string>& option : options.text_lists("Options")) {
+      if (option.empty() || option.size() > 2) {
+        options.complain("Options", "each must be [\"name\"] or [\"name\", \"value\"]");
+        continue;
+      }
+      if (!mount.tmpfs_options.empty()) mount.tmpfs_options += ",";
+      mount.tmpfs_options += join(option, "=");
+    }
   } else if (type == "image") {
     given.refuse(unsupported("mount type \"image\" is not supported"));
   } else {
@@ -199,6 +213,16 @@ void read_isolation(const Fields& host, ContainerSpec& spec) {
   }
 }
 
+std::vector<engine::DeviceLimit> device_limits(const Fields& host, std::string_view list, std::string_view value) {
+  std::vector<engine::DeviceLimit> limits;
+  for (const Fields& given : host.objects(list)) {
+    const int64_t number = given.integer(value);
+    if (number < 0) given.complain(value, "must not be negative");
+    limits.push_back({.path = given.text("Path"), .value = static_cast<uint64_t>(std::max<int64_t>(number, 0))});
+  }
+  return limits;
+}
+
 void read_resources(const Fields& host, engine::Resources& resources) {
   resources.memory = host.integer("Memory");
   resources.memory_swap = host.integer("MemorySwap");
@@ -220,6 +244,18 @@ void read_resources(const Fields& host, engine::Resources& resources) {
     resources.ulimits.push_back(
         {.name = limit.text("Name"), .soft = limit.integer("Soft"), .hard = limit.integer("Hard")});
   }
+  resources.blkio_weight_devices = device_limits(host, "BlkioWeightDevice", "Weight");
+  resources.blkio_read_bps = device_limits(host, "BlkioDeviceReadBps", "Rate");
+  resources.blkio_write_bps = device_limits(host, "BlkioDeviceWriteBps", "Rate");
+  resources.blkio_read_iops = device_limits(host, "BlkioDeviceReadIOps", "Rate");
+  resources.blkio_write_iops = device_limits(host, "BlkioDeviceWriteIOps", "Rate");
+  for (const Fields& request : host.objects("DeviceRequests")) {
+    resources.device_requests.push_back({.driver = request.text("Driver"),
+                                         .count = static_cast<int>(request.integer("Count")),
+                                         .ids = request.texts("DeviceIDs"),
+                                         .capabilities = request.text_lists("Capabilities"),
+                                         .options = request.text_map("Options")});
+  }
   for (const Fields& device : host.objects("Devices")) {
     const std::string permissions = device.text("CgroupPermissions");
     resources.devices.push_back({.host_path = device.text("PathOnHost"),
@@ -228,18 +264,13 @@ void read_resources(const Fields& host, engine::Resources& resources) {
   }
 }
 
-// Accepted by Docker, not by us: named when it is used.
-void refuse_unsupported(const Fields& host) {
-  static constexpr std::array<std::string_view, 6> kLists = {"DeviceRequests",      "BlkioWeightDevice",
-                                                             "BlkioDeviceReadBps",  "BlkioDeviceWriteBps",
-                                                             "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps"};
-  for (const std::string_view name : kLists) {
-    if (host.has(name) && !host.objects(name).empty()) {
-      host.refuse(unsupported("HostConfig." + std::string(name) + " is not supported"));
-    }
+// Needs a kernel built for real-time groups, which distributions do not ship; Docker refuses it with these words, too.
+void refuse_real_time(const Fields& host) {
+  if (host.integer("CpuRealtimePeriod") != 0) {
+    host.refuse(invalid("kernel does not support CPU real-time scheduler: HostConfig.CpuRealtimePeriod cannot be set"));
   }
-  for (const std::string_view name : {"CpuRealtimePeriod", "CpuRealtimeRuntime"}) {
-    if (host.integer(name) != 0) host.refuse(unsupported("HostConfig." + std::string(name) + " is not supported"));
+  if (host.integer("CpuRealtimeRuntime") != 0) {
+    host.refuse(invalid("kernel does not support CPU real-time scheduler: HostConfig.CpuRealtimeRuntime cannot be set"));
   }
 }
 
@@ -273,7 +304,7 @@ void read_host_config(const Fields& host, ContainerSpec& spec) {
   read_restart_policy(host, spec);
   read_isolation(host, spec);
   read_resources(host, spec.resources);
-  refuse_unsupported(host);
+  refuse_real_time(host);
   const Fields log = host.object("LogConfig");
   spec.log = {.driver = log.text("Type"), .options = log.text_map("Config")};
   spec.dns = host.texts("Dns");
@@ -281,8 +312,6 @@ void read_host_config(const Fields& host, ContainerSpec& spec) {
   spec.dns_search = host.texts("DnsSearch");
   spec.extra_hosts = host.texts("ExtraHosts");
   spec.annotations = host.text_map("Annotations");
-  if (!host.texts("Links").empty())
-    host.refuse(unsupported("HostConfig.Links is not supported: use a network of your own"));
 }
 
 }  // namespace gantry::daemon::docker

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/strings.h"
 #include "daemon/docker/container_spec.h"
 #include "daemon/docker/host_config.h"
 
@@ -13,7 +14,7 @@ using nlohmann::json;
 // Mounts as they were given in the short form come back as Binds; the rest as Mounts.
 bool is_bind_form(const Mount& mount) {
   if (mount.kind == Mount::Kind::tmpfs) return false;
-  if (mount.kind == Mount::Kind::bind) return mount.create_source && mount.recursive;
+  if (mount.kind == Mount::Kind::bind) return mount.create_source && mount.recursive && mount.read_only_submounts.empty();
   return !mount.source.empty() && mount.subpath.empty() && mount.volume_labels.empty() && mount.volume_options.empty();
 }
 
@@ -34,6 +35,8 @@ json mount_json(const Mount& mount) {
     if (!mount.propagation.empty()) options["Propagation"] = mount.propagation;
     if (!mount.recursive) options["NonRecursive"] = true;
     if (mount.create_source) options["CreateMountpoint"] = true;
+    if (mount.read_only_submounts == "writable") options["ReadOnlyNonRecursive"] = true;
+    if (mount.read_only_submounts == "forced") options["ReadOnlyForceRecursive"] = true;
     if (!options.empty()) value["BindOptions"] = std::move(options);
   } else if (mount.kind == Mount::Kind::volume) {
     value["Type"] = "volume";
@@ -50,6 +53,9 @@ json mount_json(const Mount& mount) {
     json options = json::object();
     if (mount.tmpfs_size) options["SizeBytes"] = *mount.tmpfs_size;
     if (mount.tmpfs_mode) options["Mode"] = *mount.tmpfs_mode;
+    if (!mount.tmpfs_options.empty()) {
+      for (const std::string& option : split(mount.tmpfs_options, ',')) options["Options"].push_back(split(option, '='));
+    }
     if (!options.empty()) value["TmpfsOptions"] = std::move(options);
   }
   return value;
@@ -127,6 +133,12 @@ void add_isolation(const ContainerSpec& spec, json& host) {
   host["ReadonlyPaths"] = spec.read_only_paths ? json(*spec.read_only_paths) : json();
 }
 
+json device_limits_json(const std::vector<engine::DeviceLimit>& limits, const char* value) {
+  json list = json::array();
+  for (const engine::DeviceLimit& limit : limits) list.push_back({{"Path", limit.path}, {value, limit.value}});
+  return list.empty() ? json() : list;
+}
+
 void add_resources(const engine::Resources& resources, json& host) {
   host["Memory"] = resources.memory;
   // What 0 stands for when there is a limit: as much swap again.
@@ -144,10 +156,20 @@ void add_resources(const engine::Resources& resources, json& host) {
   host["CpusetMems"] = resources.cpuset_mems;
   host["PidsLimit"] = resources.pids_limit > 0 ? json(resources.pids_limit) : json();
   host["BlkioWeight"] = resources.blkio_weight;
-  for (const char* name : {"BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
-                           "BlkioDeviceWriteIOps", "DeviceRequests"}) {
-    host[name] = nullptr;
+  host["BlkioWeightDevice"] = device_limits_json(resources.blkio_weight_devices, "Weight");
+  host["BlkioDeviceReadBps"] = device_limits_json(resources.blkio_read_bps, "Rate");
+  host["BlkioDeviceWriteBps"] = device_limits_json(resources.blkio_write_bps, "Rate");
+  host["BlkioDeviceReadIOps"] = device_limits_json(resources.blkio_read_iops, "Rate");
+  host["BlkioDeviceWriteIOps"] = device_limits_json(resources.blkio_write_iops, "Rate");
+  json requests = json::array();
+  for (const engine::DeviceRequest& request : resources.device_requests) {
+    requests.push_back({{"Driver", request.driver},
+                        {"Count", request.count},
+                        {"DeviceIDs", list_or_null(request.ids)},
+                        {"Capabilities", request.capabilities},
+                        {"Options", request.options}});
   }
+  host["DeviceRequests"] = requests.empty() ? json() : std::move(requests);
   host["OomKillDisable"] = resources.oom_kill_disable;
   host["DeviceCgroupRules"] = list_or_null(resources.device_cgroup_rules);
   host["CgroupParent"] = resources.cgroup_parent;

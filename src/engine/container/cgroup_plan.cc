@@ -71,6 +71,7 @@ class Planner {
       plan_.oom_file = leaf(host_.unified) + "/memory.events";
     }
     plan_.private_namespace = host_.pure_v2();
+    plan_.pure_v2 = host_.pure_v2();
     if (host_.pure_v2()) plan_.mounts.clear();
     return std::move(plan_);
   }
@@ -232,17 +233,57 @@ class Planner {
   }
 
   void block_io() {
-    if (resources_.blkio_weight == 0) return;
+    const Resources& r = resources_;
+    const bool limited = !r.blkio_read_bps.empty() || !r.blkio_write_bps.empty() || !r.blkio_read_iops.empty() ||
+                         !r.blkio_write_iops.empty();
+    if (r.blkio_weight == 0 && r.blkio_weight_devices.empty() && !limited) return;
+    bool v2 = false;
+    const char* controller = host_.v1_of("blkio") != nullptr ? "blkio" : "io";
+    const std::string own = directory_for(controller, v2);
+    if (own.empty()) return;
+    block_weights(own, v2);
+    if (v2) {
+      block_limits_v2(own);
+      return;
+    }
+    throttle(own + "/blkio.throttle.read_bps_device", r.blkio_read_bps);
+    throttle(own + "/blkio.throttle.write_bps_device", r.blkio_write_bps);
+    throttle(own + "/blkio.throttle.read_iops_device", r.blkio_read_iops);
+    throttle(own + "/blkio.throttle.write_iops_device", r.blkio_write_iops);
+  }
+
+  // Only the BFQ scheduler and io.cost have weights; the file is missing where neither is in the kernel.
+  void block_weights(const std::string& own, bool v2) {
     const std::string warning =
         "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.";
-    bool v2 = false;
-    if (host_.v1_of("blkio") != nullptr) {
-      const std::string own = directory_for("blkio", v2);
-      write(own + "/blkio.bfq.weight", std::to_string(resources_.blkio_weight), false, warning);
-    } else if (host_.unified_has("io")) {
-      const std::string own = directory_for("io", v2);
-      const int64_t weight = 1 + (int64_t{resources_.blkio_weight} - 10) * 9999 / 990;
-      write(own + "/io.weight", "default " + std::to_string(weight), false, warning);
+    const std::string file = own + (v2 ? "/io.weight" : "/blkio.bfq.weight");
+    const auto scaled = [v2](uint64_t weight) {
+      return std::to_string(v2 ? 1 + (static_cast<int64_t>(weight) - 10) * 9999 / 990 : static_cast<int64_t>(weight));
+    };
+    if (resources_.blkio_weight != 0) {
+      write(file, (v2 ? "default " : "") + scaled(resources_.blkio_weight), false, warning);
+    }
+    for (const DeviceLimit& device : resources_.blkio_weight_devices) {
+      if (device.value == 0) continue;
+      write(v2 ? file : own + "/blkio.bfq.weight_device", device_number(device.path) + " " + scaled(device.value), false,
+            "Your kernel does not support Block I/O weight_device. Weight-device discarded.");
+    }
+  }
+
+  void throttle(const std::string& file, const std::vector<DeviceLimit>& limits) {
+    for (const DeviceLimit& limit : limits) write(file, device_number(limit.path) + " " + std::to_string(limit.value));
+  }
+
+  void block_limits_v2(const std::string& own) {
+    const std::pair<const char*, const std::vector<DeviceLimit>*> kinds[] = {{"rbps=", &resources_.blkio_read_bps},
+                                                                           {"wbps=", &resources_.blkio_write_bps},
+                                                                           {"riops=", &resources_.blkio_read_iops},
+                                                                           {"wiops=", &resources_.blkio_write_iops}};
+    for (const auto& [key, limits] : kinds) {
+      for (const DeviceLimit& limit : *limits) {
+        write(own + "/io.max",
+              device_number(limit.path) + " " + key + (limit.value == 0 ? "max" : std::to_string(limit.value)));
+      }
     }
   }
 
@@ -331,8 +372,13 @@ std::vector<std::string> cgroup_warnings(const CgroupHost& host, const Resources
   need(resources.nano_cpus != 0 || resources.cpu_period != 0 || resources.cpu_quota != 0, "cpu", "CPU CFS scheduler",
        "CPU period/quota discarded.");
   need(!resources.cpuset_cpus.empty() || !resources.cpuset_mems.empty(), "cpuset", "cpuset", "Cpuset discarded.");
-  if (resources.blkio_weight != 0 && host.v1_of("blkio") == nullptr) {
-    need(true, "io", "Block I/O weight", "Weight discarded.");
+  if (host.v1_of("blkio") == nullptr) {
+    need(resources.blkio_weight != 0, "io", "Block I/O weight", "Weight discarded.");
+    need(!resources.blkio_weight_devices.empty(), "io", "Block I/O weight_device", "Weight-device discarded.");
+    need(!resources.blkio_read_bps.empty(), "io", "BPS Block I/O read limit", "Block I/O BPS read limit discarded.");
+    need(!resources.blkio_write_bps.empty(), "io", "BPS Block I/O write limit", "Block I/O BPS write limit discarded.");
+    need(!resources.blkio_read_iops.empty(), "io", "IOPS Block read limit", "Block I/O IOPS read limit discarded.");
+    need(!resources.blkio_write_iops.empty(), "io", "IOPS Block write limit", "Block I/O IOPS write limit discarded.");
   }
   const bool v2_memory = host.v1_of("memory") == nullptr && host.unified_has("memory");
   if (resources.memory_swappiness && v2_memory) {

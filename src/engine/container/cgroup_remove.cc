@@ -98,6 +98,19 @@ Result<> remove_container_cgroups(const CgroupHost& host, const std::string& roo
   return result;
 }
 
+Result<> remove_cgroup_directories(const std::vector<std::string>& directories) {
+  const auto until = std::chrono::steady_clock::now() + kLimit;
+  Result<> result;
+  for (const std::string& directory : directories) {
+    if (!directory.starts_with("/sys/fs/cgroup/") || !exists(directory)) continue;
+    if (::access((directory + "/freezer.state").c_str(), F_OK) == 0) write_existing(directory + "/freezer.state", "THAWED");
+    write_existing(directory + "/cgroup.kill", "1");
+    Result<> removed = remove_tree(directory, until);
+    if (!removed && result.ok()) result = std::move(removed);
+  }
+  return result;
+}
+
 void remove_cgroup_roots(const CgroupHost& host, const std::string& root_name) {
   for (const CgroupHierarchy& hierarchy : host.v1) ::rmdir((hierarchy.mount + "/" + root_name).c_str());
   if (!host.unified.empty()) ::rmdir((host.unified + "/" + root_name).c_str());

@@ -5,6 +5,8 @@
 #include <set>
 
 #include "base/strings.h"
+#include "engine/container/log_config.h"
+#include "engine/container/seccomp.h"
 #include "engine/container/signal_name.h"
 #include "net/address.h"
 
@@ -33,6 +35,22 @@ Result<> check_memory(const Resources& resources) {
   return {};
 }
 
+// "0-2,4": numbers that the machine has.
+Result<> check_cpuset(const std::string& text, const MachineLimits& machine) {
+  if (text.empty()) return {};
+  for (const std::string& range : split(text, ',')) {
+    const size_t dash = range.find('-');
+    const auto first = parse_unsigned(trim(std::string_view(range).substr(0, dash)));
+    const auto last = dash == std::string::npos ? first : parse_unsigned(trim(std::string_view(range).substr(dash + 1)));
+    if (!first || !last || *last < *first) return invalid("invalid value " + text + " for cpuset cpus");
+    if (*last >= static_cast<uint64_t>(machine.processors)) {
+      return invalid("Requested CPUs are not available - requested " + text + ", available: 0-" +
+                     std::to_string(machine.processors - 1));
+    }
+  }
+  return {};
+}
+
 Result<> check_processors(const Resources& resources, const MachineLimits& machine) {
   if (resources.nano_cpus != 0) {
     if (resources.cpu_period != 0) {
@@ -52,6 +70,12 @@ Result<> check_processors(const Resources& resources, const MachineLimits& machi
   if (resources.cpu_quota > 0 && resources.cpu_quota < 1000) {
     return invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");
   }
+  for (const DeviceLimit& device : resources.blkio_weight_devices) {
+    if (device.value != 0 && (device.value < 10 || device.value > 1000)) {
+      return invalid("invalid value for blkio weight of " + device.path + ": range of blkio weight is from 10 to 1000");
+    }
+  }
+  TRY(check_cpuset(resources.cpuset_cpus, machine));
   if (resources.blkio_weight != 0 && (resources.blkio_weight < 10 || resources.blkio_weight > 1000)) {
     return invalid("Range of blkio weight is from 10 to 1000");
   }
@@ -205,7 +229,8 @@ Result<> check_supported(const ContainerSpec& spec) {
     return unsupported("userns mode " + gantry::quoted(spec.userns_mode) + " is not supported: use \"host\" or leave it out");
   }
   if (!spec.storage_options.empty()) {
-    return unsupported("storage option " + gantry::quoted(spec.storage_options.begin()->first) + " is not supported");
+    return unsupported("storage option " + gantry::quoted(spec.storage_options.begin()->first) +
+                       " is not supported: a container's layer has no quota of its own");
   }
   if (spec.uts_mode != "" && spec.uts_mode != "host") return invalid("invalid UTS mode: " + spec.uts_mode);
   static constexpr std::array kIpcModes = {"", "private", "shareable", "host", "none"};
@@ -216,7 +241,6 @@ Result<> check_supported(const ContainerSpec& spec) {
   if (spec.cgroup_mode != "" && spec.cgroup_mode != "host" && spec.cgroup_mode != "private") {
     return invalid("invalid cgroup namespace mode: " + spec.cgroup_mode);
   }
-  if (spec.ipc_mode == "none") return unsupported("IPC mode \"none\" is not supported: use \"private\"");
   if (!spec.pid_mode.empty() && spec.pid_mode != "host" && !spec.pid_mode.starts_with("container:")) {
     return invalid("invalid PID mode: " + spec.pid_mode);
   }
@@ -236,62 +260,34 @@ Result<> check_security_options(const ContainerSpec& spec) {
   for (const std::string& option : spec.security_options) {
     const size_t split_at = option.find_first_of("=:");
     const std::string name = option.substr(0, split_at);
-    if (name == "no-new-privileges" || name == "seccomp" || name == "apparmor" || name == "label" ||
-        name == "systempaths") {
+    const std::string value = split_at == std::string::npos ? "" : option.substr(split_at + 1);
+    if (name == "no-new-privileges") {
+      if (value.empty() || value == "true" || value == "false") continue;
+      return invalid("invalid --security-opt: " + gantry::quoted(option) + ": use true or false");
+    }
+    if (name == "seccomp") {
+      if (value != "unconfined" && value != "builtin") TRY(check_seccomp_profile(value));
       continue;
+    }
+    if (name == "systempaths") {
+      if (value == "unconfined") continue;
+      return invalid("invalid --security-opt: " + gantry::quoted(option) + ": only systempaths=unconfined is known");
+    }
+    // Neither module is driven by us: what asks for none of them is kept, what asks for a profile is told.
+    if (name == "apparmor") {
+      if (value == "unconfined" || value.empty()) continue;
+      return unsupported("AppArmor profiles are not supported: leave out --security-opt " + gantry::quoted(option));
+    }
+    if (name == "label") {
+      if (value == "disable" || value.empty()) continue;
+      return unsupported("SELinux labels are not supported: leave out --security-opt " + gantry::quoted(option));
     }
     return invalid("invalid --security-opt 2: " + gantry::quoted(option));
   }
   return {};
 }
 
-// "10m" → 10000000: decimal units, unlike memory's.
-std::optional<uint64_t> decimal_size(std::string_view text) {
-  uint64_t unit = 1;
-  std::string lower = to_lower(text);
-  if (!lower.empty() && lower.back() == 'b') lower.pop_back();
-  if (!lower.empty()) {
-    const char last = lower.back();
-    if (last == 'k') unit = 1000;
-    if (last == 'm') unit = 1'000'000;
-    if (last == 'g') unit = 1'000'000'000;
-    if (unit != 1) lower.pop_back();
-  }
-  const auto number = parse_unsigned(lower);
-  if (!number || *number > UINT64_MAX / unit) return std::nullopt;
-  return *number * unit;
-}
-
 }  // namespace
-
-Result<LogLimits> parse_log_options(const LogConfig& log) {
-  LogLimits limits;
-  const std::string driver = log.driver.empty() ? "json-file" : log.driver;
-  if (driver != "json-file" && driver != "local" && driver != "none") {
-    return invalid("logger: no log driver named '" + driver + "' is registered");
-  }
-  if (driver == "local") {
-    limits.maximum_size = 20'000'000;
-    limits.maximum_files = 5;
-  }
-  for (const auto& [key, value] : log.options) {
-    if (key == "max-size") {
-      const auto size = decimal_size(value);
-      if (!size || *size == 0) return invalid("invalid value for max-size: " + gantry::quoted(value));
-      limits.maximum_size = *size;
-    } else if (key == "max-file") {
-      const auto count = parse_unsigned(value);
-      if (!count || *count == 0 || *count > 10'000) return invalid("max-file cannot be less than 1");
-      limits.maximum_files = static_cast<unsigned>(*count);
-    } else if (key == "mode" && value == "blocking") {
-      // What the shim does anyway: a program that writes faster than the disk waits.
-    } else {
-      return invalid("unknown log opt '" + key + "' for " + driver + " log driver");
-    }
-  }
-  if (limits.maximum_files > 1 && limits.maximum_size == 0) return invalid("max-size should be set if max-file is set");
-  return limits;
-}
 
 Result<> check_container_spec(const ContainerSpec& spec, const MachineLimits& machine) {
   TRY(check_memory(spec.resources));
@@ -303,7 +299,7 @@ Result<> check_container_spec(const ContainerSpec& spec, const MachineLimits& ma
   TRY(check_names(spec));
   TRY(check_supported(spec));
   TRY(check_security_options(spec));
-  TRY(parse_log_options(spec.log));
+  TRY(check_log_config(spec.log));
   if (spec.stop_signal && !spec.stop_signal->empty()) TRY(parse_signal(*spec.stop_signal));
   return {};
 }

@@ -16,11 +16,4 @@ Result<> check_container_spec(const ContainerSpec& spec, const MachineLimits& ma
 // What only the merged form can tell: working directory, variables.
 Result<> check_effective_config(const EffectiveConfig& config);
 
-// Log options that the json-file driver understands here: max-size, max-file.
-struct LogLimits {
-  uint64_t maximum_size = 0;  // 0: none
-  unsigned maximum_files = 1;
-};
-Result<LogLimits> parse_log_options(const LogConfig& log);
-
 }  // namespace gantry::engine

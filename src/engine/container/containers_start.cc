@@ -316,7 +316,11 @@ Result<> Containers::describe_namespaces(const Container& container, SandboxSpec
     sandbox.pid = of_process(TRY(running_other(spec.pid_mode.substr(10), "PID")));
   }
   if (spec.ipc_mode.starts_with("container:")) {
-    sandbox.ipc = of_process(TRY(running_other(spec.ipc_mode.substr(10), "IPC")));
+    const Container* donor = TRY(running_other(spec.ipc_mode.substr(10), "IPC"));
+    if (donor->spec.ipc_mode == "private" || donor->spec.ipc_mode == "none") {
+      return invalid("cannot join IPC namespace of container " + donor->spec.name + ": non-shareable IPC (hint: use IpcMode:shareable for the donor container)");
+    }
+    sandbox.ipc = of_process(donor);
   }
   return {};
 }
@@ -329,6 +333,7 @@ Result<std::vector<RuntimeMount>> Containers::describe_mounts(const Container& c
                          .target = mount.target,
                          .read_only = mount.read_only,
                          .recursive = mount.recursive,
+                         .read_only_submounts = mount.read_only_submounts,
                          .propagation = mount.propagation,
                          .tmpfs_options = {},
                          .subpath = mount.subpath};
@@ -352,7 +357,8 @@ Result<std::vector<RuntimeMount>> Containers::describe_mounts(const Container& c
     const FileMount& file = container.spec.files[i];
     const std::filesystem::path path = directory / ("file-" + std::to_string(i));
     job.files.push_back({.path = path, .content = file.content, .mode = file.mode, .uid = file.uid, .gid = file.gid});
-    mounts.push_back({.source = path, .target = file.target, .read_only = true, .propagation = {}, .tmpfs_options = {},
+    mounts.push_back({.source = path, .target = file.target, .read_only = true, .read_only_submounts = {},
+                      .propagation = {}, .tmpfs_options = {},
                       .subpath = {}});
   }
   return mounts;
@@ -506,10 +512,13 @@ Result<StartJob> Containers::make_start_job(Container& container, const std::vec
   container.layers_hold = std::move(layers.hold);
   sandbox.upper = directory / "upper";
   sandbox.work = directory / "work";
-  if (spec.log.driver != "none") sandbox.log_path = context_.paths.log(container.id);
-  const LogLimits limits = TRY(parse_log_options(spec.log));
-  sandbox.log_max_size = limits.maximum_size;
-  sandbox.log_max_files = limits.maximum_files;
+  if (spec.log.driver != "none") sandbox.log_path = log_file(directory, container.id, spec.log.driver);
+  sandbox.log = TRY(log_settings(spec.log, {.id = container.id.str(),
+                                            .name = spec.name,
+                                            .image = spec.image,
+                                            .image_id = container.record.image_id.str(),
+                                            .labels = container.config.labels,
+                                            .environment = container.config.environment}));
 
   TRY(describe_namespaces(container, sandbox));
   const bool hosts_name = spec.network_mode.kind == NetworkMode::Kind::host || spec.uts_mode == "host";
@@ -527,7 +536,7 @@ Result<StartJob> Containers::make_start_job(Container& container, const std::vec
   }
   for (const char* name : {"resolv.conf", "hostname", "hosts"}) {
     sandbox.mounts.push_back({.source = files / name, .target = std::string("/etc/") + name,
-                              .read_only = spec.read_only, .propagation = {}, .tmpfs_options = {}, .subpath = {}});
+                              .read_only = spec.read_only, .read_only_submounts = {}, .propagation = {}, .tmpfs_options = {}, .subpath = {}});
   }
   for (RuntimeMount& mount : TRY(describe_mounts(container, job))) {
     std::erase_if(sandbox.mounts, [&](const RuntimeMount& standard) { return standard.target == mount.target; });
@@ -547,6 +556,8 @@ Result<StartJob> Containers::make_start_job(Container& container, const std::vec
   process.privileged = spec.privileged;
   sandbox.shm_size = spec.shm_size.value_or(uint64_t{64} << 20);
   sandbox.read_only_root = spec.read_only;
+  sandbox.no_shm = spec.ipc_mode == "none";
+  sandbox.cgroup_mode = spec.cgroup_mode;
   sandbox.init = spec.init;
   sandbox.cap_add = spec.cap_add;
   sandbox.cap_drop = spec.cap_drop;

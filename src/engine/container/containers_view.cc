@@ -125,7 +125,7 @@ ContainerDetails Containers::details(const Container& container) const {
     details.mounts.push_back(std::move(shown));
   }
   details.log_driver = container.spec.log.driver.empty() ? "json-file" : container.spec.log.driver;
-  if (details.log_driver != "none") details.log_path = context_.paths.log(container.id);
+  details.log_path = log_file(context_.paths.container(container.id), container.id, details.log_driver);
   details.upper_dir = context_.paths.container(container.id) / "upper";
   for (const ExecId& exec : container.execs) {
     auto info = inspect_exec(exec);

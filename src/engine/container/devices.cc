@@ -95,6 +95,24 @@ std::vector<shim::DeviceNode> all_host_devices() {
   return nodes;
 }
 
+std::string device_number(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISBLK(status.st_mode)) return {};
+  return std::to_string(major(status.st_rdev)) + ":" + std::to_string(minor(status.st_rdev));
+}
+
+Result<> check_limited_devices(const Resources& resources) {
+  for (const auto* list : {&resources.blkio_weight_devices, &resources.blkio_read_bps, &resources.blkio_write_bps,
+                           &resources.blkio_read_iops, &resources.blkio_write_iops}) {
+    for (const DeviceLimit& device : *list) {
+      struct stat status {};
+      if (::stat(device.path.c_str(), &status) != 0) return Error::from_errno(errno, "stat", device.path).within("block I/O limit");
+      if (!S_ISBLK(status.st_mode)) return invalid("block I/O limit: " + device.path + " is no block device");
+    }
+  }
+  return {};
+}
+
 std::vector<std::string> device_rules(const std::vector<Device>& devices) {
   std::vector<std::string> rules;
   for (const Device& device : devices) {

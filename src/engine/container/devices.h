@@ -21,6 +21,11 @@ Result<std::vector<shim::DeviceNode>> device_nodes(const std::vector<Device>& de
 // All nodes below the host's /dev, for a privileged container; without /dev/pts, shm, mqueue, console.
 std::vector<shim::DeviceNode> all_host_devices();
 
+// "8:0", the number of a block device; "" if there is none at `path`.
+std::string device_number(const std::string& path);
+// Errors: not_found or invalid, naming the first device of the blkio limits that is no block device of this machine.
+Result<> check_limited_devices(const Resources& resources);
+
 // "c 10:200 rwm" for each node of `devices`; missing devices have none.
 std::vector<std::string> device_rules(const std::vector<Device>& devices);
 

@@ -1,5 +1,7 @@
 #include "engine/container/health.h"
 
+#include <algorithm>
+
 namespace gantry::engine {
 namespace {
 
@@ -33,13 +35,15 @@ std::optional<EffectiveCheck> effective_check(const std::optional<HealthCheck>& 
   effective.timeout = or_default(check->timeout, std::chrono::seconds(30));
   effective.start_period = check->start_period.value_or(nanoseconds{});
   effective.start_interval = or_default(check->start_interval, std::chrono::seconds(5));
+  effective.quick = !check->start_interval || check->start_interval->count() <= 0;
   effective.retries = check->retries.value_or(0) > 0 ? *check->retries : 3;
   return effective;
 }
 
 void HealthTracker::started(WallTime now) {
   state_ = HealthState::starting;
-  started_at_ = now;
+  started_at_ = counts_from_ = now;
+  last_took_ = {};
   streak_ = 0;
 }
 
@@ -52,16 +56,23 @@ bool HealthTracker::in_start_period(const EffectiveCheck& check, WallTime at) co
 }
 
 nanoseconds HealthTracker::next_delay(const EffectiveCheck& check, WallTime now) const {
+  if (state_ == HealthState::starting && check.quick) {
+    const nanoseconds wait = std::max({nanoseconds(kQuickest), (now - started_at_) / 200, last_took_});
+    return std::min(wait, check.interval);
+  }
   // start_interval is not longer than interval by intent, but a user may set it so: then it still holds.
   return state_ == HealthState::starting && in_start_period(check, now) ? check.start_interval : check.interval;
 }
 
 bool HealthTracker::record(const EffectiveCheck& check, ProbeResult result) {
   const HealthState before = state_;
+  last_took_ = result.end - result.start;
+  const bool between = state_ == HealthState::starting && check.quick && result.start - counts_from_ < check.interval;
   if (result.exit_code == 0) {
     streak_ = 0;
     state_ = HealthState::healthy;
-  } else if (state_ != HealthState::starting || !in_start_period(check, result.start)) {
+  } else if (!between && (state_ != HealthState::starting || !in_start_period(check, result.start))) {
+    counts_from_ = result.end;
     if (++streak_ >= check.retries) state_ = HealthState::unhealthy;
   }
   if (result.output.size() > kMaximumOutput) {

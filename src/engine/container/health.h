@@ -22,6 +22,9 @@ struct EffectiveCheck {
   std::chrono::nanoseconds start_period{};
   std::chrono::nanoseconds start_interval{};
   int retries = 3;
+  // No start_interval was given: while starting, probes follow each other at once (kQuickest), so that readiness is seen
+  // when it comes and not an interval later. Those that fail between two regular ones are logged, but not counted.
+  bool quick = false;
 };
 // None: no check, or {"NONE"}. `shell` runs CMD-SHELL texts; empty: /bin/sh -c.
 std::optional<EffectiveCheck> effective_check(const std::optional<HealthCheck>& check,
@@ -38,6 +41,9 @@ class HealthTracker {
  public:
   static constexpr size_t kLogEntries = 5;
   static constexpr size_t kMaximumOutput = 4096;
+  // Between quick probes. One that has been starting for long (a Java server) is asked less often: the wait grows to a
+  // 200th of its age, and is never shorter than the last probe took.
+  static constexpr std::chrono::milliseconds kQuickest{40};
 
   // A new run of the container: `starting`, the streak zero; the log is kept.
   void started(WallTime now);
@@ -50,7 +56,7 @@ class HealthTracker {
   bool record(const EffectiveCheck& check, ProbeResult result);
 
   HealthState state() const { return state_; }
-  void restore(HealthState state, WallTime started_at) { state_ = state, started_at_ = started_at; }
+  void restore(HealthState state, WallTime started_at) { state_ = state, started_at_ = counts_from_ = started_at; }
   int failing_streak() const { return streak_; }
   const std::deque<ProbeResult>& log() const { return log_; }
 
@@ -59,6 +65,8 @@ class HealthTracker {
 
   HealthState state_ = HealthState::none;
   WallTime started_at_{};
+  WallTime counts_from_{};  // quick probes: the start, or the end of the last one that counted
+  std::chrono::nanoseconds last_took_{};
   int streak_ = 0;
   std::deque<ProbeResult> log_;
 };

@@ -31,6 +31,9 @@ Result<shim::MountEntry> mount_entry(const RuntimeMount& mount) {
       .kind = mount.kind == RuntimeMount::Kind::bind ? shim::MountKind::bind : shim::MountKind::tmpfs,
       .propagation = TRY(propagation_of(mount.propagation)),
       .read_only = mount.read_only,
+      .submounts = mount.read_only_submounts == "writable" ? shim::ReadOnlySubmounts::no
+                   : mount.read_only_submounts == "forced" ? shim::ReadOnlySubmounts::must
+                                                           : shim::ReadOnlySubmounts::if_possible,
       .recursive = mount.recursive,
       .source = mount.source.native(),
       .subpath = mount.subpath,
@@ -88,8 +91,12 @@ Result<shim::Launch> make_launch(const SandboxSpec& spec, const CgroupHost& cgro
   launch.upper = spec.upper.native();
   launch.work = spec.work.native();
   if (spec.log_path) launch.log_path = spec.log_path->native();
-  launch.log_max_size = spec.log_max_size;
-  launch.log_max_files = spec.log_max_files;
+  launch.log_max_size = spec.log.maximum_size;
+  launch.log_max_files = spec.log.maximum_files;
+  launch.log_format = spec.log.driver == LogSettings::Driver::local ? shim::LogFormat::compact : shim::LogFormat::json;
+  launch.log_compress = spec.log.compress;
+  launch.log_buffer = spec.log.buffer_size;
+  launch.log_attributes = spec.log.attributes;
   launch.program = make_program(spec.process);
   launch.privileges.capabilities = TRY(capability_mask(spec.cap_add, spec.cap_drop, spec.privileged));
   launch.privileges.no_new_privileges = spec.no_new_privileges;
@@ -104,13 +111,18 @@ Result<shim::Launch> make_launch(const SandboxSpec& spec, const CgroupHost& cgro
     for (shim::DeviceNode& node : all_host_devices()) launch.devices.push_back(std::move(node));
   }
   launch.shm_size = spec.shm_size;
+  launch.no_shm = spec.no_shm;
   launch.read_only_root = spec.read_only_root;
   launch.writable_system = spec.privileged;
   launch.reaper = spec.init && spec.pid.kind == NamespaceChoice::Kind::own;
   launch.masked_paths = paths_or(spec.masked_paths, kMaskedPaths, spec.privileged);
   launch.read_only_paths = paths_or(spec.read_only_paths, kReadOnlyPaths, spec.privileged);
   launch.sysctls = TRY(settings_of(spec));
+  TRY(check_limited_devices(spec.resources));
   launch.cgroup = plan_cgroup(cgroups, cgroup_root, spec.id, spec.resources, spec.privileged);
+  // By itself on v2, as in Docker; on v1 and the hybrid when it is asked for; never for a privileged one on v1.
+  if (spec.cgroup_mode == "host") launch.cgroup.private_namespace = 0;
+  if (spec.cgroup_mode == "private") launch.cgroup.private_namespace = 1;
   launch.network = namespace_of(spec.network);
   launch.pid = namespace_of(spec.pid);
   launch.ipc = namespace_of(spec.ipc);

@@ -1,5 +1,7 @@
 #include "engine/container/log_entry.h"
 
+#include <charconv>
+
 namespace gantry::engine {
 namespace {
 
@@ -31,6 +33,19 @@ void append_utf8(std::string& out, uint32_t code) {
   tail(0);
 }
 
+// As Go's url.QueryEscape.
+void append_query_escaped(std::string& out, std::string_view text) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  for (const char c : text) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
+                       c == '_' || c == '.' || c == '~';
+    const auto byte = static_cast<unsigned char>(c);
+    if (plain) out += c;
+    else if (c == ' ') out += '+';
+    else out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+  }
+}
+
 // As little of JSON as a log line needs; a general parser takes several times as long for it.
 class LineParser {
  public:
@@ -54,6 +69,8 @@ class LineParser {
       } else if (key == "time") {
         has_time = string(value) && parse_rfc3339(value, entry.time);
         if (!has_time) return std::nullopt;
+      } else if (key == "attrs") {
+        if (!attributes(entry.attributes)) return std::nullopt;
       } else if (!skip_value(0)) {
         return std::nullopt;
       }
@@ -71,6 +88,28 @@ class LineParser {
     if (rest_.empty() || rest_[0] != c) return false;
     rest_.remove_prefix(1);
     return true;
+  }
+
+  // {"a":"1","b":"2"} → "a=1,b=2". The writer has sorted them.
+  bool attributes(std::string& out) {
+    if (!take('{')) return false;
+    if (take('}')) return true;
+    do {
+      std::string name;
+      std::string value;
+      if (!string(name) || !take(':')) return false;
+      skip_space();
+      if (!rest_.starts_with('"')) {  // none of ours
+        if (!skip_value(1)) return false;
+        continue;
+      }
+      if (!string(value)) return false;
+      if (!out.empty()) out += ',';
+      append_query_escaped(out, name);
+      out += '=';
+      append_query_escaped(out, value);
+    } while (take(','));
+    return take('}');
   }
 
   bool string(std::string& out) {
@@ -162,8 +201,27 @@ class LineParser {
   std::string_view rest_;
 };
 
+// As shim/log_line.h writes them: "o1764100000123456789 text".
+std::optional<LogEntry> parse_compact(std::string_view line) {
+  const char letter = line[0];
+  const bool whole = letter == 'o' || letter == 'e';
+  if (!whole && letter != 'O' && letter != 'E') return std::nullopt;
+  int64_t nanoseconds = 0;
+  const auto [end, error] = std::from_chars(line.data() + 1, line.data() + line.size(), nanoseconds);
+  if (error != std::errc() || end == line.data() + line.size() || *end != ' ') return std::nullopt;
+  LogEntry entry;
+  entry.stream = letter == 'e' || letter == 'E' ? LogStream::err : LogStream::out;
+  entry.time = WallTime(std::chrono::nanoseconds(nanoseconds));
+  entry.text = line.substr(static_cast<size_t>(end + 1 - line.data()));
+  if (whole) entry.text += '\n';
+  return entry;
+}
+
 }  // namespace
 
-std::optional<LogEntry> parse_log_entry(std::string_view line) { return LineParser(line).parse(); }
+std::optional<LogEntry> parse_log_entry(std::string_view line) {
+  if (!line.empty() && line[0] != '{') return parse_compact(line);
+  return LineParser(line).parse();
+}
 
 }  // namespace gantry::engine

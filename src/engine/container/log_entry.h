@@ -1,4 +1,4 @@
-// One line of a json-file log ⇄ a LogEntry. Pure.
+// One line of a log file → a LogEntry. Pure.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace gantry::engine {
 
-// {"log":"text\n","stream":"stdout","time":"…Z"}: keys in any order, others ("attrs") are skipped. Nothing if it is
-// torn or no such object.
+// {"log":"text\n","stream":"stdout","time":"…Z"}: keys in any order; "attrs" become LogEntry::attributes, others are
+// skipped. Or a line of the driver `local`. Nothing if it is torn or neither of them.
 std::optional<LogEntry> parse_log_entry(std::string_view line);
 
 }  // namespace gantry::engine

@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "engine/container/log_entry.h"
+#include "engine/image/byte_source.h"
 
 namespace gantry::engine {
 namespace {
@@ -25,7 +26,33 @@ struct LogFile {
   Fd fd;
   ino_t inode = 0;
   uint64_t size = 0;  // when it was opened
+  int64_t changed_ns = 0;
+  std::string ends;     // its first and last bytes, where the times of its first and last line are
+  bool packed = false;  // fd is an unnamed copy of what was in the .gz, which has the time of the file it was made from
 };
+
+// A file keeps its inode when it is renamed, and its time, size and content when it is compressed.
+bool is_same(const LogFile& a, const LogFile& b) {
+  if (a.packed == b.packed) return a.inode == b.inode;
+  return a.changed_ns == b.changed_ns && a.size == b.size && a.ends == b.ends;
+}
+
+std::string ends_of(int fd, uint64_t size) {
+  char first[64], last[128];
+  const ssize_t n = ::pread(fd, first, sizeof first, 0);
+  const ssize_t m = ::pread(fd, last, sizeof last, static_cast<off_t>(size > sizeof last ? size - sizeof last : 0));
+  return std::string(first, static_cast<size_t>(std::max<ssize_t>(n, 0))) + std::string(last, static_cast<size_t>(std::max<ssize_t>(m, 0)));
+}
+
+Result<> look_at(LogFile& file, const std::string& path) {
+  struct stat status {};
+  if (::fstat(file.fd.get(), &status) != 0) return Error::from_errno(errno, "fstat log", path);
+  file.inode = status.st_ino;
+  file.size = static_cast<uint64_t>(status.st_size);
+  file.changed_ns = int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  file.ends = ends_of(file.fd.get(), file.size);
+  return {};
+}
 
 // No value: it is not there.
 Result<std::optional<LogFile>> open_one(const std::string& path) {
@@ -35,11 +62,27 @@ Result<std::optional<LogFile>> open_one(const std::string& path) {
     if (errno == ENOENT || errno == ENOTDIR) return std::optional<LogFile>();
     return Error::from_errno(errno, "open log", path);
   }
-  struct stat status {};
-  if (::fstat(file.fd.get(), &status) != 0) return Error::from_errno(errno, "fstat log", path);
-  file.inode = status.st_ino;
-  file.size = static_cast<uint64_t>(status.st_size);
+  TRY(look_at(file, path));
   return std::optional<LogFile>(std::move(file));
+}
+
+// Beside the log, without a name: gone with the reader. What is damaged is read up to there.
+Result<std::optional<LogFile>> open_packed(const std::string& path) {
+  std::optional<LogFile> file = TRY(open_one(path));
+  if (!file) return file;
+  const Fd gzip = std::move(file->fd);
+  file->fd = Fd(::open(std::filesystem::path(path).parent_path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!file->fd) return Error::from_errno(errno, "make a temporary file beside", path);
+  FdSource source(gzip.get());
+  const std::unique_ptr<ByteSource> text = TRY(decompressed(source));
+  const Result<uint64_t> copied = copy_to_fd(*text, file->fd.get());
+  if (!copied.ok() && copied.error().code() != Code::invalid) return copied.error();
+  struct stat status {};
+  if (::fstat(file->fd.get(), &status) != 0) return Error::from_errno(errno, "fstat log", path);
+  file->size = static_cast<uint64_t>(status.st_size);
+  file->ends = ends_of(file->fd.get(), file->size);
+  file->packed = true;
+  return file;
 }
 
 ino_t inode_of(const std::string& path) {
@@ -53,10 +96,12 @@ Result<std::vector<LogFile>> open_all(const std::string& path) {
   std::vector<LogFile> files;
   bool was_free = false;
   for (unsigned number = 0;; ++number) {
-    std::optional<LogFile> file = TRY(open_one(number == 0 ? path : path + "." + std::to_string(number)));
+    const std::string name = number == 0 ? path : path + "." + std::to_string(number);
+    std::optional<LogFile> file = TRY(open_one(name));
+    if (!file && number > 0) file = TRY(open_packed(name + ".gz"));
     if (!file && was_free) break;
     was_free = !file;
-    const bool met = file && std::ranges::any_of(files, [&](const LogFile& f) { return f.inode == file->inode; });
+    const bool met = file && std::ranges::any_of(files, [&](const LogFile& f) { return is_same(f, *file); });
     if (file && !met) files.push_back(std::move(*file));
   }
   std::reverse(files.begin(), files.end());
@@ -220,14 +265,15 @@ class FileLogReader final : public LogReader {
 
   // On to the next newer file; at the last one, to those that came after it.
   Result<> leave_file() {
-    const LogFile left = std::move(files_.front());  // open until the end, or its number might be another's
+    LogFile left = std::move(files_.front());  // open until the end, or its number might be another's
+    if (!left.packed) TRY(look_at(left, path_));  // as it is now, at its end
     files_.erase(files_.begin());
     buffer_.clear();
     consumed_ = scanned_ = 0;
     offset_ = 0;
     if (!files_.empty()) return {};
     files_ = TRY(open_all(path_));
-    const auto last = std::ranges::find(files_, left.inode, &LogFile::inode);
+    const auto last = std::ranges::find_if(files_, [&](const LogFile& file) { return is_same(file, left); });
     // Not among them: it was removed, and all that there are came later.
     if (last != files_.end()) files_.erase(files_.begin(), last + 1);
     return {};

@@ -1,4 +1,4 @@
-// Reads a container's log back: json-file lines, oldest first, through its rotated files (x.2, x.1, x).
+// Reads a container's log back, of either driver, oldest first, through its rotated files (x.3.gz, x.2, x.1, x).
 // The shim goes on writing meanwhile; a reader that follows is woken by inotify, never by a timer.
 #pragma once
 
@@ -21,6 +21,8 @@ struct LogEntry {
   LogStream stream = LogStream::out;
   WallTime time{};
   std::string text;
+  // Of the log options labels, env and tag, as `logs --details` shows them: "a=1,b=2", URL-encoded. Mostly empty.
+  std::string attributes;
   friend bool operator==(const LogEntry&, const LogEntry&) = default;
 };
 

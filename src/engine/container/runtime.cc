@@ -14,6 +14,8 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/strings.h"
+#include "engine/container/cdi.h"
 #include "engine/container/cgroup_plan.h"
 #include "engine/container/cgroup_update.h"
 #include "engine/container/device_program.h"
@@ -29,6 +31,8 @@ using std::chrono_literals::operator""s;
 
 constexpr auto kHelloPatience = 5s;
 constexpr size_t kMaxShim = 64 << 20;
+constexpr const char* kCgroupsName = "cgroups";
+constexpr size_t kMaxNoted = 64 << 10;
 
 StartFailure failure_of(const Error& error) { return {.exit_code = 128, .message = error.message()}; }
 
@@ -218,6 +222,10 @@ class ShimRuntime final : public Runtime {
 
   Result<> clean_up(const ContainerId& id, const std::filesystem::path& run_dir) override {
     Result<> cgroups = remove_container_cgroups(cgroups_, options_.cgroup_root, id);
+    if (const auto noted = read_file(run_dir / kCgroupsName, kMaxNoted); noted.ok()) {
+      Result<> elsewhere = remove_cgroup_directories(split(*noted, '\n'));
+      if (cgroups.ok()) cgroups = std::move(elsewhere);
+    }
     std::error_code error;
     std::filesystem::remove_all(run_dir, error);
     if (!cgroups.ok()) return cgroups;
@@ -232,13 +240,23 @@ class ShimRuntime final : public Runtime {
   void remove_cgroup_root() override { remove_cgroup_roots(cgroups_, options_.cgroup_root); }
 
  private:
-  Result<Fd> launch(const SandboxSpec& spec) {
+  Result<Fd> launch(const SandboxSpec& given) {
+    std::optional<SandboxSpec> with_devices;
+    if (!given.resources.device_requests.empty()) {
+      with_devices = given;
+      TRY(apply_device_requests(*with_devices, cdi_directories()));
+    }
+    const SandboxSpec& spec = with_devices ? *with_devices : given;
     shim::Launch request = TRY(make_launch(spec, cgroups_, options_.cgroup_root));
     Fd blob = TRY(make_blob(shim::encode(request)));
     std::error_code error;
     std::filesystem::create_directories(spec.run_dir.parent_path(), error);
     if (::mkdir(spec.run_dir.c_str(), 0700) != 0 && errno != EEXIST) {
       return Error::from_errno(errno, "mkdir", spec.run_dir.native());
+    }
+    // Where a user's cgroup_parent has put it is known to nobody but the shim; if that is killed, to this file.
+    if (!spec.resources.cgroup_parent.empty()) {
+      TRY(write_file(spec.run_dir / kCgroupsName, join(request.cgroup.directories, "\n"), 0600));
     }
     auto [ours, theirs] = TRY(make_socket_pair(SOCK_SEQPACKET));
     std::vector<int> fds = {blob.get()};

@@ -19,6 +19,7 @@
 #include "base/ids.h"
 #include "base/loop.h"
 #include "base/result.h"
+#include "engine/container/log_config.h"
 #include "engine/iface/specs.h"
 
 namespace gantry::engine {
@@ -45,6 +46,7 @@ struct RuntimeMount {
   std::string target;            // absolute, in the container
   bool read_only = false;
   bool recursive = true;
+  std::string read_only_submounts;  // Mount::read_only_submounts
   std::string propagation;       // "" = rprivate
   std::string tmpfs_options;     // "size=…,mode=…", already merged with the defaults
   std::string subpath;           // bind: within source, opened beneath it
@@ -63,15 +65,15 @@ struct SandboxSpec {
   std::vector<std::filesystem::path> layers; // read-only, topmost first; never empty
   std::filesystem::path upper;               // writable layer, exists
   std::filesystem::path work;                // overlay's, same filesystem, exists
-  std::optional<std::filesystem::path> log_path;  // json-file; not given: no log
-  uint64_t log_max_size = 0;                 // bytes; 0: no limit
-  unsigned log_max_files = 1;
+  std::optional<std::filesystem::path> log_path;  // not given: no log
+  LogSettings log;                           // its form, limits and attributes
 
   ProcessSpec process;
   std::string hostname;
   std::string domainname;
   std::vector<RuntimeMount> mounts;          // user's and /etc/{hosts,hostname,resolv.conf}, in order
   uint64_t shm_size = 64 << 20;
+  bool no_shm = false;                       // ipc mode none
   bool read_only_root = false;
   bool init = false;
   std::vector<std::string> cap_add;
@@ -88,6 +90,7 @@ struct SandboxSpec {
   NamespaceChoice pid;
   NamespaceChoice ipc;
   NamespaceChoice uts;
+  std::string cgroup_mode;                   // "", "host", "private"
 };
 
 // Sockets that the new network namespace's own init opened inside it. A socket stays in the namespace

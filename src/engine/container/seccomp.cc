@@ -17,7 +17,9 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "engine/container/privileges.h"
 #include "engine/container/seccomp_calls.h"
+#include "engine/container/seccomp_profile.h"
 
 namespace gantry::engine {
 namespace {
@@ -163,9 +165,12 @@ Result<std::string> seccomp_program(const std::optional<std::string>& profile, u
                                     bool privileged) {
   if (!profile) return privileged ? Result<std::string>(std::string()) : default_program(capabilities);
   if (*profile == "unconfined") return std::string();
-  return unsupported(
-      "security option seccomp: a profile of your own cannot be loaded; leave it out for the default profile, or give "
-      "\"unconfined\" for none");
+  return compile_seccomp_profile(*profile, capabilities);
+}
+
+Result<> check_seccomp_profile(const std::string& profile) {
+  TRY(compile_seccomp_profile(profile, kDefaultCapabilities));
+  return {};
 }
 
 }  // namespace gantry::engine

@@ -66,6 +66,7 @@ void describe(Fields& fields, Mount*) {
   fields("create_source", &Mount::create_source);
   fields("propagation", &Mount::propagation);
   fields("recursive", &Mount::recursive);
+  fields("read_only_submounts", &Mount::read_only_submounts);
   fields("no_copy", &Mount::no_copy);
   fields("subpath", &Mount::subpath);
   fields("volume_labels", &Mount::volume_labels);
@@ -135,6 +136,21 @@ void describe(Fields& fields, Device*) {
 }
 
 template <class Fields>
+void describe(Fields& fields, DeviceLimit*) {
+  fields("path", &DeviceLimit::path);
+  fields("value", &DeviceLimit::value);
+}
+
+template <class Fields>
+void describe(Fields& fields, DeviceRequest*) {
+  fields("driver", &DeviceRequest::driver);
+  fields("count", &DeviceRequest::count);
+  fields("ids", &DeviceRequest::ids);
+  fields("capabilities", &DeviceRequest::capabilities);
+  fields("options", &DeviceRequest::options);
+}
+
+template <class Fields>
 void describe(Fields& fields, Resources*) {
   fields("memory", &Resources::memory);
   fields("memory_swap", &Resources::memory_swap);
@@ -148,10 +164,16 @@ void describe(Fields& fields, Resources*) {
   fields("cpuset_mems", &Resources::cpuset_mems);
   fields("pids_limit", &Resources::pids_limit);
   fields("blkio_weight", &Resources::blkio_weight);
+  fields("blkio_weight_devices", &Resources::blkio_weight_devices);
+  fields("blkio_read_bps", &Resources::blkio_read_bps);
+  fields("blkio_write_bps", &Resources::blkio_write_bps);
+  fields("blkio_read_iops", &Resources::blkio_read_iops);
+  fields("blkio_write_iops", &Resources::blkio_write_iops);
   fields("oom_kill_disable", &Resources::oom_kill_disable);
   fields("ulimits", &Resources::ulimits);
   fields("devices", &Resources::devices);
   fields("device_cgroup_rules", &Resources::device_cgroup_rules);
+  fields("device_requests", &Resources::device_requests);
   fields("cgroup_parent", &Resources::cgroup_parent);
 }
 

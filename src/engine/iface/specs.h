@@ -49,6 +49,9 @@ struct Mount {
   bool create_source = false;           // make a missing source directory
   std::string propagation;              // "", "private", "rprivate", "shared", "rshared", "slave", "rslave"
   bool recursive = true;
+  // With `read_only`: "" = what is mounted below the source becomes read-only, too, where the kernel can do it;
+  // "writable": it stays as it is; "forced": it must become read-only, or the start fails.
+  std::string read_only_submounts;
   // volume
   bool no_copy = false;
   std::string subpath;
@@ -126,6 +129,24 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
+// A block device's own share (BlkioWeightDevice) or limit, in bytes or operations a second.
+struct DeviceLimit {
+  std::string path;  // of the device on the engine's machine
+  uint64_t value = 0;
+  friend bool operator==(const DeviceLimit&, const DeviceLimit&) = default;
+};
+
+// Devices by what they are, not by their nodes: `docker run --gpus`, `--device vendor.com/class=name`. Resolved with
+// the machine's CDI specifications at the start.
+struct DeviceRequest {
+  std::string driver;                                   // "", "cdi", "nvidia", …
+  int count = 0;                                        // -1: all; 0: those in `ids`
+  std::vector<std::string> ids;                         // "0", "GPU-…", with driver cdi "vendor.com/class=name"
+  std::vector<std::vector<std::string>> capabilities;   // any of these sets: {{"gpu", "compute"}}
+  std::map<std::string, std::string> options;
+  friend bool operator==(const DeviceRequest&, const DeviceRequest&) = default;
+};
+
 struct Resources {
   int64_t memory = 0;            // 0: no limit
   int64_t memory_swap = 0;       // memory + swap; -1 unlimited; 0: twice `memory`
@@ -139,10 +160,16 @@ struct Resources {
   std::string cpuset_mems;
   int64_t pids_limit = 0;        // <= 0: no limit
   uint16_t blkio_weight = 0;
+  std::vector<DeviceLimit> blkio_weight_devices;
+  std::vector<DeviceLimit> blkio_read_bps;
+  std::vector<DeviceLimit> blkio_write_bps;
+  std::vector<DeviceLimit> blkio_read_iops;
+  std::vector<DeviceLimit> blkio_write_iops;
   bool oom_kill_disable = false;
   std::vector<Ulimit> ulimits;
   std::vector<Device> devices;
   std::vector<std::string> device_cgroup_rules;
+  std::vector<DeviceRequest> device_requests;
   std::string cgroup_parent;
   friend bool operator==(const Resources&, const Resources&) = default;
 };

@@ -388,8 +388,8 @@ TEST_F(RuntimeRoot, SharesNamespacesOfAnotherProcess) {
 
 TEST_F(RuntimeRoot, RotatesTheLog) {
   SandboxSpec wanted = shell("seq 1 1000");
-  wanted.log_max_size = 10'000;
-  wanted.log_max_files = 3;
+  wanted.log.maximum_size = 10'000;
+  wanted.log.maximum_files = 3;
   run(wanted);
   std::filesystem::path rotated = *wanted.log_path;
   rotated += ".2";

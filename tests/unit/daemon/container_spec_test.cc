@@ -126,5 +126,34 @@ TEST(HostConfig, ShownAndReadBackIsTheSame) {
   EXPECT_EQ(*parsed, spec);
 }
 
+TEST(ContainerSpecOfBody, BlockDevicesRequestsAndMountOptionsComeBackAsTheyWereGiven) {
+  const json given = json::parse(R"({"Image":"a","HostConfig":{
+    "BlkioWeightDevice":[{"Path":"/dev/sda","Weight":200}],
+    "BlkioDeviceReadBps":[{"Path":"/dev/sda","Rate":1000}], "BlkioDeviceWriteBps":[{"Path":"/dev/sda","Rate":1001}],
+    "BlkioDeviceReadIOps":[{"Path":"/dev/sda","Rate":1002}], "BlkioDeviceWriteIOps":[{"Path":"/dev/sda","Rate":1003}],
+    "DeviceRequests":[{"Driver":"","Count":-1,"DeviceIDs":null,"Capabilities":[["gpu"]],"Options":{"a":"b"}}],
+    "Mounts":[{"Type":"bind","Source":"/a","Target":"/b","ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true}},
+              {"Type":"tmpfs","Target":"/t","TmpfsOptions":{"SizeBytes":1024,"Options":[["noexec"],["uid","5"]]}}]}})");
+  const auto spec = parse_container_spec(given, "", "");
+  ASSERT_TRUE(spec.ok()) << spec.error().message();
+  const json shown = host_config_json(*spec);
+  for (const auto& [name, value] : given["HostConfig"].items()) EXPECT_EQ(shown[name], value) << name;
+  EXPECT_EQ(spec->mounts[1].tmpfs_options, "noexec,uid=5");
+}
+
+TEST(ContainerSpecOfBody, LinksOfOldBelongToTheFirstNetwork) {
+  const ContainerSpec spec = good(R"({"Image":"a","HostConfig":{"Links":["/db:/web/data","cache"]}})");
+  ASSERT_EQ(spec.endpoints.size(), 1U);
+  EXPECT_EQ(spec.endpoints[0].network, "bridge");
+  EXPECT_EQ(spec.endpoints[0].links, (std::vector<std::string>{"db:data", "cache"}));
+}
+
+TEST(ContainerSpecOfBody, ContradictingReadOnlyOptionsAreRefused) {
+  for (const char* options : {R"({"ReadOnlyForceRecursive":true})", R"({"ReadOnlyNonRecursive":true})"}) {
+    const std::string body = std::string(R"({"Image":"a","HostConfig":{"Mounts":[{"Type":"bind","Source":"/a","Target":"/b","BindOptions":)") + options + "}]}}";
+    EXPECT_NE(parse(body.c_str()).error().message().find("needs ReadOnly"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace gantry::daemon::docker

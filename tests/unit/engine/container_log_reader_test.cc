@@ -159,5 +159,40 @@ TEST(LogEntry, WhatIsNoEntryIsRefused) {
   }
 }
 
+TEST_F(LogReaderTest, BothFormsOfLinesAreRead) {
+  const auto json = parse_log_entry(
+      R"({"log":"x\n","stream":"stderr","attrs":{"b c":"1/2","tag":"t"},"time":"2026-01-02T03:04:05Z"})");
+  ASSERT_TRUE(json);
+  EXPECT_EQ(json->attributes, "b+c=1%2F2,tag=t");
+  const auto compact = parse_log_entry("e1767323045000000007 a b\xff");
+  ASSERT_TRUE(compact);
+  EXPECT_EQ(compact->stream, LogStream::err);
+  EXPECT_EQ(compact->text, "a b\xff\n");
+  EXPECT_EQ(compact->time - at(5), std::chrono::nanoseconds(7));
+  EXPECT_EQ(parse_log_entry("O1 piece")->text, "piece");
+  EXPECT_EQ(parse_log_entry("o1 ")->text, "\n");
+  for (const char* torn : {"o", "o1", "x1 a", "o-", "oa b", ""}) EXPECT_FALSE(parse_log_entry(torn)) << torn;
+}
+
+TEST_F(LogReaderTest, RotatedFilesMayBeCompressed) {
+  three_files();
+  const std::string pack = "gzip " + path_.string() + ".1 " + path_.string() + ".2";
+  ASSERT_EQ(::system(pack.c_str()), 0);
+  EXPECT_EQ(rest(**open_log(path_, {})), "123456789");
+  EXPECT_EQ(rest(**open_log(path_, {.tail = 5})), "56789");
+}
+
+TEST_F(LogReaderTest, AFileThatIsCompressedWhileItIsFollowedIsNotReadTwice) {
+  append(path_, line(1) + line(2));
+  auto reader = *open_log(path_, {.follow = true});
+  EXPECT_EQ((*reader->next())->text, "line 1\n");
+  // Rotated and compressed, with the time of the file that it was, as the shim does it.
+  std::filesystem::rename(path_, path_.string() + ".1");
+  ASSERT_EQ(::system(("gzip " + path_.string() + ".1").c_str()), 0);
+  append(path_, line(3));
+  reader->finish();
+  EXPECT_EQ(rest(*reader), "23");
+}
+
 }  // namespace
 }  // namespace gantry::engine

@@ -45,10 +45,56 @@ TEST(Seccomp, UnconfinedAndPrivilegedHaveNoFilter) {
   EXPECT_EQ(*seccomp_program(std::nullopt, ~uint64_t{0}, true), "");
 }
 
-TEST(Seccomp, AProfileTextIsRefused) {
-  const Result<std::string> program = seccomp_program("{}", kDefaultCapabilities, false);
-  ASSERT_FALSE(program.ok());
-  EXPECT_EQ(program.error().code(), Code::unsupported);
+TEST(SeccompProfile, NamesArgumentsAndErrnoDecide) {
+  const auto program = seccomp_program(R"({
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
+    "syscalls": [
+      {"names": ["getppid", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+      {"names": ["socket"], "action": "SCMP_ACT_ERRNO",
+       "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
+      {"names": ["sched_yield"], "action": "SCMP_ACT_ERRNO", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
+      {"names": ["setpriority"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_SYS_ADMIN"]}},
+      {"names": ["sync"], "action": "SCMP_ACT_ERRNO", "includes": {"minKernel": "99.0"}}
+    ]})", kDefaultCapabilities, false);
+  ASSERT_TRUE(program.ok()) << program.error().message();
+  EXPECT_EQ(errno_under(*program, [] { return ::syscall(SYS_getppid); }), ENOSYS);
+  EXPECT_EQ(errno_under(*program, [] { return ::socket(AF_UNIX, SOCK_STREAM, 0); }), EPERM);
+  EXPECT_EQ(errno_under(*program, [] { return ::socket(AF_INET, SOCK_STREAM, 0); }), 0);
+  EXPECT_EQ(errno_under(*program, [] { return ::syscall(SYS_sched_yield); }), 0);
+  EXPECT_EQ(errno_under(*program, [] { return ::syscall(SYS_setpriority, 99, 0, 0); }), EPERM);
+  EXPECT_EQ(errno_under(*program, [] { return ::syscall(SYS_sync), 0; }), 0);
+}
+
+TEST(SeccompProfile, OneArgumentComparedTwiceMeansEither) {
+  const auto program = seccomp_program(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+      {"name": "socket", "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
+                                                              {"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}]}]})",
+                                       kDefaultCapabilities, false);
+  ASSERT_TRUE(program.ok()) << program.error().message();
+  EXPECT_EQ(errno_under(*program, [] { return ::socket(AF_UNIX, SOCK_STREAM, 0); }), EPERM);
+  EXPECT_EQ(errno_under(*program, [] { return ::socket(AF_INET, SOCK_STREAM, 0); }), EPERM);
+  EXPECT_EQ(errno_under(*program, [] { return ::socket(AF_INET6, SOCK_STREAM, 0); }), 0);
+}
+
+TEST(SeccompProfile, WhatIsNoProfileIsNamed) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"{", "Decoding seccomp profile failed"},
+      {"{}", "seccomp profile: defaultAction must be a string"},
+      {R"({"defaultAction": "SCMP_ACT_MAYBE"})", "unknown action \"SCMP_ACT_MAYBE\""},
+      {R"({"defaultAction": "SCMP_ACT_NOTIFY"})", "SCMP_ACT_NOTIFY is not supported"},
+      {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": {}})", "syscalls must be a list"},
+      {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": 1, "action": "SCMP_ACT_ERRNO"}]})",
+       "syscalls.names must be a list of strings"},
+      {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO",
+           "args": [{"index": 9, "op": "SCMP_CMP_EQ"}]}]})", "args.index must be 0 to 5"},
+  };
+  for (const auto& [text, message] : rows) {
+    const auto program = seccomp_program(text, kDefaultCapabilities, false);
+    ASSERT_FALSE(program.ok()) << text;
+    EXPECT_EQ(program.error().code(), Code::invalid) << text;
+    EXPECT_NE(program.error().message().find(message), std::string::npos) << program.error().message();
+  }
 }
 
 TEST(Seccomp, TheDefaultProfileDecidesCallsByNameAndArgument) {

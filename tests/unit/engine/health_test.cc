@@ -80,6 +80,36 @@ TEST(HealthTracker, TheStartIntervalHoldsOnlyWhileStartingInTheStartPeriod) {
   EXPECT_EQ(tracker.next_delay(check(), kStart), seconds(30));
 }
 
+TEST(HealthTracker, QuickProbesFollowEachOtherWhileStartingAndCountOnceAnInterval) {
+  const EffectiveCheck quick = *effective_check(
+      HealthCheck{.test = {"CMD", "a"}, .interval = seconds(10), .retries = 2}, {});
+  EXPECT_FALSE(effective_check(HealthCheck{.test = {"CMD", "a"}, .start_interval = seconds(1)}, {})->quick);
+  HealthTracker tracker;
+  tracker.started(kStart);
+  EXPECT_LE(tracker.next_delay(quick, kStart), milliseconds(50));
+  EXPECT_LE(tracker.next_delay(quick, kStart + seconds(8)), milliseconds(50));
+  EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(200)), seconds(1));
+  // Before the first regular probe failures mean nothing.
+  for (int i = 0; i < 9; ++i) EXPECT_FALSE(tracker.record(quick, probe(1, seconds(i))));
+  EXPECT_EQ(tracker.failing_streak(), 0);
+  EXPECT_FALSE(tracker.record(quick, probe(1, seconds(10))));
+  EXPECT_FALSE(tracker.record(quick, probe(1, seconds(12))));
+  EXPECT_EQ(tracker.failing_streak(), 1);
+  EXPECT_TRUE(tracker.record(quick, probe(1, seconds(21))));
+  EXPECT_EQ(tracker.state(), HealthState::unhealthy);
+  EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(21)), seconds(10));
+}
+
+TEST(HealthTracker, AQuickProbeThatTakesLongIsNotFollowedAtOnce) {
+  const EffectiveCheck quick = *effective_check(HealthCheck{.test = {"CMD", "a"}, .interval = seconds(10)}, {});
+  HealthTracker tracker;
+  tracker.started(kStart);
+  tracker.record(quick, {.start = kStart, .end = kStart + seconds(2), .exit_code = 1, .output = ""});
+  EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(2)), seconds(2));
+  EXPECT_TRUE(tracker.record(quick, probe(0, seconds(3))));
+  EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(3)), seconds(10));
+}
+
 TEST(HealthTracker, KeepsFiveProbesAndTheBeginningOfTheirOutput) {
   HealthTracker tracker;
   tracker.started(kStart);

@@ -102,16 +102,6 @@ TEST(ContainerChecks, RefuseInDockersWords) {
             "conflicting options: port publishing and the container type network mode");
 }
 
-TEST(ContainerChecks, LogSizesAreDecimal) {
-  const LogLimits limits = VALUE(parse_log_options({.driver = "", .options = {{"max-size", "10k"}, {"max-file", "3"}}}));
-  EXPECT_EQ(limits.maximum_size, 10'000u);
-  EXPECT_EQ(limits.maximum_files, 3u);
-  EXPECT_EQ(VALUE(parse_log_options({.driver = "", .options = {{"max-size", "2MB"}}})).maximum_size, 2'000'000u);
-  for (const char* wrong : {"", "k", "0", "-1", "1t", "99999999999999999999g"}) {
-    EXPECT_FALSE(parse_log_options({.driver = "", .options = {{"max-size", wrong}}}).ok()) << wrong;
-  }
-}
-
 TEST(EffectiveConfig, IsChecked) {
   EffectiveConfig config;
   config.working_dir = "rel";
