@@ -1,11 +1,14 @@
 #include "client/api_client.h"
 
+#include <unistd.h>
+
 #include <mutex>
 #include <vector>
 
 #include "base/http.h"
 #include "base/roots.h"
 #include "client/connection.h"
+#include "client/contexts.h"
 #include "client/daemon_start.h"
 #include "client/error_answer.h"
 
@@ -21,9 +24,28 @@ std::string variable(const std::map<std::string, std::string>& environment, cons
   return at == environment.end() ? std::string() : at->second;
 }
 
+// As Docker's client: certificates lie in DOCKER_CERT_PATH, else ~/.docker; one that is not there is not used.
+TlsWish tls_of(const std::map<std::string, std::string>& environment, const Endpoint::Flags& flags) {
+  std::string verify = variable(environment, "GANTRY_TLS_VERIFY");
+  if (verify.empty()) verify = variable(environment, "DOCKER_TLS_VERIFY");
+  const bool asked = !verify.empty() && verify != "0" && verify != "false";
+  TlsWish wish{.on = flags.tls || flags.tls_verify || asked, .verify = flags.tls_verify || asked || !flags.tls, .files = {}};
+  if (!wish.on) return wish;
+  std::string directory = variable(environment, "GANTRY_CERT_PATH");
+  if (directory.empty()) directory = variable(environment, "DOCKER_CERT_PATH");
+  if (directory.empty()) directory = variable(environment, "HOME") + "/.docker";
+  const auto file = [&](const std::string& flag, const char* name) -> std::string {
+    if (!flag.empty()) return flag;
+    const std::string path = directory + "/" + name;
+    return ::access(path.c_str(), F_OK) == 0 ? path : "";
+  };
+  wish.files = {.ca = wish.verify ? file(flags.tls_ca, "ca.pem") : "", .cert = file(flags.tls_cert, "cert.pem"), .key = file(flags.tls_key, "key.pem")};
+  return wish;
+}
+
 Result<Fd> open_connection(const Endpoint& endpoint, bool start) {
   const Address address = TRY(Address::parse(endpoint.host));
-  Result<Fd> socket = dial(address);
+  Result<Fd> socket = dial(address, endpoint.tls);
   if (socket.ok() || !start || socket.error().code() != Code::unavailable || !endpoint.may_start_daemon()) {
     return socket;
   }
@@ -197,25 +219,30 @@ class HttpClient final : public ApiClient {
 
 Result<Endpoint> Endpoint::from_environment(const std::map<std::string, std::string>& environment,
                                             const std::string& host_flag, const std::string& data_root_flag,
-                                            const std::string& run_root_flag) {
+                                            const std::string& run_root_flag, const Flags& flags) {
   Endpoint endpoint;
   endpoint.data_root = data_root_flag.empty() ? variable(environment, "GANTRY_DATA_ROOT") : data_root_flag;
   endpoint.run_root = run_root_flag.empty() ? variable(environment, "GANTRY_RUN_ROOT") : run_root_flag;
   endpoint.host = host_flag;
-  if (endpoint.host.empty()) endpoint.host = variable(environment, "GANTRY_HOST");
-  // DOCKER_HOST names some engine of the user's; roots given for Gantry are nearer to what was meant.
+  std::string context = host_flag.empty() ? flags.context : "";
+  if (endpoint.host.empty() && context.empty()) endpoint.host = variable(environment, "GANTRY_HOST");
+  // DOCKER_HOST and contexts name some engine of the user's; roots given for Gantry are nearer to what was meant.
   const bool has_roots = !endpoint.data_root.empty() || !endpoint.run_root.empty();
-  if (endpoint.host.empty() && !has_roots) endpoint.host = variable(environment, "DOCKER_HOST");
+  if (endpoint.host.empty() && context.empty() && !has_roots) endpoint.host = variable(environment, "DOCKER_HOST");
+  if (endpoint.host.empty() && context.empty() && !has_roots) context = TRY(Contexts(environment).current());
+  if (!context.empty() && context != "default") {
+    const Context chosen = TRY(Contexts(environment).find(context));
+    endpoint.host = chosen.host;
+    endpoint.tls = {.on = !chosen.tls.ca.empty() || !chosen.tls.cert.empty() || chosen.skip_verify,
+                    .verify = !chosen.skip_verify,
+                    .files = chosen.tls};
+  }
   endpoint.explicitly_given = !endpoint.host.empty();
   if (endpoint.host.empty()) {
     endpoint.host = "unix://" + resolve_roots(endpoint.data_root, endpoint.run_root).socket().native();
   }
-  const Address address = TRY(Address::parse(endpoint.host));
-  const std::string verify = variable(environment, "DOCKER_TLS_VERIFY");
-  if (address.kind == Address::Kind::tcp && !verify.empty() && verify != "0") {
-    return unsupported("host " + gantry::quoted(endpoint.host) +
-                       ": TLS (DOCKER_TLS_VERIFY) is not supported; use unix://");
-  }
+  TRY(Address::parse(endpoint.host));
+  if (context.empty() || context == "default") endpoint.tls = tls_of(environment, flags);
   return endpoint;
 }
 

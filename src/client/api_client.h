@@ -10,20 +10,35 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "client/connection.h"
 
 namespace gantry::client {
+
+// Options in front of a command that say how to reach the daemon, besides --host and the roots.
+struct EndpointFlags {
+  std::string context;
+  bool tls = false;
+  bool tls_verify = false;
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
+};
 
 // Where the daemon is: from --host, GANTRY_HOST, DOCKER_HOST, or the socket in the run root.
 struct Endpoint {
   std::string host;               // "unix:///run/gantry/gantry.sock", "tcp://host:port"
   std::string data_root;          // for a daemon that has to be started; "" = default
   std::string run_root;           // likewise
-  bool explicitly_given = false;  // by flag or environment: the default daemon is not started in its place
-  // Flags win over GANTRY_HOST, DOCKER_HOST, GANTRY_DATA_ROOT and GANTRY_RUN_ROOT.
-  // Errors: Code::invalid for a text that is no address, Code::unsupported for ssh:// and TLS.
+  bool explicitly_given = false;  // by flag, environment or context: the default daemon is not started in its place
+  TlsWish tls;
+  using Flags = EndpointFlags;
+  // Flags win over the environment: --host, --context, GANTRY_HOST, DOCKER_HOST, GANTRY_CONTEXT, DOCKER_CONTEXT, and the
+  // context in use. A data root of its own has a daemon of its own, whatever context is in use.
+  // TLS: by flags, by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH (or GANTRY_), or by the context's certificates.
+  // Errors: Code::invalid for a text that is no address, Code::not_found for a context.
   static Result<Endpoint> from_environment(const std::map<std::string, std::string>& environment,
                                            const std::string& host_flag, const std::string& data_root_flag = {},
-                                           const std::string& run_root_flag = {});
+                                           const std::string& run_root_flag = {}, const Flags& flags = {});
   // Whether a missing daemon may be started: a local socket which is the default one, or whose roots were given.
   bool may_start_daemon() const;
 };

@@ -6,9 +6,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <spawn.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 namespace gantry::client {
 namespace {
@@ -63,6 +67,48 @@ Result<Fd> dial_tcp(const Address& address) {
   return not_there(where, last);
 }
 
+// The caller gets one end of a socket pair; a thread carries the bytes and ends with either side.
+Result<Fd> wrap_in_tls(Fd socket, const std::string& host, const TlsWish& tls) {
+  const std::shared_ptr<TlsContext> context = TRY(TlsContext::client(tls.files, tls.verify));
+  std::shared_ptr<TlsContext::Session> session = TRY(context->handshake(std::move(socket), host));
+  auto [ours, carried] = TRY(make_socket_pair(SOCK_STREAM));
+  std::thread([session, context, plain = std::move(carried)] { session->pump(plain.get()); }).detach();
+  return std::move(ours);
+}
+
+// The system's ssh, with the user's keys and configuration; its messages go where ours go.
+Result<Fd> dial_ssh(const Address& address) {
+  auto [ours, theirs] = TRY(make_socket_pair(SOCK_STREAM));
+  std::vector<std::string> words = {"ssh", "-o", "ConnectTimeout=30", "-T"};
+  if (!address.user.empty()) words.insert(words.end(), {"-l", address.user});
+  if (!address.port.empty()) words.insert(words.end(), {"-p", address.port});
+  words.insert(words.end(), {"--", address.host, "gantry"});
+  if (!address.path.empty()) words.insert(words.end(), {"--host", "unix://" + address.path});
+  words.insert(words.end(), {"system", "dial-stdio"});
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, theirs.get(), 0);
+  ::posix_spawn_file_actions_adddup2(&actions, theirs.get(), 1);
+  ::posix_spawnattr_init(&attributes);
+  // A ^C of the user's is for us to handle; ssh ends when its connection does.
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, "ssh", &actions, &attributes, arguments.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  if (error == ENOENT) return unsupported("ssh://" + address.host + " needs the program ssh, which is not there");
+  if (error != 0) return Error::from_errno(error, "start", "ssh");
+  std::thread([pid] {
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }).detach();
+  return std::move(ours);
+}
+
 }  // namespace
 
 Result<Address> Address::parse(std::string_view text) {
@@ -72,28 +118,42 @@ Result<Address> Address::parse(std::string_view text) {
   if (scheme == "unix" || (scheme.empty() && rest.starts_with('/'))) {
     if (!rest.starts_with('/'))
       return invalid("host " + gantry::quoted(text) + ": a unix socket needs an absolute path");
-    return Address{.kind = Kind::unix_socket, .path = std::string(rest), .host = {}, .port = {}};
+    return Address{.kind = Kind::unix_socket, .path = std::string(rest), .user = {}, .host = {}, .port = {}};
   }
-  if (scheme == "tcp" || scheme == "http") {
-    const size_t colon = rest.rfind(':');
-    const bool has_port = colon != std::string_view::npos && rest.find(']', colon) == std::string_view::npos;
-    std::string_view host = rest.substr(0, has_port ? colon : rest.size());
+  if (scheme == "tcp" || scheme == "http" || scheme == "ssh") {
+    std::string_view place = rest;
+    Address address{.kind = scheme == "ssh" ? Kind::ssh : Kind::tcp, .path = {}, .user = {}, .host = {}, .port = {}};
+    if (const size_t slash = place.find('/'); slash != std::string_view::npos) {
+      if (scheme == "ssh" && slash + 1 < place.size()) address.path = place.substr(slash);
+      place = place.substr(0, slash);
+    }
+    if (const size_t at = place.rfind('@'); scheme == "ssh" && at != std::string_view::npos) {
+      address.user = place.substr(0, at);
+      place = place.substr(at + 1);
+    }
+    const size_t colon = place.rfind(':');
+    const bool has_port = colon != std::string_view::npos && place.find(']', colon) == std::string_view::npos;
+    std::string_view host = place.substr(0, has_port ? colon : place.size());
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     if (host.empty()) return invalid("host " + gantry::quoted(text) + ": no host name");
-    return Address{.kind = Kind::tcp,
-                   .path = {},
-                   .host = std::string(host),
-                   .port = has_port ? std::string(rest.substr(colon + 1)) : "2375"};
+    // A name that looks like an option would be one to ssh.
+    if (host.starts_with('-') || address.user.starts_with('-')) return invalid("host " + gantry::quoted(text) + ": no host name");
+    address.host = host;
+    address.port = has_port ? std::string(place.substr(colon + 1)) : address.kind == Kind::ssh ? "" : "2375";
+    return address;
   }
-  if (scheme == "ssh" || scheme == "https" || scheme == "npipe" || scheme == "fd") {
+  if (scheme == "https" || scheme == "npipe" || scheme == "fd") {
     return unsupported("host " + gantry::quoted(text) + ": " + std::string(scheme) +
-                       ":// is not supported; use unix:// or tcp://");
+                       ":// is not supported; use unix://, tcp:// or ssh://");
   }
-  return invalid("host " + gantry::quoted(text) + " is no address: expected unix:///path or tcp://host:port");
+  return invalid("host " + gantry::quoted(text) + " is no address: expected unix:///path, tcp://host:port or ssh://user@host");
 }
 
-Result<Fd> dial(const Address& address) {
-  return address.kind == Address::Kind::unix_socket ? dial_unix(address.path) : dial_tcp(address);
+Result<Fd> dial(const Address& address, const TlsWish& tls) {
+  if (address.kind == Address::Kind::unix_socket) return dial_unix(address.path);
+  if (address.kind == Address::Kind::ssh) return dial_ssh(address);
+  Fd socket = TRY(dial_tcp(address));
+  return tls.on ? wrap_in_tls(std::move(socket), address.host, tls) : Result<Fd>(std::move(socket));
 }
 
 Connection::Connection(Fd socket) : socket_(std::move(socket)), source_(socket_.get()) {}

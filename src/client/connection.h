@@ -11,22 +11,32 @@
 #include "base/fd.h"
 #include "base/http.h"
 #include "base/result.h"
+#include "base/tls.h"
 
 namespace gantry::client {
 
-// "unix:///run/x.sock" or "tcp://host:port", taken apart.
+// "unix:///run/x.sock", "tcp://host:port" or "ssh://user@host:port/socket", taken apart.
 struct Address {
-  enum class Kind { unix_socket, tcp };
+  enum class Kind { unix_socket, tcp, ssh };
   Kind kind = Kind::unix_socket;
-  std::string path;  // of the socket
+  std::string path;  // of the socket; ssh: of the one at the other end, "" = its default
+  std::string user;  // ssh; "" = ssh's choice
   std::string host;
   std::string port;
-  // Code::unsupported for ssh://, https:// and npipe://, Code::invalid for anything else that is no address.
+  // Code::unsupported for https:// and npipe://, Code::invalid for anything else that is no address.
   static Result<Address> parse(std::string_view text);
 };
 
-// Code::unavailable if nobody listens there, or the socket does not exist.
-Result<Fd> dial(const Address& address);
+struct TlsWish {
+  bool on = false;      // tcp:// only
+  bool verify = true;   // the server's certificate
+  TlsFiles files;
+  friend bool operator==(const TlsWish&, const TlsWish&) = default;
+};
+
+// Code::unavailable if nobody listens there, or the socket does not exist; unauthorized if the certificates do not fit.
+// ssh:// runs `ssh HOST gantry system dial-stdio`, which ends with the connection.
+Result<Fd> dial(const Address& address, const TlsWish& tls = {});
 
 // Owns the socket. One thread; `interrupt` from any.
 class Connection {

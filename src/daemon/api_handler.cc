@@ -56,6 +56,12 @@ std::optional<std::string> without_double_slashes(const std::string& target) {
 void serve(const Router& router, Exchange& exchange) {
   const http::RequestHead& request = exchange.request();
   log_debug(request.method + " " + request.target);
+  // A page that a browser shows may send requests to whatever it can reach (a tunnel to the socket, a published port):
+  // browsers say so in these headers, which pages cannot leave out, and no other client sends them.
+  for (const char* header : {"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode"}) {
+    if (request.headers.find(header) == nullptr) continue;
+    return docker::answer_error(exchange, Error(Code::forbidden, std::string("requests from web browsers are refused (header ") + header + ")"));
+  }
   if (request.method == "OPTIONS") {
     (void)exchange.send(200, "", "").ok();
     return;

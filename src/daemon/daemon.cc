@@ -17,6 +17,7 @@
 #include "daemon/http_server.h"
 #include "daemon/instance_lock.h"
 #include "daemon/project_store.h"
+#include "daemon/tls_front.h"
 #include "daemon/world.h"
 #include "engine/local_engine.h"
 
@@ -104,8 +105,16 @@ class Daemon {
                            .daemon_id = id,
                            .started_at = started_at_});
     server_ = std::make_unique<HttpServer>(make_api_handler(*world_));
+    for (const std::string& address : options_.tcp_addresses) {
+      fronts_.push_back(TRY(TlsFront::open(address, options_.tls, options_.socket_path)));
+    }
     Fd listening = TRY(listen_unix(options_.socket_path, kGroup));
-    return server_->serve(std::move(listening));
+    TRY(server_->serve(std::move(listening)));
+    for (const auto& front : fronts_) {
+      front->serve();
+      log_info("listening on " + front->address() + " for clients with a certificate");
+    }
+    return {};
   }
 
   void run() {
@@ -116,6 +125,7 @@ class Daemon {
   }
 
   ~Daemon() {
+    fronts_.clear();
     server_.reset();
     controller_.reset();
     events_.reset();
@@ -129,6 +139,7 @@ class Daemon {
     log_info(std::string("stopping: ") + why);
     stopper_ = std::thread([this] {
       ::unlink(options_.socket_path.c_str());
+      for (const auto& front : fronts_) front->stop();
       server_->stop();
       loop_.post([this] { controller_->shut_down([this] { engine_->shut_down([this] { loop_.stop(); }); }); });
     });
@@ -146,6 +157,7 @@ class Daemon {
   std::unique_ptr<compose::Controller> controller_;
   std::unique_ptr<World> world_;
   std::unique_ptr<HttpServer> server_;
+  std::vector<std::unique_ptr<TlsFront>> fronts_;
   std::thread stopper_;
 };
 

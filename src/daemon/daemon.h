@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/roots.h"
+#include "base/tls.h"
 
 namespace gantry::daemon {
 
@@ -13,6 +14,8 @@ struct DaemonOptions {
   Roots roots;
   std::string socket_path;                 // of the API
   std::vector<std::string> address_pools;  // "BASE/PREFIX:SIZE"
+  std::vector<std::string> tcp_addresses;  // "HOST:PORT", served with TLS only
+  TlsFiles tls;                            // for those
   int ready_fd = -1;                       // told "ready" or "error: WHY", then closed; -1: nobody asks
 };
 

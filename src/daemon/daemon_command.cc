@@ -20,7 +20,13 @@ constexpr const char* kUsage =
     "Options:\n"
     "  --data-root DIR              where everything is kept (default /var/lib/gantry)\n"
     "  --run-root DIR               sockets and other things that a reboot may take (default /run/gantry)\n"
-    "  --host unix://PATH           where the API listens (default unix://RUN_ROOT/gantry.sock)\n"
+    "  --host ADDRESS               where the API listens: unix://PATH (default unix://RUN_ROOT/gantry.sock),\n"
+    "                               tcp://HOST:PORT with --tlsverify; repeatable\n"
+    "  --tlsverify                  serve tcp:// to clients that show a certificate of --tlscacert\n"
+    "  --tlscacert FILE             who signs the clients' certificates (default DATA_ROOT/certs/ca.pem;\n"
+    "                               `gantry certs init` makes all of them)\n"
+    "  --tlscert FILE               the daemon's certificate (default DATA_ROOT/certs/server-cert.pem)\n"
+    "  --tlskey FILE                its key (default DATA_ROOT/certs/server-key.pem)\n"
     "  --log-file FILE              where the daemon's own log goes (default: standard error)\n"
     "  --log-level LEVEL            debug, info, warning or error (default info)\n"
     "  --address-pool BASE/PREFIX:SIZE\n"
@@ -31,7 +37,11 @@ constexpr const char* kUsage =
 struct Flags {
   std::string data_root;
   std::string run_root;
-  std::string host;
+  std::vector<std::string> hosts;
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
+  bool tls_verify = false;
   std::string log_file;
   std::string log_level = "info";
   std::vector<std::string> address_pools;
@@ -42,11 +52,16 @@ struct Flags {
 Result<Flags> parse(std::span<const std::string> args) {
   Flags flags;
   const std::vector<std::pair<std::string, std::string*>> known = {
-      {"--data-root", &flags.data_root}, {"--run-root", &flags.run_root},   {"--host", &flags.host},
+      {"--data-root", &flags.data_root}, {"--run-root", &flags.run_root},
+      {"--tlscacert", &flags.tls_ca},    {"--tlscert", &flags.tls_cert},    {"--tlskey", &flags.tls_key},
       {"--log-file", &flags.log_file},   {"--log-level", &flags.log_level}, {"--ready-fd", &flags.ready_fd}};
   for (size_t i = 0; i < args.size(); ++i) {
     if (args[i] == "-h" || args[i] == "--help") {
       flags.help = true;
+      continue;
+    }
+    if (args[i] == "--tlsverify" || args[i] == "--tlsverify=true") {
+      flags.tls_verify = true;
       continue;
     }
     const size_t equals = args[i].find('=');
@@ -55,7 +70,7 @@ Result<Flags> parse(std::span<const std::string> args) {
     for (const auto& [flag, value] : known) {
       if (flag == name) target = value;
     }
-    if (target == nullptr && name != "--address-pool") return invalid("unknown option " + gantry::quoted(args[i]));
+    if (target == nullptr && name != "--address-pool" && name != "--host" && name != "-H") return invalid("unknown option " + gantry::quoted(args[i]));
     std::string value;
     if (equals != std::string::npos) {
       value = args[i].substr(equals + 1);
@@ -66,8 +81,8 @@ Result<Flags> parse(std::span<const std::string> args) {
     }
     if (name == "--address-pool") {
       flags.address_pools.push_back(value);
-    } else if (name == "--host" && !flags.host.empty()) {
-      return unsupported("--host may be given once only");
+    } else if (name == "--host" || name == "-H") {
+      flags.hosts.push_back(value);
     } else {
       *target = value;
     }
@@ -85,14 +100,29 @@ Result<LogLevel> parse_level(const std::string& text) {
 
 Result<DaemonOptions> daemon_options(const Flags& flags) {
   DaemonOptions options{
-      .roots = resolve_roots(flags.data_root, flags.run_root), .socket_path = {}, .address_pools = flags.address_pools};
-  if (flags.host.empty()) {
-    options.socket_path = options.roots.socket();
-  } else if (flags.host.starts_with("unix:///")) {
-    options.socket_path = flags.host.substr(7);
-  } else {
-    return unsupported("--host " + gantry::quoted(flags.host) + ": only unix:///PATH is supported");
+      .roots = resolve_roots(flags.data_root, flags.run_root), .socket_path = {}, .address_pools = flags.address_pools, .tcp_addresses = {}, .tls = {}};
+  options.socket_path = options.roots.socket();
+  bool has_socket = false;
+  for (const std::string& host : flags.hosts) {
+    if (host.starts_with("unix:///")) {
+      if (has_socket) return unsupported("--host " + gantry::quoted(host) + ": there can be one unix socket only");
+      options.socket_path = host.substr(7);
+      has_socket = true;
+    } else if (host.starts_with("tcp://")) {
+      options.tcp_addresses.push_back(host.substr(6));
+    } else {
+      return unsupported("--host " + gantry::quoted(host) + ": expected unix:///PATH or tcp://HOST:PORT");
+    }
   }
+  if (!options.tcp_addresses.empty() && !flags.tls_verify) {
+    return invalid("--host " + gantry::quoted(flags.hosts.back()) +
+                   " without --tlsverify: whoever reaches the API owns this machine, so it is served on TCP only to clients with "
+                   "a certificate; `gantry certs init` makes certificates");
+  }
+  const std::filesystem::path certs = options.roots.data / "certs";
+  options.tls = {.ca = flags.tls_ca.empty() ? (certs / "ca.pem").string() : flags.tls_ca,
+                 .cert = flags.tls_cert.empty() ? (certs / "server-cert.pem").string() : flags.tls_cert,
+                 .key = flags.tls_key.empty() ? (certs / "server-key.pem").string() : flags.tls_key};
   if (!flags.ready_fd.empty()) {
     const std::optional<uint64_t> fd = parse_unsigned(flags.ready_fd);
     if (!fd || *fd > 1024 || ::fcntl(static_cast<int>(*fd), F_SETFD, FD_CLOEXEC) != 0) {

@@ -50,10 +50,10 @@ TEST(Endpoint, RefusesWhatItCannotReach) {
     const char* message;
   };
   const Row rows[] = {
-      {"ssh://me@host", Code::unsupported, "host \"ssh://me@host\": ssh:// is not supported; use unix:// or tcp://"},
-      {"https://host", Code::unsupported, "host \"https://host\": https:// is not supported; use unix:// or tcp://"},
+      {"https://host", Code::unsupported, "host \"https://host\": https:// is not supported; use unix://, tcp:// or ssh://"},
+      {"ssh://-oProxyCommand=x", Code::invalid, "host \"ssh://-oProxyCommand=x\": no host name"},
       {"unix://relative", Code::invalid, "host \"unix://relative\": a unix socket needs an absolute path"},
-      {"nonsense", Code::invalid, "host \"nonsense\" is no address: expected unix:///path or tcp://host:port"},
+      {"nonsense", Code::invalid, "host \"nonsense\" is no address: expected unix:///path, tcp://host:port or ssh://user@host"},
   };
   for (const Row& row : rows) {
     const Result<Endpoint> endpoint = Endpoint::from_environment({}, row.host);
@@ -61,9 +61,28 @@ TEST(Endpoint, RefusesWhatItCannotReach) {
     EXPECT_EQ(endpoint.error().code(), row.code);
     EXPECT_EQ(endpoint.error().message(), row.message);
   }
-  const auto tls = Endpoint::from_environment({{"DOCKER_TLS_VERIFY", "1"}}, "tcp://host:2376");
-  ASSERT_FALSE(tls.ok());
-  EXPECT_EQ(tls.error().code(), Code::unsupported);
+}
+
+TEST(Endpoint, TlsComesFromFlagsAndEnvironment) {
+  const auto by_environment = Endpoint::from_environment({{"DOCKER_TLS_VERIFY", "1"}, {"HOME", "/nowhere"}}, "tcp://host:2376");
+  ASSERT_TRUE(by_environment.ok());
+  EXPECT_TRUE(by_environment->tls.on && by_environment->tls.verify);
+  const auto by_flags = Endpoint::from_environment({{"HOME", "/nowhere"}}, "tcp://host:2376", {}, {}, {.tls = true, .tls_cert = "/c"});
+  ASSERT_TRUE(by_flags.ok());
+  EXPECT_TRUE(by_flags->tls.on);
+  EXPECT_FALSE(by_flags->tls.verify);
+  EXPECT_EQ(by_flags->tls.files.cert, "/c");
+  EXPECT_FALSE(Endpoint::from_environment({}, "tcp://host:2376")->tls.on);
+}
+
+TEST(Address, SshHasUserPortAndSocket) {
+  const auto address = Address::parse("ssh://me@host:2222/run/g.sock");
+  ASSERT_TRUE(address.ok());
+  EXPECT_EQ(address->user, "me");
+  EXPECT_EQ(address->host, "host");
+  EXPECT_EQ(address->port, "2222");
+  EXPECT_EQ(address->path, "/run/g.sock");
+  EXPECT_EQ(Address::parse("ssh://host")->port, "");
 }
 
 TEST(Address, TakesHostsAndPortsApart) {
