@@ -14,31 +14,6 @@ std::string dumped(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-// "on-failure:3" → {"Name":"on-failure","MaximumRetryCount":3}
-Result<Json> restart_policy(const std::string& text) {
-  const size_t colon = text.find(':');
-  Json policy = {{"Name", text.substr(0, colon)}};
-  if (colon == std::string::npos) return policy;
-  const auto count = parse_unsigned(std::string_view(text).substr(colon + 1));
-  if (!count) return invalid("invalid restart policy " + gantry::quoted(text) + ": the retry count must be a number");
-  policy["MaximumRetryCount"] = *count;
-  return policy;
-}
-
-Result<Json> host_config(const RunRequest& request) {
-  Json host = Json::object();
-  if (!request.binds.empty()) host["Binds"] = request.binds;
-  for (const PortBinding& port : request.ports) {
-    const std::string published = port.published == 0 ? "" : std::to_string(port.published);
-    host["PortBindings"][std::to_string(port.target) + "/" + port.protocol].push_back(
-        {{"HostIp", port.ip}, {"HostPort", published}});
-  }
-  if (!request.network.empty()) host["NetworkMode"] = request.network;
-  if (!request.restart.empty()) host["RestartPolicy"] = TRY(restart_policy(request.restart));
-  if (request.auto_remove) host["AutoRemove"] = true;
-  return host;
-}
-
 std::string comma_list(const StringMap& values) {
   std::vector<std::string> pieces;
   for (const auto& [key, value] : values) pieces.push_back(key + "=" + value);
@@ -68,33 +43,11 @@ std::string exec_body(const ExecRequest& request) {
   if (!request.user.empty()) body["User"] = request.user;
   if (!request.working_dir.empty()) body["WorkingDir"] = request.working_dir;
   if (request.privileged) body["Privileged"] = true;
+  if (!request.detach_keys.empty()) body["DetachKeys"] = request.detach_keys;
   return dumped(body);
 }
 
 std::string exec_start_body(bool detach, bool tty) { return dumped({{"Detach", detach}, {"Tty", tty}}); }
-
-Result<std::string> create_body(const RunRequest& request) {
-  Json body = {{"Image", request.image},
-               {"Tty", request.tty},
-               {"OpenStdin", request.interactive},
-               {"StdinOnce", request.interactive},
-               {"AttachStdin", request.interactive},
-               {"AttachStdout", request.attach_output},
-               {"AttachStderr", request.attach_output}};
-  if (!request.command.empty()) body["Cmd"] = request.command;
-  if (request.entrypoint) body["Entrypoint"] = *request.entrypoint;
-  if (!request.environment.empty()) body["Env"] = request.environment;
-  if (!request.labels.empty()) body["Labels"] = request.labels;
-  if (!request.user.empty()) body["User"] = request.user;
-  if (!request.working_dir.empty()) body["WorkingDir"] = request.working_dir;
-  if (!request.hostname.empty()) body["Hostname"] = request.hostname;
-  for (const std::string& target : request.volumes) body["Volumes"][target] = Json::object();
-  for (const PortBinding& port : request.ports) {
-    body["ExposedPorts"][std::to_string(port.target) + "/" + port.protocol] = Json::object();
-  }
-  body["HostConfig"] = TRY(host_config(request));
-  return dumped(body);
-}
 
 std::string operation_body(std::string_view project, std::string_view options) {
   std::string body = "{";

@@ -233,6 +233,11 @@ Result<ExecState> parse_exec(std::string_view text) {
   return ExecState{.running = view["Running"].flag(), .exit_code = static_cast<int>(view["ExitCode"].number())};
 }
 
+Result<int> parse_wait(std::string_view text) {
+  const Json json = TRY(parsed(text));
+  return static_cast<int>(View(&json)["StatusCode"].number());
+}
+
 Result<std::string> parse_id(std::string_view text) {
   const Json json = TRY(parsed(text));
   const View view(&json);

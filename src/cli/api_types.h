@@ -107,6 +107,8 @@ struct ExecState {
   int exit_code = 0;
 };
 Result<ExecState> parse_exec(std::string_view json);
+// StatusCode of POST …/wait.
+Result<int> parse_wait(std::string_view json);
 
 // "untagged" and "deleted" lines of DELETE /images/NAME.
 Result<std::vector<std::string>> parse_image_removal(std::string_view json);
@@ -134,6 +136,7 @@ struct ExecRequest {
   std::vector<std::string> environment;
   std::string user;
   std::string working_dir;
+  std::string detach_keys = {};  // "" = the daemon's
   bool tty = false;
   bool attach_stdin = false;
   bool attach_output = true;
@@ -141,28 +144,6 @@ struct ExecRequest {
 };
 std::string exec_body(const ExecRequest& request);
 std::string exec_start_body(bool detach, bool tty);
-
-// The subset of `docker run` that `gantry run` takes.
-struct RunRequest {
-  std::string image;
-  std::vector<std::string> command;
-  std::optional<std::vector<std::string>> entrypoint;
-  std::vector<std::string> environment;
-  std::vector<std::string> binds;    // "source:target[:options]"
-  std::vector<std::string> volumes;  // anonymous: targets
-  std::vector<PortBinding> ports;
-  std::string network;
-  std::string restart;  // "", "always", "on-failure:3"
-  std::string user;
-  std::string working_dir;
-  std::string hostname;
-  StringMap labels;
-  bool tty = false;
-  bool interactive = false;
-  bool attach_output = false;
-  bool auto_remove = false;
-};
-Result<std::string> create_body(const RunRequest& request);
 
 // {"project": …, "options": …}; an empty `project` is left out. Both are JSON texts.
 std::string operation_body(std::string_view project, std::string_view options);

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/exit.h"
+#include "cli/detach_keys.h"
 #include "cli/interactive.h"
 
 namespace gantry::cli {
@@ -100,6 +101,7 @@ Result<int> run_exec(Session& session, const std::string& container, ExecRequest
     return 0;
   }
   auto connection = TRY(api->upgrade("POST", exec + "/start", start));
+  DetachKeys keys(request.tty && request.attach_stdin ? request.detach_keys : "none");
   TRY(interact(
       {.connection = std::move(connection),
        .input = request.attach_stdin ? session.in : -1,
@@ -107,32 +109,77 @@ Result<int> run_exec(Session& session, const std::string& container, ExecRequest
        .err = session.err,
        .tty = request.tty,
        .resize = [&](TerminalSize size) { (void)api->request("POST", exec + "/resize" + size_query(size)).ok(); },
-       .forward_signal = {}}));
+       .forward_signal = {},
+       .typed = [&keys](std::string_view bytes) { keys.typed(bytes); }}));
+  if (keys.were_typed()) return 0;
   return TRY(parse_exec(TRY(TRY(api->request("GET", exec + "/json")).ok_body()))).exit_code;
 }
 
+namespace {
+
+Result<client::ApiClient::Upgraded> open_attachment(client::ApiClient& api, const std::string& container,
+                                                    const TerminalChoice& terminal, const AttachOptions& options) {
+  std::string path = container_path(container, "attach") + "?stream=1";
+  if (options.output) path += "&stdout=1&stderr=1";
+  if (terminal.interactive) path += "&stdin=1";
+  if (!options.detach_keys.empty()) path += "&detachKeys=" + client::url_encode(options.detach_keys);
+  return api.upgrade("POST", path, "");
+}
+
+// → whether the user has detached.
+Result<bool> talk(Session& session, client::ApiClient& api, const std::string& container,
+                  client::ApiClient::Upgraded connection, const TerminalChoice& terminal, const AttachOptions& options) {
+  DetachKeys keys(terminal.tty && terminal.interactive ? options.detach_keys : "none");
+  Interaction interaction{
+      .connection = std::move(connection),
+      .input = terminal.interactive ? session.in : -1,
+      .out = session.out,
+      .err = session.err,
+      .tty = terminal.tty,
+      .resize =
+          [&](TerminalSize size) {
+            (void)api.request("POST", container_path(container, "resize") + size_query(size)).ok();
+          },
+      .forward_signal = {},
+      .typed = [&keys](std::string_view bytes) { keys.typed(bytes); }};
+  if (options.signals) {
+    interaction.forward_signal = [&](int signal) {
+      (void)api.request("POST", container_path(container, "kill") + "?signal=" + name_of(signal)).ok();
+    };
+  }
+  TRY(interact(std::move(interaction)));
+  return keys.were_typed();
+}
+
+Result<int> exit_code_of(client::ApiClient& api, const std::string& container) {
+  return parse_wait(TRY(TRY(api.request("POST", container_path(container, "wait"))).ok_body()));
+}
+
+}  // namespace
+
 Result<int> start_attached(Session& session, const std::string& container, const TerminalChoice& terminal,
-                           AtEnd at_end) {
+                           const AttachOptions& options) {
   client::ApiClient* api = TRY(session.api());
-  std::string attach = container_path(container, "attach") + "?stream=1&stdout=1&stderr=1";
-  if (terminal.interactive) attach += "&stdin=1";
-  auto connection = TRY(api->upgrade("POST", attach, ""));
-  ExitWatch exit(TRY(api->another()), container, at_end);
+  auto connection = TRY(open_attachment(*api, container, terminal, options));
+  std::optional<ExitWatch> exit;
+  if (options.exit_by_events) exit.emplace(TRY(api->another()), container, options.at_end);
   TRY(post(*api, container_path(container, "start")));
-  TRY(interact({.connection = std::move(connection),
-                .input = terminal.interactive ? session.in : -1,
-                .out = session.out,
-                .err = session.err,
-                .tty = terminal.tty,
-                .resize =
-                    [&](TerminalSize size) {
-                      (void)api->request("POST", container_path(container, "resize") + size_query(size)).ok();
-                    },
-                .forward_signal =
-                    [&](int signal) {
-                      (void)api->request("POST", container_path(container, "kill") + "?signal=" + name_of(signal)).ok();
-                    }}));
-  return exit.wait();
+  const bool detached = TRY(talk(session, *api, container, std::move(connection), terminal, options));
+  if (detached) return 0;
+  return exit ? exit->wait() : exit_code_of(*api, container);
+}
+
+Result<int> attach_to(Session& session, const std::string& container, const TerminalChoice& terminal,
+                      const AttachOptions& options) {
+  client::ApiClient* api = TRY(session.api());
+  auto connection = TRY(open_attachment(*api, container, terminal, options));
+  if (terminal.tty) {
+    // A change of the size makes full-screen programs draw anew.
+    const TerminalSize size = session.out.size();
+    (void)api->request("POST", container_path(container, "resize") + size_query({size.columns + 1, size.rows + 1})).ok();
+  }
+  const bool detached = TRY(talk(session, *api, container, std::move(connection), terminal, options));
+  return detached ? 0 : exit_code_of(*api, container);
 }
 
 }  // namespace gantry::cli

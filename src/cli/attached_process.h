@@ -26,9 +26,20 @@ Result<int> run_exec(Session& session, const std::string& container, ExecRequest
 
 enum class AtEnd { stays, removed };  // what becomes of the container: removed if it was made with --rm
 
-// Starts a created container with the terminal attached to it, signals forwarded. → its exit code, once the container
-// has ended and, if it removes itself, is gone.
+struct AttachOptions {
+  std::string detach_keys;       // "" = the daemon's, ctrl-p,ctrl-q
+  bool signals = true;           // those that the user sends go to the container
+  bool output = true;
+  // The exit code comes from the container's first `die` event, for one that may remove itself; else it is asked for.
+  bool exit_by_events = true;
+  AtEnd at_end = AtEnd::stays;
+};
+// Starts a created container with the terminal attached to it, signals forwarded. → its exit code, once the
+// container has ended and, if it removes itself, is gone; 0 when the user has detached.
 Result<int> start_attached(Session& session, const std::string& container, const TerminalChoice& terminal,
-                           AtEnd at_end);
+                           const AttachOptions& options = {});
+// The same with a container that runs already.
+Result<int> attach_to(Session& session, const std::string& container, const TerminalChoice& terminal,
+                      const AttachOptions& options);
 
 }  // namespace gantry::cli

@@ -17,7 +17,13 @@ constexpr Flag kConnectionFlags[] = {
      .letter = 'H',
      .kind = FlagKind::text,
      .value_name = "ADDRESS",
-     .help = "Daemon to talk to (unix://PATH, tcp://HOST:PORT)"},
+     .help = "Daemon to talk to (unix://PATH, tcp://HOST:PORT, ssh://USER@HOST)"},
+    {.name = "context", .kind = FlagKind::text, .value_name = "NAME", .help = "Daemon to talk to, by its context"},
+    {.name = "tls", .help = "Talk TLS, whoever the daemon is"},
+    {.name = "tlsverify", .help = "Talk TLS, and check the daemon's certificate"},
+    {.name = "tlscacert", .kind = FlagKind::text, .value_name = "FILE", .help = "Who signs the daemon's certificate"},
+    {.name = "tlscert", .kind = FlagKind::text, .value_name = "FILE", .help = "Own certificate"},
+    {.name = "tlskey", .kind = FlagKind::text, .value_name = "FILE", .help = "Key of the own certificate"},
     {.name = "data-root", .kind = FlagKind::text, .value_name = "DIR", .help = "Where the local daemon keeps its data"},
     {.name = "run-root", .kind = FlagKind::text, .value_name = "DIR", .help = "Where the local daemon has its socket"},
     {.name = "ansi", .kind = FlagKind::text, .value_name = "WHEN", .help = "Colours and cursor: auto, never, always"},
@@ -60,12 +66,6 @@ const std::array kComposeCommands = {&kBuild, &kConfig, &kCreate, &kDown,    &kE
                                      &kList,  &kPause,  &kPlan,   &kPort,    &kPs,   &kPull,   &kRestart, &kRemove,
                                      &kRun,   &kStart,  &kStop,   &kUnpause, &kUp,   &kVersion};
 
-const std::array kEngineCommands = {&kEngineDaemon, &kEngineBuild,       &kEngineExec,   &kEngineImages,
-                                    &kEngineImport, &kEngineInspect,     &kEngineKill,   &kEngineLoad,
-                                    &kEngineLogs,   &kEngineNetworks,    &kEnginePs,     &kEnginePull,
-                                    &kEngineRemove, &kEngineRemoveImage, &kEngineRun,    &kEngineStart,
-                                    &kEngineStop,   &kEngineVersion,     &kEngineVolumes};
-
 // Commands of Docker Compose that are known, but not built.
 constexpr std::array<std::string_view, 18> kMissingCommands = {
     "alpha",   "attach", "bridge", "commit", "convert", "cp",      "events", "export", "generate",
@@ -107,9 +107,11 @@ class Family {
     const Arguments given = TRY(parse_leading(flags_, words, rest));
     if (given.on("version")) rest = {"version"};
     if (given.on("help") || rest.empty() || rest[0] == "help") return help(rest, summary);
-    const Command* command = find(rest[0]);
+    size_t taken = 1;
+    const Command* command = find_command(rest, taken);
+    if (command == nullptr && is_group(rest[0])) return group_help(rest);
     if (command == nullptr) return unknown(rest[0]);
-    return run_command(*command, given, std::span(rest).subspan(1));
+    return run_command(*command, given, std::span(rest).subspan(taken));
   }
 
  private:
@@ -137,6 +139,46 @@ class Family {
     return status.error().code() == Code::cancelled ? kExitInterrupted : kExitError;
   }
 
+  // "volume ls" is a command of two words; "container stop" is "stop" under another name.
+  const Command* find_command(const std::vector<std::string>& words, size_t& taken) const {
+    if (words.size() > 1) {
+      const std::string both = words[0] + " " + words[1];
+      taken = 2;
+      if (const Command* command = find(both)) return command;
+      if (const std::string_view other = program_ == "gantry" ? engine_command_alias(both) : ""; !other.empty()) {
+        return find(other);
+      }
+      taken = 1;
+    }
+    return find(words[0]);
+  }
+
+  bool is_group(const std::string& word) const {
+    return std::any_of(commands_.begin(), commands_.end(),
+                       [&](const Command* command) { return command->syntax.name.starts_with(word + " "); });
+  }
+
+  // `gantry volume`, `gantry volume --help`, or a word behind it that is none of its commands.
+  Result<int> group_help(const std::vector<std::string>& rest) {
+    const std::string& group = rest[0];
+    if (rest.size() > 1 && rest[1] != "--help" && rest[1] != "-h") {
+      std::vector<std::string> known;
+      for (const Command* command : commands_) {
+        if (command->syntax.name.starts_with(group + " ")) known.emplace_back(command->syntax.name.substr(group.size() + 1));
+      }
+      return invalid("unknown command: " + gantry::quoted(program_ + " " + group + " " + rest[1]) +
+                     suggestion(rest[1], known) + "\nRun '" + program_ + " " + group + " --help' for the list of commands");
+    }
+    std::string text = "Usage:  " + program_ + " " + group + " COMMAND\n\nCommands:\n";
+    for (const Command* command : commands_) {
+      if (!command->syntax.name.starts_with(group + " ")) continue;
+      const std::string name(command->syntax.name.substr(group.size() + 1));
+      text += "  " + name + std::string(std::max<size_t>(12, name.size() + 1) - name.size(), ' ') + std::string(command->syntax.summary) + "\n";
+    }
+    it_.out.write(text);
+    return kExitOk;
+  }
+
   Result<int> help(const std::vector<std::string>& rest, std::string_view summary) {
     const std::string name = rest.empty() ? "" : rest[0] == "help" && rest.size() > 1 ? rest[1] : rest[0];
     if (const Command* command = find(name)) {
@@ -152,7 +194,13 @@ class Family {
   std::string command_list() const {
     std::map<std::string, std::string> lines;
     for (const Command* command : commands_) {
-      lines[std::string(command->syntax.name)] = std::string(command->syntax.summary);
+      const std::string name(command->syntax.name);
+      const size_t space = name.find(' ');
+      if (space == std::string::npos) {
+        lines[name] = std::string(command->syntax.summary);
+      } else {
+        lines.emplace(name.substr(0, space), "Commands for each " + name.substr(0, space) + ": see `gantry " + name.substr(0, space) + " --help`");
+      }
     }
     if (program_ == "gantry") {
       lines["compose"] = "Work with the project of a compose file";
@@ -210,7 +258,7 @@ Result<int> run_gantry(Invocation& invocation) {
     all.insert(all.end(), rest.begin() + 1, rest.end());
     return run_compose(invocation, "gantry compose", all);
   }
-  Family family(invocation, "gantry", flags, kHelpFlag, kEngineCommands);
+  Family family(invocation, "gantry", flags, kHelpFlag, engine_commands());
   return family.run(words, "Containers, and applications made of them");
 }
 
@@ -232,7 +280,13 @@ Result<Globals> read_globals(const Arguments& given, const Environment& environm
                   .dry_run = given.on("dry-run"),
                   .host = given.text("host"),
                   .data_root = given.text("data-root"),
-                  .run_root = given.text("run-root")};
+                  .run_root = given.text("run-root"),
+                  .connection = {.context = given.text("context"),
+                                 .tls = given.on("tls"),
+                                 .tls_verify = given.on("tlsverify"),
+                                 .tls_ca = given.text("tlscacert"),
+                                 .tls_cert = given.text("tlscert"),
+                                 .tls_key = given.text("tlskey")}};
   if (globals.ansi != "auto" && globals.ansi != "never" && globals.ansi != "always") {
     return invalid("unsupported --ansi value " + gantry::quoted(globals.ansi) + ": give auto, never or always");
   }

@@ -106,6 +106,7 @@ class Pump {
       return;
     }
     bytes.resize(static_cast<size_t>(got));
+    if (it_.typed) it_.typed(bytes);
     pending_ = std::move(bytes);
     send_pending();
   }

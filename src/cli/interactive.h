@@ -22,6 +22,8 @@ struct Interaction {
   std::function<void(TerminalSize)> resize;
   // Signals that the user sends to the command (SIGINT, SIGTERM, …) while it is attached. Empty: they end the program.
   std::function<void(int)> forward_signal;
+  // Sees what is sent.
+  std::function<void(std::string_view)> typed = {};
 };
 
 // Returns when the other side has closed the connection. The terminal is as before, also when a signal ends the

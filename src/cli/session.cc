@@ -36,8 +36,8 @@ bool Session::environment_switch(const std::string& name) const {
 
 Result<client::ApiClient*> Session::api() {
   if (!api_) {
-    const auto endpoint =
-        TRY(client::Endpoint::from_environment(environment_, globals_.host, globals_.data_root, globals_.run_root));
+    const auto endpoint = TRY(client::Endpoint::from_environment(environment_, globals_.host, globals_.data_root,
+                                                                 globals_.run_root, globals_.connection));
     api_ = TRY(client::ApiClient::connect(endpoint));
   }
   return api_.get();

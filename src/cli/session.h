@@ -35,6 +35,7 @@ struct Globals {
   std::string host;
   std::string data_root;
   std::string run_root;
+  client::Endpoint::Flags connection;
 };
 
 using Environment = std::map<std::string, std::string>;

@@ -47,7 +47,10 @@ struct LogRequest {
   std::string tail;  // "" = all
   std::string since;
   std::string until;
+  bool details = false;
 };
+// Where the log is asked for.
+std::string log_path(const std::string& container, const LogRequest& request);
 
 // Reads a log to its end on this thread, in lines. `tty`: the container has a terminal.
 Result<> read_log(client::ApiClient& api, const std::string& container, bool tty, const LogRequest& request,

@@ -1,6 +1,8 @@
 // All commands: each is a table entry (what it takes) and a function (what it does), in a file of its own name.
 #pragma once
 
+#include <span>
+
 #include "base/result.h"
 #include "cli/flags.h"
 #include "cli/session.h"
@@ -18,10 +20,22 @@ struct Command {
 extern const Command kUp, kCreate, kDown, kPs, kLogs, kExec, kRun, kStop, kStart, kRestart, kKill, kRemove, kPause,
     kUnpause, kBuild, kPull, kConfig, kImages, kPort, kList, kVersion, kPlan;
 
-// gantry …
-extern const Command kEnginePs, kEngineRemove, kEngineStop, kEngineStart, kEngineKill, kEngineInspect, kEngineRun,
-    kEngineExec, kEngineLogs, kEngineLoad, kEngineImport, kEnginePull, kEngineBuild, kEngineImages, kEngineRemoveImage,
-    kEngineNetworks, kEngineVolumes, kEngineVersion, kEngineDaemon;
+// gantry …: names of two words are commands of a group ("volume ls").
+std::span<const Command* const> engine_commands();
+// "container ls" → "ps"; "" if the words are no other name of a command.
+std::string_view engine_command_alias(std::string_view words);
+
+extern const Command kEnginePs, kEngineRemove, kEngineStop, kEngineStart, kEngineRestart, kEngineKill, kEnginePause,
+    kEngineUnpause, kEngineRename, kEngineUpdate, kEngineWait, kEngineContainerPrune;
+extern const Command kEngineInspect, kEngineLogs, kEngineTop, kEnginePort, kEngineDiff, kEngineEvents, kEngineStats;
+extern const Command kEngineRun, kEngineCreate, kEngineExec, kEngineAttach, kEngineCommit, kEngineExport;
+extern const Command kEngineLoad, kEngineImport, kEnginePull, kEngineBuild, kEngineImages, kEngineRemoveImage,
+    kEngineTag, kEngineHistory, kEngineSave, kEnginePush, kEngineImagePrune;
+extern const Command kEngineNetworks, kEngineVolumeCreate, kEngineVolumeList, kEngineVolumeInspect, kEngineVolumeRemove,
+    kEngineVolumePrune;
+extern const Command kEngineVersion, kEngineInfo, kEngineSystemDf, kEngineSystemPrune, kEngineDaemon, kDialStdio;
+extern const Command kContextCreate, kContextList, kContextUse, kContextShow, kContextRemove, kContextInspect, kCertsInit,
+    kCompletion;
 
 // "-t 0" typed differs from no "-t". Errors: a negative number other than -1 (wait for ever).
 Result<std::optional<std::chrono::seconds>> seconds_of(const Arguments& arguments, std::string_view flag);

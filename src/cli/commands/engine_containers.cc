@@ -1,174 +1,139 @@
-// gantry ps, rm, stop, start, kill, inspect, logs and exec: containers of the engine by id or name.
+// gantry ps, exec and logs.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/strings.h"
 #include "cli/attached_process.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/engine_helpers.h"
 #include "cli/stream_hub.h"
-#include "cli/table.h"
 
 namespace gantry::cli {
 
 namespace {
 
+using K = FlagKind;
+
 constexpr size_t kCommandWidth = 20;
+constexpr size_t kMountWidth = 15;
 
 constexpr Flag kPsFlags[] = {
     {.name = "all", .letter = 'a', .help = "Show stopped containers, too"},
-    {.name = "quiet", .letter = 'q', .help = "Print ids only"},
+    {.name = "filter", .letter = 'f', .kind = K::list, .value_name = "KEY=VALUE", .help = "Only those that match"},
+    {.name = "format", .kind = K::text, .value_name = "FORMAT", .help = "table, json, or a template"},
+    {.name = "last", .letter = 'n', .kind = K::number, .value_name = "N", .help = "The N that were made last, in any state"},
+    {.name = "latest", .letter = 'l', .help = "The one that was made last, in any state"},
     {.name = "no-trunc", .help = "Don't cut ids and commands"},
-};
-constexpr Flag kRemoveFlags[] = {
-    {.name = "force", .letter = 'f', .help = "Kill the container if it runs"},
-    {.name = "volumes", .letter = 'v', .help = "Remove anonymous volumes, too"},
-};
-constexpr Flag kStopFlags[] = {
-    {.name = "time",
-     .letter = 't',
-     .kind = FlagKind::number,
-     .value_name = "SECONDS",
-     .help = "Time to stop before the container is killed"},
-};
-constexpr Flag kKillFlags[] = {
-    {.name = "signal",
-     .letter = 's',
-     .kind = FlagKind::text,
-     .value_name = "SIGNAL",
-     .help = "Signal to send (SIGKILL if not given)"},
-};
-constexpr Flag kStartFlags[] = {
-    {.name = "attach", .letter = 'a', .help = "", .refused = "start it, then use `gantry logs -f`"},
-    {.name = "interactive", .letter = 'i', .help = "", .refused = "start it, then use `gantry exec`"},
+    {.name = "quiet", .letter = 'q', .help = "Print ids only"},
+    {.name = "size", .letter = 's', .help = "Show what the containers take on disk"},
 };
 constexpr Flag kLogsFlags[] = {
+    {.name = "details", .help = "Show what the log options add to each line"},
     {.name = "follow", .letter = 'f', .help = "Go on with what is written from now on"},
-    {.name = "tail",
-     .letter = 'n',
-     .kind = FlagKind::text,
-     .value_name = "LINES",
-     .help = "Number of lines from the end"},
-    {.name = "since", .kind = FlagKind::text, .value_name = "TIME", .help = "From a time or a duration ago on"},
-    {.name = "until", .kind = FlagKind::text, .value_name = "TIME", .help = "Up to a time or a duration ago"},
+    {.name = "tail", .letter = 'n', .kind = K::text, .value_name = "LINES", .help = "Number of lines from the end"},
+    {.name = "since", .kind = K::text, .value_name = "TIME", .help = "From a time or a duration ago on"},
+    {.name = "until", .kind = K::text, .value_name = "TIME", .help = "Up to a time or a duration ago"},
     {.name = "timestamps", .letter = 't', .help = "Print times"},
 };
 constexpr Flag kExecFlags[] = {
     {.name = "detach", .letter = 'd', .help = "Run in the background"},
+    {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
     {.name = "interactive", .letter = 'i', .help = "Send standard input"},
     {.name = "tty", .letter = 't', .help = "With a terminal"},
-    {.name = "env",
-     .letter = 'e',
-     .kind = FlagKind::list,
-     .value_name = "KEY=VALUE",
-     .help = "Set an environment variable"},
-    {.name = "user", .letter = 'u', .kind = FlagKind::text, .value_name = "USER", .help = "Run as this user"},
-    {.name = "workdir", .letter = 'w', .kind = FlagKind::text, .value_name = "DIR", .help = "Run in this directory"},
+    {.name = "env", .letter = 'e', .kind = K::list, .value_name = "KEY=VALUE", .help = "Set an environment variable"},
+    {.name = "user", .letter = 'u', .kind = K::text, .value_name = "USER", .help = "Run as this user"},
+    {.name = "workdir", .letter = 'w', .kind = K::text, .value_name = "DIR", .help = "Run in this directory"},
     {.name = "privileged", .help = "Give the command all capabilities"},
 };
 
+constexpr Column kPsColumns[] = {
+    {"Command", "COMMAND"}, {"CreatedAt", "CREATED AT"}, {"ID", "CONTAINER ID"},  {"Image", "IMAGE"},
+    {"Labels", "LABELS"},   {"LocalVolumes", "LOCAL VOLUMES"}, {"Mounts", "MOUNTS"}, {"Names", "NAMES"},
+    {"Networks", "NETWORKS"}, {"Ports", "PORTS"},        {"RunningFor", "CREATED"}, {"Size", "SIZE"},
+    {"State", "STATE"},     {"Status", "STATUS"},
+};
+constexpr std::string_view kPsTable = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+constexpr std::string_view kPsSizeTable =
+    "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
+
+std::string size_text(const Value& container) {
+  const auto writable = static_cast<uint64_t>(number_of(container, "SizeRw"));
+  const auto root = static_cast<uint64_t>(number_of(container, "SizeRootFs"));
+  return human_size(writable) + (root > 0 ? " (virtual " + human_size(root) + ")" : "");
+}
+
+std::string names_text(const Value& container) {
+  std::vector<std::string> names;
+  for (const Value& name : member_of(container, "Names")) {
+    std::string text = name.get<std::string>();
+    if (text.starts_with('/')) text.erase(0, 1);
+    if (text.find('/') == std::string::npos) names.push_back(std::move(text));
+  }
+  return join(names, ",");
+}
+
+Value ps_row(const Session& session, const Value& container, const ContainerRow& parsed, bool whole) {
+  std::vector<std::string> mounts;
+  for (const std::string& mount : parsed.mounts) mounts.push_back(whole ? mount : shorten(mount, kMountWidth));
+  const std::string id = text_of(container, "Id");
+  Value row = make_row({{"Command", gantry::quoted(whole ? parsed.command : shorten(parsed.command, kCommandWidth))},
+                        {"CreatedAt", local_time_text(parsed.created)},
+                        {"ID", whole ? id : id.substr(0, 12)},
+                        {"Image", parsed.image},
+                        {"Labels", labels_text(member_of(container, "Labels"))},
+                        {"LocalVolumes", std::to_string(parsed.local_volumes)},
+                        {"Mounts", join(mounts, ",")},
+                        {"Names", names_text(container)},
+                        {"Networks", join(parsed.networks, ",")},
+                        {"Ports", ports_text(parsed.ports)},
+                        {"RunningFor", age_text(session, parsed.created)},
+                        {"Size", size_text(container)},
+                        {"State", parsed.state},
+                        {"Status", parsed.status}});
+  row[std::string(1, kHiddenMember) + "Label"] = member_of(container, "Labels").is_object() ? member_of(container, "Labels") : Value::object();
+  return row;
+}
+
 Result<int> ps(Session& session, const Arguments& arguments) {
-  const std::string path = std::string("/containers/json?all=") + (arguments.on("all") ? "1" : "0");
-  const auto rows = TRY(parse_containers(TRY(TRY((*TRY(session.api())).request("GET", path)).ok_body())));
+  const std::string format = arguments.text("format");
+  const bool sized = arguments.on("size") || format.find(".Size") != std::string::npos;
+  const int64_t last = arguments.on("latest") ? 1 : arguments.number("last").value_or(0);
+  const std::string path = "/containers/json" + query_of({{"all", arguments.on("all") ? "1" : ""},
+                                                          {"size", sized ? "1" : ""},
+                                                          {"limit", last > 0 ? std::to_string(last) : ""},
+                                                          {"filters", TRY(filters_of(arguments))}});
+  const std::string body = TRY(TRY((*TRY(session.api())).request("GET", path)).ok_body());
+  const std::vector<ContainerRow> parsed = TRY(parse_containers(body));
+  const Value list = Value::parse(body, nullptr, false);
   const bool whole = arguments.on("no-trunc");
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(session.clock().wall().time_since_epoch()).count();
-  Table table({"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"});
-  for (const ContainerRow& row : rows) {
-    const std::string id = whole ? row.id : row.id.substr(0, 12);
-    if (arguments.on("quiet")) {
-      session.out.write(id + "\n");
-      continue;
-    }
-    table.add({id, row.image, gantry::quoted(whole ? row.command : shorten(row.command, kCommandWidth)),
-               human_duration(std::chrono::seconds(std::max<int64_t>(now - row.created, 0))) + " ago", row.status,
-               ports_text(row.ports), row.name});
+  std::vector<Value> rows;
+  for (size_t i = 0; i < parsed.size(); ++i) rows.push_back(ps_row(session, list[i], parsed[i], whole));
+  if (arguments.on("quiet") && format.empty()) {
+    for (const Value& row : rows) session.out.write(row["ID"].get<std::string>() + "\n");
+    return 0;
   }
-  if (!arguments.on("quiet")) session.out.write(table.text());
+  session.out.write(TRY(format_list({kPsColumns, arguments.on("size") ? kPsSizeTable : kPsTable}, format, rows)));
   return 0;
-}
-
-// Does the same to each; a failure does not keep the others from it. → 1 if any failed
-Result<int> for_each(Session& session, const std::vector<std::string>& names, const std::string& method,
-                     const std::function<std::string(const std::string&)>& path) {
-  client::ApiClient* api = TRY(session.api());
-  int status = 0;
-  for (const std::string& name : names) {
-    const auto body = TRY(api->request(method, path(name))).ok_body();
-    if (body.ok()) {
-      session.out.write(name + "\n");
-    } else {
-      session.fail(body.error().message());
-      status = 1;
-    }
-  }
-  return status;
-}
-
-Result<int> remove(Session& session, const Arguments& arguments) {
-  std::string query = std::string("?force=") + (arguments.on("force") ? "1" : "0");
-  if (arguments.on("volumes")) query += "&v=1";
-  return for_each(session, arguments.positional(), "DELETE",
-                  [&](const std::string& name) { return container_path(name) + query; });
-}
-
-Result<int> stop(Session& session, const Arguments& arguments) {
-  const auto time = TRY(seconds_of(arguments, "time"));
-  const std::string query = time ? "?t=" + std::to_string(time->count()) : "";
-  return for_each(session, arguments.positional(), "POST",
-                  [&](const std::string& name) { return container_path(name, "stop") + query; });
-}
-
-Result<int> start(Session& session, const Arguments& arguments) {
-  return for_each(session, arguments.positional(), "POST",
-                  [](const std::string& name) { return container_path(name, "start"); });
-}
-
-Result<int> kill(Session& session, const Arguments& arguments) {
-  const std::string query = arguments.given("signal") ? "?signal=" + client::url_encode(arguments.text("signal")) : "";
-  return for_each(session, arguments.positional(), "POST",
-                  [&](const std::string& name) { return container_path(name, "kill") + query; });
-}
-
-// A container, image, network or volume: the first kind that knows the name.
-Result<std::string> inspect_one(client::ApiClient& api, const std::string& name) {
-  const std::string encoded = client::url_encode(name);
-  for (const std::string& path :
-       {container_path(name, "json"), image_path(name, "json"), "/networks/" + encoded, "/volumes/" + encoded}) {
-    auto answer = TRY(api.request("GET", path));
-    const bool next_kind = answer.status == 404 || answer.body.find("invalid reference format") != std::string::npos;
-    if (!next_kind) return std::move(answer).ok_body();
-  }
-  return not_found("No such object: " + name);
-}
-
-Result<int> inspect(Session& session, const Arguments& arguments) {
-  client::ApiClient* api = TRY(session.api());
-  std::vector<std::string> objects;
-  int status = 0;
-  for (const std::string& name : arguments.positional()) {
-    auto object = inspect_one(*api, name);
-    if (object.ok()) {
-      objects.push_back(std::move(object).value());
-    } else {
-      session.fail(object.error().message());
-      status = 1;
-    }
-  }
-  session.out.write(TRY(indented("[" + join(objects, ",") + "]")) + "\n");
-  return status;
 }
 
 Result<int> logs(Session& session, const Arguments& arguments) {
   client::ApiClient* api = TRY(session.api());
   const std::string& name = arguments.positional()[0];
   LogRequest request{.follow = arguments.on("follow"), .timestamps = arguments.on("timestamps")};
+  request.details = arguments.on("details");
   if (const std::string tail = arguments.text("tail", "all"); tail != "all") request.tail = tail;
   const WallTime now = session.clock().wall();
   if (arguments.given("since")) request.since = TRY(api_time(arguments.text("since"), now).within("--since"));
   if (arguments.given("until")) request.until = TRY(api_time(arguments.text("until"), now).within("--until"));
   const auto details = TRY(parse_container(TRY(TRY(api->request("GET", container_path(name, "json"))).ok_body())));
-  TRY(read_log(*api, details.id, details.tty, request, [&](StreamKind kind, std::string_view line) {
-    (kind == StreamKind::stdout_stream ? session.out : session.err).write(std::string(line) + "\n");
-  }));
-  return 0;
+  // Byte for byte: a last line without its end gets none.
+  FrameReader frames(details.tty, [&](StreamKind kind, std::string_view bytes) {
+    (kind == StreamKind::stdout_stream ? session.out : session.err).write(bytes);
+  });
+  bool intact = true;
+  TRY(api->stream_bytes("GET", log_path(details.id, request), "",
+                        [&](std::string_view bytes) { return intact = frames.add(bytes); }));
+  return intact ? Result<int>(0) : internal_error("the log of " + name + " is no stream of a container");
 }
 
 Result<int> exec(Session& session, const Arguments& arguments) {
@@ -181,47 +146,17 @@ Result<int> exec(Session& session, const Arguments& arguments) {
                    .environment = arguments.list("env"),
                    .user = arguments.text("user"),
                    .working_dir = arguments.text("workdir"),
+                   .detach_keys = arguments.text("detach-keys"),
                    .tty = terminal.tty,
                    .attach_stdin = terminal.interactive,
                    .privileged = arguments.on("privileged")},
                   detach);
 }
 
-constexpr std::string_view kContainers = "CONTAINER [CONTAINER...]";
-
 }  // namespace
 
 const Command kEnginePs{.syntax = {.name = "ps", .summary = "List containers", .flags = kPsFlags, .most_arguments = 0},
                         .run = ps};
-const Command kEngineRemove{.syntax = {.name = "rm",
-                                       .arguments = kContainers,
-                                       .summary = "Remove containers",
-                                       .flags = kRemoveFlags,
-                                       .least_arguments = 1},
-                            .run = remove};
-const Command kEngineStop{.syntax = {.name = "stop",
-                                     .arguments = kContainers,
-                                     .summary = "Stop containers",
-                                     .flags = kStopFlags,
-                                     .least_arguments = 1},
-                          .run = stop};
-const Command kEngineStart{.syntax = {.name = "start",
-                                      .arguments = kContainers,
-                                      .summary = "Start stopped containers",
-                                      .flags = kStartFlags,
-                                      .least_arguments = 1},
-                           .run = start};
-const Command kEngineKill{.syntax = {.name = "kill",
-                                     .arguments = kContainers,
-                                     .summary = "Send a signal to containers",
-                                     .flags = kKillFlags,
-                                     .least_arguments = 1},
-                          .run = kill};
-const Command kEngineInspect{.syntax = {.name = "inspect",
-                                        .arguments = "NAME [NAME...]",
-                                        .summary = "Print all about containers, images, networks or volumes as JSON",
-                                        .least_arguments = 1},
-                             .run = inspect};
 const Command kEngineLogs{.syntax = {.name = "logs",
                                      .arguments = "CONTAINER",
                                      .summary = "Show what a container wrote",

@@ -1,4 +1,4 @@
-// gantry load, import, pull, build, images, rmi, network and volume: what the engine keeps.
+// gantry load, import, pull, build, images, rmi and network: what the engine keeps.
 #include <unistd.h>
 
 #include <algorithm>
@@ -236,15 +236,6 @@ Result<int> networks(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> volumes(Session& session, const Arguments& arguments) {
-  if (arguments.positional()[0] != "ls") return unsupported("gantry volume has one command: ls");
-  const auto rows = TRY(parse_volumes(TRY(TRY((*TRY(session.api())).request("GET", "/volumes")).ok_body())));
-  Table table({"DRIVER", "VOLUME NAME"});
-  for (const VolumeRow& row : rows) table.add({row.driver, row.name});
-  session.out.write(table.text());
-  return 0;
-}
-
 }  // namespace
 
 const Command kEngineLoad{
@@ -289,11 +280,5 @@ const Command kEngineNetworks{.syntax = {.name = "network",
                                          .least_arguments = 1,
                                          .most_arguments = 1},
                               .run = networks};
-const Command kEngineVolumes{.syntax = {.name = "volume",
-                                        .arguments = "ls",
-                                        .summary = "List volumes",
-                                        .least_arguments = 1,
-                                        .most_arguments = 1},
-                             .run = volumes};
 
 }  // namespace gantry::cli

@@ -1,141 +1,125 @@
-// gantry run: a container from an image, with the commonest options of `docker run`.
+// gantry run, create, attach, commit and export.
+#include <unistd.h>
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "base/fd.h"
 #include "base/strings.h"
 #include "cli/attached_process.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/engine_helpers.h"
+#include "cli/container_options.h"
 #include "cli/exit.h"
 #include "cli/image_pull.h"
 #include "cli/operation.h"
-#include "compose/values.h"
 
 namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
-    {.name = "rm", .help = "Remove the container when it exits"},
+using K = FlagKind;
+
+constexpr Flag kRunOnly[] = {
     {.name = "detach", .letter = 'd', .help = "Run in the background and print the container's id"},
-    {.name = "interactive", .letter = 'i', .help = "Send standard input"},
-    {.name = "tty", .letter = 't', .help = "With a terminal"},
-    {.name = "env",
-     .letter = 'e',
-     .kind = FlagKind::list,
-     .value_name = "KEY=VALUE",
-     .help = "Set an environment variable"},
-    {.name = "volume",
-     .letter = 'v',
-     .kind = FlagKind::list,
-     .value_name = "SOURCE:TARGET",
-     .help = "Mount a directory or volume"},
-    {.name = "publish",
-     .letter = 'p',
-     .kind = FlagKind::list,
-     .value_name = "[IP:][HOST:]PORT[/PROTO]",
-     .help = "Publish a port"},
-    {.name = "name", .kind = FlagKind::text, .value_name = "NAME", .help = "Name of the container"},
-    {.name = "network", .kind = FlagKind::text, .value_name = "NETWORK", .help = "Network to join"},
-    {.name = "restart",
-     .kind = FlagKind::text,
-     .value_name = "POLICY",
-     .help = "no, always, unless-stopped or on-failure[:N]"},
-    {.name = "entrypoint",
-     .kind = FlagKind::text,
-     .value_name = "COMMAND",
-     .help = "Instead of the image's entrypoint"},
-    {.name = "user", .letter = 'u', .kind = FlagKind::text, .value_name = "USER", .help = "Run as this user"},
-    {.name = "workdir", .letter = 'w', .kind = FlagKind::text, .value_name = "DIR", .help = "Run in this directory"},
-    {.name = "hostname",
-     .letter = 'h',
-     .kind = FlagKind::text,
-     .value_name = "NAME",
-     .help = "Host name of the container"},
-    {.name = "label", .letter = 'l', .kind = FlagKind::list, .value_name = "KEY=VALUE", .help = "Set a label"},
+    {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
+    {.name = "sig-proxy", .help = "Pass signals on to the container (default true)"},
+};
+constexpr Flag kAttachFlags[] = {
+    {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
+    {.name = "no-stdin", .help = "Don't attach standard input"},
+    {.name = "sig-proxy", .help = "Pass signals on to the container (default true)"},
+};
+constexpr Flag kCommitFlags[] = {
+    {.name = "author", .letter = 'a', .kind = K::text, .value_name = "NAME", .help = "Author"},
+    {.name = "change", .letter = 'c', .kind = K::list, .value_name = "INSTRUCTION", .help = "Dockerfile instruction to apply"},
+    {.name = "message", .letter = 'm', .kind = K::text, .value_name = "TEXT", .help = "Comment of the image"},
+    {.name = "pause", .letter = 'p', .help = "Freeze the container meanwhile (default true)"},
+};
+constexpr Flag kExportFlags[] = {
+    {.name = "output", .letter = 'o', .kind = K::text, .value_name = "FILE", .help = "Write to a file, not to standard output"},
 };
 
-// "127.0.0.1:8080:80/tcp", "8080:80", "80", "[::1]:8080:80"
-Result<PortBinding> parse_port(const std::string& text) {
-  const Error bad = invalid("invalid port " + gantry::quoted(text) + ": give [IP:][HOST:]CONTAINER[/PROTOCOL]");
-  PortBinding port;
-  std::string_view rest = text;
-  if (const size_t slash = rest.rfind('/'); slash != std::string_view::npos) {
-    port.protocol = to_lower(rest.substr(slash + 1));
-    rest = rest.substr(0, slash);
-  }
-  const auto take_number = [&rest](uint16_t& number) {
-    const size_t colon = rest.rfind(':');
-    const auto value = parse_unsigned(colon == std::string_view::npos ? rest : rest.substr(colon + 1));
-    rest = colon == std::string_view::npos ? std::string_view() : rest.substr(0, colon);
-    if (!value || *value > 65535) return false;
-    number = static_cast<uint16_t>(*value);
-    return true;
-  };
-  if (!take_number(port.target) || port.target == 0) return bad;
-  if (rest.empty()) return port;
-  if (!rest.ends_with(':') && !take_number(port.published)) return bad;
-  if (rest.ends_with(':')) rest.remove_suffix(1);  // "IP::80": any host port
-  if (rest.starts_with('[') && rest.ends_with(']')) rest = rest.substr(1, rest.size() - 2);
-  port.ip = rest;
-  return port;
+std::vector<Flag> joined_flags(std::span<const Flag> more) {
+  std::vector<Flag> flags(container_flags().begin(), container_flags().end());
+  flags.insert(flags.end(), more.begin(), more.end());
+  return flags;
+}
+std::span<const Flag> run_flags() {
+  static const std::vector<Flag> kAll = joined_flags(kRunOnly);
+  return kAll;
 }
 
-std::vector<std::string> resolved_variables(const Session& session, const std::vector<std::string>& given) {
-  std::vector<std::string> variables;
-  for (const std::string& variable : given) {
-    if (variable.find('=') != std::string::npos) {
-      variables.push_back(variable);
-    } else if (session.environment().contains(variable)) {
-      variables.push_back(variable + "=" + session.variable(variable));
+// The file appears with the id in it, or not at all.
+class CidFile {
+ public:
+  static Result<CidFile> open(const std::string& path) {
+    CidFile file;
+    if (path.empty()) return file;
+    file.path_ = path;
+    file.fd_ = Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!file.fd_ && errno == EEXIST) {
+      return conflict("container ID file found, make sure the other container isn't running or delete " + path);
     }
+    if (!file.fd_) return Error::from_errno(errno, "failed to create the container ID file", path);
+    return file;
   }
-  return variables;
+  CidFile() = default;
+  CidFile(CidFile&&) = default;
+  CidFile& operator=(CidFile&&) = default;
+  ~CidFile() {
+    if (fd_ && !written_) ::unlink(path_.c_str());
+  }
+  Result<> write(const std::string& id) {
+    if (!fd_) return {};
+    written_ = true;
+    return write_all(fd_.get(), id);
+  }
+
+ private:
+  std::string path_;
+  Fd fd_;
+  bool written_ = false;
+};
+
+Result<> pull(Session& session, const std::string& image, const std::string& platform, bool quiet) {
+  ProgressStyle style = TRY(session.progress_style("pull"));
+  if (quiet) style.mode = ProgressMode::quiet;
+  OperationView drawing(style, session);
+  TRY(pull_image(*TRY(session.api()), image, platform, drawing.view()));
+  drawing.view().finish();
+  return {};
 }
 
-Result<RunRequest> run_request(const Session& session, const Arguments& arguments, const TerminalChoice& terminal) {
-  const auto& words = arguments.positional();
-  RunRequest request{.image = words[0],
-                     .command = {words.begin() + 1, words.end()},
-                     .environment = resolved_variables(session, arguments.list("env")),
-                     .network = arguments.text("network"),
-                     .restart = arguments.text("restart"),
-                     .user = arguments.text("user"),
-                     .working_dir = arguments.text("workdir"),
-                     .hostname = arguments.text("hostname"),
-                     .tty = terminal.tty,
-                     .interactive = terminal.interactive,
-                     .attach_output = !arguments.on("detach"),
-                     .auto_remove = arguments.on("rm")};
-  if (arguments.given("entrypoint")) request.entrypoint = TRY(compose::split_command(arguments.text("entrypoint")));
-  for (const std::string& volume : arguments.list("volume")) {
-    if (volume.find(':') == std::string::npos) {
-      request.volumes.push_back(volume);
-    } else if (volume.starts_with('.')) {  // relative to where the user is, not the daemon
-      request.binds.push_back((std::filesystem::current_path() / volume).lexically_normal().string());
-    } else {
-      request.binds.push_back(volume);
-    }
+// A missing image is pulled, unless --pull says otherwise. → the id
+Result<std::string> make(Session& session, const Arguments& arguments, const ContainerRequest& request) {
+  CidFile cid = TRY(CidFile::open(arguments.text("cidfile")));
+  const std::string when = arguments.text("pull", "missing");
+  if (when != "always" && when != "missing" && when != "never") {
+    return invalid("invalid pull option: '" + when + "': must be one of \"always\", \"missing\" or \"never\"");
   }
-  for (const std::string& port : arguments.list("publish")) request.ports.push_back(TRY(parse_port(port)));
-  for (const std::string& label : arguments.list("label")) {
-    const size_t equals = label.find('=');
-    request.labels[label.substr(0, equals)] = equals == std::string::npos ? "" : label.substr(equals + 1);
-  }
-  return request;
-}
-
-// A missing image is pulled, as `docker run` does.
-Result<std::string> create(Session& session, const std::string& name, const RunRequest& request) {
+  const bool quiet = arguments.on("quiet");
+  if (when == "always") TRY(pull(session, request.image, request.platform, quiet));
   client::ApiClient* api = TRY(session.api());
-  const std::string body = TRY(create_body(request));
-  const std::string path = "/containers/create" + (name.empty() ? "" : "?name=" + client::url_encode(name));
-  auto answer = TRY(api->request("POST", path, body));
+  const std::string path = "/containers/create" + query_of({{"name", client::url_encode(request.name)},
+                                                            {"platform", client::url_encode(request.platform)}});
+  auto answer = TRY(api->request("POST", path, request.body));
   const bool image_missing = answer.status == 404 && answer.body.find("No such image") != std::string::npos;
-  if (image_missing) {
-    session.err.write("Unable to find image " + gantry::quoted(request.image) + " locally\n");
-    OperationView drawing(TRY(session.progress_style("pull")), session);
-    TRY(pull_image(*api, request.image, "", drawing.view()));
-    drawing.view().finish();
-    answer = TRY(api->request("POST", path, body));
+  if (image_missing && when == "missing") {
+    if (!quiet) session.err.write("Unable to find image '" + request.image + "' locally\n");
+    TRY(pull(session, request.image, request.platform, quiet));
+    answer = TRY(api->request("POST", path, request.body));
   }
-  return parse_id(TRY(std::move(answer).ok_body()));
+  const std::string body = TRY(std::move(answer).ok_body());
+  const Value created = Value::parse(body, nullptr, false);
+  for (const Value& warning : member_of(created, "Warnings")) {
+    if (warning.is_string()) session.warn(warning.get<std::string>());
+  }
+  const std::string id = TRY(parse_id(body));
+  TRY(cid.write(id));
+  return id;
 }
 
 // As Docker: what keeps a program from starting has a status of its own.
@@ -145,40 +129,134 @@ int start_failure_status(const std::string& message) {
   return has("permission denied") || has("is a directory") ? kExitNotExecutable : kExitLostContainer;
 }
 
+struct Wish {
+  Attachment attach;
+  bool any = true;
+};
+
+// -a picks streams; without it all but, unless -i, the input.
+Result<Wish> attachment(const Arguments& arguments) {
+  const std::vector<std::string> chosen = arguments.list("attach");
+  Wish wish;
+  if (arguments.on("detach")) {
+    if (!chosen.empty()) return invalid("conflicting options: cannot specify both --attach and --detach");
+    return Wish{.attach = {}, .any = false};
+  }
+  wish.attach = {.in = arguments.on("interactive"), .out = true, .err = true};
+  if (chosen.empty()) return wish;
+  wish.attach = {};
+  for (const std::string& name : chosen) {
+    const std::string stream = to_lower(name);
+    if (stream == "stdin") wish.attach.in = true;
+    else if (stream == "stdout") wish.attach.out = true;
+    else if (stream == "stderr") wish.attach.err = true;
+    else return invalid("valid streams are STDIN, STDOUT and STDERR: not " + name);
+  }
+  return wish;
+}
+
+Result<int> start_and_follow(Session& session, const Arguments& arguments, const std::string& id, const Wish& wish,
+                             const ContainerRequest& request) {
+  if (!wish.any) {
+    TRY(post(*TRY(session.api()), container_path(id, "start")));
+    session.out.write(id + "\n");
+    return 0;
+  }
+  const bool signals = (!arguments.given("sig-proxy") || arguments.on("sig-proxy")) && !request.tty;
+  return start_attached(session, id, {.tty = request.tty, .interactive = wish.attach.in},
+                        {.detach_keys = arguments.text("detach-keys"),
+                         .signals = signals,
+                         .output = wish.attach.out || wish.attach.err,
+                         .at_end = request.auto_remove ? AtEnd::removed : AtEnd::stays});
+}
+
 Result<int> run(Session& session, const Arguments& arguments) {
-  const bool detach = arguments.on("detach");
-  const auto terminal = TRY(choose_terminal(
-      session, {.tty = arguments.on("tty") && !detach, .interactive = arguments.on("interactive") && !detach}));
-  const auto request = TRY(run_request(session, arguments, terminal));
-  auto id = create(session, arguments.text("name"), request);
+  const Wish wish = TRY(attachment(arguments));
+  if (wish.any) {
+    TRY(choose_terminal(session, {.tty = arguments.on("tty"), .interactive = wish.attach.in}));
+  }
+  auto request = container_request(arguments, session.environment(), wish.attach);
+  Result<std::string> id = request.ok() ? make(session, arguments, *request) : Result<std::string>(request.error());
   if (!id.ok()) {
     session.fail(id.error().message());
     return kExitLostContainer;
   }
-  Result<int> status = 0;
-  if (detach) {
-    if (auto started = post(*TRY(session.api()), container_path(*id, "start")); !started.ok()) {
-      status = std::move(started).error();
-    }
-  } else {
-    status = start_attached(session, *id, terminal, arguments.on("rm") ? AtEnd::removed : AtEnd::stays);
+  const Result<int> status = start_and_follow(session, arguments, *id, wish, *request);
+  if (status.ok()) return status;
+  session.fail(status.error().message());
+  return start_failure_status(status.error().message());
+}
+
+Result<int> create(Session& session, const Arguments& arguments) {
+  const Wish wish = TRY(attachment(arguments));
+  const ContainerRequest request = TRY(container_request(arguments, session.environment(), wish.attach));
+  session.out.write(TRY(make(session, arguments, request)) + "\n");
+  return 0;
+}
+
+Result<int> attach(Session& session, const Arguments& arguments) {
+  const Value details = TRY(api_json(session, "GET", container_path(arguments.positional()[0], "json")));
+  const Value& state = member_of(details, "State");
+  if (member_of(state, "Running") != true) return conflict("cannot attach to a stopped container, start it first");
+  if (member_of(state, "Paused") == true) return conflict("cannot attach to a paused container, unpause it first");
+  if (member_of(state, "Restarting") == true) return conflict("cannot attach to a restarting container, wait until it is running");
+  const Value& config = member_of(details, "Config");
+  const bool tty = member_of(config, "Tty") == true;
+  const bool input = !arguments.on("no-stdin") && member_of(config, "OpenStdin") == true;
+  const auto terminal = TRY(choose_terminal(session, {.tty = tty, .interactive = input}));
+  const bool signals = (!arguments.given("sig-proxy") || arguments.on("sig-proxy")) && !tty;
+  return attach_to(session, text_of(details, "Id"), {.tty = tty, .interactive = terminal.interactive},
+                   {.detach_keys = arguments.text("detach-keys"), .signals = signals});
+}
+
+Result<int> commit(Session& session, const Arguments& arguments) {
+  const auto& words = arguments.positional();
+  std::string repository = words.size() > 1 ? words[1] : "";
+  std::string tag;
+  if (const size_t colon = repository.rfind(':'); colon != std::string::npos && repository.find('/', colon) == std::string::npos) {
+    tag = repository.substr(colon + 1);
+    repository.resize(colon);
   }
-  if (!status.ok()) {
-    session.fail(status.error().message());
-    return start_failure_status(status.error().message());
+  std::string query = query_of({{"container", client::url_encode(words[0])},
+                                {"repo", client::url_encode(repository)},
+                                {"tag", client::url_encode(tag)},
+                                {"comment", client::url_encode(arguments.text("message"))},
+                                {"author", client::url_encode(arguments.text("author"))},
+                                {"pause", arguments.given("pause") && !arguments.on("pause") ? "0" : "1"}});
+  for (const std::string& change : arguments.list("change")) query += "&changes=" + client::url_encode(change);
+  const Value answer = TRY(api_json(session, "POST", "/commit" + query));
+  session.out.write(text_of(answer, "Id") + "\n");
+  return 0;
+}
+
+Result<int> export_(Session& session, const Arguments& arguments) {
+  const std::string output = arguments.text("output");
+  if (output.empty() && session.out.is_terminal()) {
+    return invalid("cowardly refusing to save to a terminal. Use the -o flag or redirect");
   }
-  if (detach) session.out.write(*id + "\n");
-  return *status;
+  Fd file;
+  const std::string partial = output + ".partial";
+  if (!output.empty()) file = TRY(open_file(partial, O_WRONLY | O_CREAT | O_TRUNC));
+  const int fd = output.empty() ? session.out.fd() : file.get();
+  Result<> written;
+  const Result<> sent = (*TRY(session.api())).stream_bytes(
+      "GET", container_path(arguments.positional()[0], "export"), "", [&](std::string_view bytes) {
+        written = write_all(fd, bytes);
+        return written.ok();
+      });
+  const Result<> result = written.ok() ? sent : written;
+  if (!output.empty() && !result.ok()) ::unlink(partial.c_str());
+  TRY(Result<>(result));
+  if (!output.empty() && ::rename(partial.c_str(), output.c_str()) != 0) return Error::from_errno(errno, "rename", output);
+  return 0;
 }
 
 }  // namespace
 
-const Command kEngineRun{.syntax = {.name = "run",
-                                    .arguments = "IMAGE [COMMAND] [ARGS...]",
-                                    .summary = "Run a command in a new container",
-                                    .flags = kFlags,
-                                    .least_arguments = 1,
-                                    .interspersed = false},
-                         .run = run};
+const Command kEngineRun{.syntax = {.name = "run", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Run a command in a new container", .flags = run_flags(), .least_arguments = 1, .interspersed = false}, .run = run};
+const Command kEngineCreate{.syntax = {.name = "create", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Make a container without starting it", .flags = container_flags(), .least_arguments = 1, .interspersed = false}, .run = create};
+const Command kEngineAttach{.syntax = {.name = "attach", .arguments = "CONTAINER", .summary = "Attach to a running container", .flags = kAttachFlags, .least_arguments = 1, .most_arguments = 1}, .run = attach};
+const Command kEngineCommit{.syntax = {.name = "commit", .arguments = "CONTAINER [REPOSITORY[:TAG]]", .summary = "Make an image of a container's changes", .flags = kCommitFlags, .least_arguments = 1, .most_arguments = 2}, .run = commit};
+const Command kEngineExport{.syntax = {.name = "export", .arguments = "CONTAINER", .summary = "Write a container's file system as a tar archive", .flags = kExportFlags, .least_arguments = 1, .most_arguments = 1}, .run = export_};
 
 }  // namespace gantry::cli

@@ -152,7 +152,8 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto project = TRY(session.load_project({options.service}, !options.no_dependencies));
   const std::string container = TRY(make_container(session, project, arguments, options));
   if (!arguments.on("detach")) {
-    return start_attached(session, container, terminal, options.auto_remove ? AtEnd::removed : AtEnd::stays);
+    return start_attached(session, container, terminal,
+                          {.at_end = options.auto_remove ? AtEnd::removed : AtEnd::stays});
   }
   TRY(post(*TRY(session.api()), container_path(container, "start")));
   session.out.write(container + "\n");
