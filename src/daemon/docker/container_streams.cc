@@ -1,4 +1,5 @@
 // /containers/{id}/{logs,attach,wait}: answers that last as long as the container, or longer.
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <nlohmann/json.hpp>
@@ -61,6 +62,18 @@ struct LogRequest {
   }
 };
 
+// Gives way to short requests while it lives: hundreds of followers of a busy log would take every processor.
+// setpriority(2) of 0 means the calling thread, on Linux.
+class LowPriority {
+ public:
+  LowPriority() { ::setpriority(PRIO_PROCESS, 0, before_ + 10); }
+  ~LowPriority() { ::setpriority(PRIO_PROCESS, 0, before_); }  // without the right to, the connection stays behind
+  LowPriority(const LowPriority&) = delete;
+
+ private:
+  int before_ = ::getpriority(PRIO_PROCESS, 0);
+};
+
 // A reader that ends when the container does: the event is subscribed to and the state read in one step on the loop,
 // so that no end falls between the two.
 class FollowedLog {
@@ -109,6 +122,7 @@ Result<> logs(Exchange& exchange, const Call& call, World& world) {
   const bool tty = log->container().spec.tty;
   TRY(exchange.begin(200, call.version >= ApiVersion{1, 42} ? stream_type(tty) : ""));
   const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&] { log->reader().stop(); });
+  const LowPriority low;
   std::string batch;
   for (;;) {
     const std::optional<engine::LogEntry> entry = TRY(log->reader().next());

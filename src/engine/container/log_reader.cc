@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 
 #include "base/fd.h"
 #include "engine/container/log_entry.h"
+#include "engine/container/log_watch.h"
 #include "engine/image/byte_source.h"
 
 namespace gantry::engine {
@@ -181,12 +181,7 @@ class FileLogReader final : public LogReader {
 
   // The directory and not the file: a rotation replaces the file.
   Result<> watch() {
-    inotify_ = Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (!inotify_) return Error::from_errno(errno, "inotify_init1", "to follow a log (fs.inotify.max_user_instances)");
-    const std::string directory = std::filesystem::path(path_).parent_path();
-    const int added =
-        ::inotify_add_watch(inotify_.get(), directory.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
-    if (added < 0 && errno != ENOENT) return Error::from_errno(errno, "inotify_add_watch", directory);
+    watch_ = TRY(LogWatch::start(std::filesystem::path(path_).parent_path(), wake_.get()));
     return {};
   }
 
@@ -280,7 +275,7 @@ class FileLogReader final : public LogReader {
   }
 
   Result<> wait() {
-    pollfd ready[] = {{wake_.get(), POLLIN, 0}, {inotify_.get(), POLLIN, 0}};
+    pollfd ready[] = {{wake_.get(), POLLIN, 0}};
     std::optional<timespec> limit;
     if (options_.until != WallTime{}) {
       const auto left = options_.until - SystemClock().wall();
@@ -290,24 +285,18 @@ class FileLogReader final : public LogReader {
       }
       limit = timespec{.tv_sec = left.count() / 1'000'000'000, .tv_nsec = left.count() % 1'000'000'000};
     }
-    if (::ppoll(ready, 2, limit ? &*limit : nullptr, nullptr) < 0 && errno != EINTR) {
+    if (::ppoll(ready, 1, limit ? &*limit : nullptr, nullptr) < 0 && errno != EINTR) {
       return Error::from_errno(errno, "poll", "a log");
     }
-    drain(wake_.get());
-    drain(inotify_.get());
+    uint64_t wakes = 0;
+    [[maybe_unused]] const ssize_t heard = ::read(wake_.get(), &wakes, sizeof wakes);
     return {};
-  }
-
-  static void drain(int fd) {
-    alignas(inotify_event) char events[4096];
-    while (::read(fd, events, sizeof events) > 0) {
-    }
   }
 
   const std::string path_;
   const LogReadOptions options_;
   Fd wake_;
-  Fd inotify_;
+  std::unique_ptr<LogWatch> watch_;  // after wake_, which it writes to
   std::atomic<bool> finished_ = false;
   std::atomic<bool> stopped_ = false;
   bool past_until_ = false;
