@@ -360,7 +360,7 @@ http {{
             wait_until(lambda: answer() == one(), "nginx finds the service")
             self.gantry.compose(self.project, "up", "-d", "--scale", "app=3")
             wait_until(lambda: len({answer() for _ in range(20)}) == 3, "all three replicas are used", 30)
-            self.gantry.compose(self.project, "up", "-d", "--scale", "app=1", "--force-recreate")
+            self.gantry.compose(self.project, "up", "-d", "--scale", "app=1", "--force-recreate", "app")
             wait_until(lambda: answer() == one(), "the new container is found", 30)
         finally:
             server.terminate()
