@@ -27,11 +27,11 @@ LIBRARIES = {
     "sqlite3.h": ["engine/"],
     "seccomp.h": ["engine/container/"],
     "nftables/": ["net/"],
-    "archive.h": ["engine/"],
+    "archive.h": ["engine/", "cli/"],
     "CLI/": ["cli/", "daemon/"],
 }
-# Private headers of a few *_json.cc files.
-JSON_HEADERS = {"engine/iface/json_fields.h"}
+# Private headers of a few files that convert JSON.
+JSON_HEADERS = {"cli/json_view.h", "engine/iface/json_fields.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 
 
