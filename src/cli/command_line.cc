@@ -118,7 +118,7 @@ void add_compose_variables(const Arguments& given, Environment& environment) {
     if (!text.ok()) continue;
     const auto assignments = compose::parse_dotenv(*text, compose::lookup_in(own));
     if (!assignments.ok()) continue;
-    for (const auto& [name, value] : *assignments) {
+    for (const auto& [name, value, line] : *assignments) {
       if (name.starts_with("COMPOSE_")) found[name] = value;
     }
   }

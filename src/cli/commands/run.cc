@@ -87,7 +87,7 @@ Result<compose::RunOptions> run_options(const Session& session, const Arguments&
   for (const std::string& file : arguments.list("env-from-file")) {
     const compose::Environment own(session.environment().begin(), session.environment().end());
     const auto text = TRY(read_file(file).within("--env-from-file"));
-    for (auto& [name, value] : TRY(compose::parse_dotenv(text, compose::lookup_in(own)).within(file))) {
+    for (const auto& [name, value, line] : TRY(compose::parse_dotenv(text, compose::lookup_in(own)).within(file))) {
       options.environment.push_back(name + "=" + value);
     }
   }
