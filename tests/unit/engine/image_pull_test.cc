@@ -29,6 +29,7 @@ class FakeRegistry {
                              "application/json");
         return;
       }
+      response.set_header("Docker-Content-Digest", digest_of(found->second.text));
       response.set_content(found->second.text, found->second.type);
     });
     server_.Get(R"(/v2/(.+)/blobs/(.+))", [this](const httplib::Request& request, httplib::Response& response) {
