@@ -156,6 +156,11 @@ class Extender {
 
   std::optional<Node> from_file(const Base& base, const std::string& name, const SourceFile& from,
                                 std::vector<Link>& way) {
+    if (std::string why = why_not_a_path(base.file); !why.empty()) {
+      Path extends = services_ / name;
+      loading_.report.error(base.file_place, extends / "extends", why);
+      return std::nullopt;
+    }
     std::string absolute = absolute_path(from.directory, base.file);
     SourceFile* file = open(absolute, base, name, from);
     if (file == nullptr) return std::nullopt;

@@ -170,6 +170,7 @@ class Finder {
     if (named.empty()) return search();
     std::vector<std::string> paths;
     for (const std::string& name : named) {
+      if (std::string why = why_not_a_path(name); !why.empty()) return invalid(why);
       std::string path = name == "-" ? "-" : absolute_path(inputs_.working_dir, name);
       if (path != "-" && inputs_.project_dir.empty()) inputs_.project_dir = directory_of(path);
       paths.push_back(std::move(path));
@@ -248,6 +249,16 @@ class Finder {
 }  // namespace
 
 Result<Inputs> find_inputs(const LoadOptions& options, Report& report) { return Finder(options, report).run(); }
+
+std::string why_not_a_path(std::string_view reference) {
+  bool remote = reference.starts_with("git@") || reference.starts_with("github.com/");
+  for (const char* scheme : {"https://", "http://", "git://", "ssh://", "oci://"}) {
+    remote = remote || reference.starts_with(scheme);
+  }
+  if (!remote) return {};
+  return "compose files of repositories and registries are not fetched: fetch " + gantry::quoted(reference) +
+         " yourself, and name the file";
+}
 
 Result<std::string> read_text_file(const std::string& path) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));

@@ -35,6 +35,8 @@ Result<Inputs> find_inputs(const LoadOptions& options, Report& report);
 
 // ---- small things that other phases need, too
 
+// "" for a path; else why a repository or registry cannot be named here.
+std::string why_not_a_path(std::string_view reference);
 Result<std::string> read_text_file(const std::string& path);   // bounded; "open PATH: No such file or directory"
 std::string absolute_path(const std::string& base, const std::string& path);  // cleaned
 std::string directory_of(const std::string& path);

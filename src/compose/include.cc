@@ -99,6 +99,10 @@ std::optional<Node> load_include(const Include& include, const ModelContext& con
   std::vector<InputFile> files;
   ModelContext inner{.directory = {}, .environment = {}, .origins = {}, .including = context.including};
   for (const Node& name : include.paths) {
+    if (std::string why = why_not_a_path(name.text); !why.empty()) {
+      report.error(name.place, path, why);
+      return std::nullopt;
+    }
     std::string absolute = absolute_path(context.directory, name.text);
     for (const std::string& outer : context.including) {
       if (outer != absolute) continue;

@@ -1,4 +1,6 @@
 // Relative paths → absolute ones (compose-file.md section 5.6). Works on the canonical form.
+#include <cstdlib>
+
 #include "compose/files.h"
 #include "compose/model.h"
 #include "compose/values.h"
@@ -51,7 +53,10 @@ class Resolver {
       if (item.text_of("type") == "bind") file(item.find("source"), path / "volumes");
     });
     if (Node* develop = service.find("develop")) {
-      each(develop->find("watch"), [&](Node& item) { file(item.find("path"), path / "develop"); });
+      each(develop->find("watch"), [&](Node& item) {
+        file(item.find("path"), path / "develop");
+        resolve_links(item.find("path"));
+      });
     }
   }
 
@@ -64,6 +69,13 @@ class Resolver {
   }
 
  private:
+  // Changes are reported for the real place.
+  static void resolve_links(Node* node) {
+    if (node == nullptr || !node->is_string()) return;
+    std::unique_ptr<char, decltype(&std::free)> real(::realpath(node->text.c_str(), nullptr), &std::free);
+    if (real) node->text = real.get();
+  }
+
   template <class F>
   static void each(Node* list, F f) {
     if (list == nullptr) return;

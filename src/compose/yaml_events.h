@@ -43,7 +43,8 @@ struct Document {
 
 struct Limits {
   size_t depth = 1000;       // collections within each other
-  size_t nodes = 500'000;    // of one document
+  size_t nodes = 500'000;    // of all documents
+  size_t documents = 1000;
 };
 
 // What stopped the reading; `message` in the words of a YAML reader, `hint` in those of its user.

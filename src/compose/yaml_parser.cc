@@ -21,13 +21,17 @@ class Parser {
     for (bool first = true;; first = false) {
       documents.emplace_back();
       document_ = &documents.back();
-      document_->events.reserve(expected_);
+      if (first) document_->events.reserve(expected_);
       scanner_.set_store(&document_->made);
       bool there = false;
       if (!document(first, there)) return false;
       if (!there) {
         documents.pop_back();
         return true;
+      }
+      if (documents.size() > limits_.documents) {
+        return scanner_.fail(document_->line, 1,
+                             "the file has more than " + std::to_string(limits_.documents) + " documents");
       }
     }
   }
@@ -109,7 +113,7 @@ class Parser {
   // ---- nodes
 
   bool add(Event event) {
-    if (document_->events.size() >= limits_.nodes) {
+    if (++nodes_ > limits_.nodes) {
       return scanner_.fail(event.line, event.column,
                            "the file exceeds the maximum node visit limit (" + std::to_string(limits_.nodes) + ")");
     }
@@ -370,6 +374,7 @@ class Parser {
   size_t expected_;  // events, for small files about as many as there will be
   Scanner scanner_;
   Document* document_ = nullptr;
+  size_t nodes_ = 0;  // of all documents
   std::unordered_map<std::string_view, uint32_t> anchors_;
   std::map<std::string, std::string, std::less<>> handles_;
 };

@@ -212,6 +212,8 @@ bool Scanner::fetch_by_character(char c) {
 bool Scanner::fetch_stream_end() {
   unroll_indent(-1);
   if (!remove_key()) return false;
+  // Nothing can become a key any more; who waits for that would wait for ever.
+  for (PossibleKey& key : keys_) key.possible = false;
   key_allowed_ = false;
   tokens_.push_back(token(Token::Kind::stream_end));
   return true;

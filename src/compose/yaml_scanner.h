@@ -121,7 +121,6 @@ class Scanner {
   std::vector<size_t> flow_starts_; // where they are: for messages
   bool key_allowed_ = true;
   std::vector<PossibleKey> keys_;   // one a flow depth
-  bool ended_ = false;
   bool failed_ = false;
 };
 

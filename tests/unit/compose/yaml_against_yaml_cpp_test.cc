@@ -1,7 +1,6 @@
 // Our YAML reader against yaml-cpp: on everything that both read the same way, the trees are the same. Where they
 // differ by design (types of plain scalars, duplicate keys, merge keys), the texts here keep clear of it.
 #include <gtest/gtest.h>
-#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <filesystem>
@@ -63,33 +62,17 @@ std::string ours(const std::string& text) {
   return null_as_such(out);
 }
 
-// yaml-cpp 0.7 finds documents without end in some texts: more than a few are taken for that.
-class Deaf final : public YAML::EventHandler {
- public:
-  void OnDocumentStart(const YAML::Mark&) override {}
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
-  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
-  void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
-  void OnMapEnd() override {}
-};
-
-bool has_end(const std::string& text) {
-  std::istringstream stream(text);
-  YAML::Parser parser(stream);
-  Deaf deaf;
-  for (int documents = 0; documents < 20; ++documents) {
-    if (!parser.HandleNextDocument(deaf)) return true;
+// The first document only: with a bracket too many yaml-cpp's LoadAll goes on for ever.
+std::string their_first(const std::string& text) {
+  try {
+    return null_as_such(told(YAML::Load(text)) + "\n");
+  } catch (const YAML::Exception&) {
+    return "refused";
   }
-  return false;
 }
 
 std::string theirs(const std::string& text) {
   try {
-    if (!has_end(text)) return "refused";
     std::string out;
     for (const YAML::Node& node : YAML::LoadAll(text)) out += told(node) + "\n";
     return null_as_such(out);
@@ -150,7 +133,7 @@ TEST(YamlAgainstYamlCpp, SlipsOfThePenGiveTheSameOrAnError) {
     }
     // Anchors and tags without a name, and what only one of them knows, are not to be compared.
     if (text.find_first_of("&*!%@>?") != std::string::npos) continue;
-    std::string mine = ours(text), other = theirs(text);
+    std::string mine = ours(text), other = their_first(text);
     if (mine == "refused" || other == "refused") continue;
     ++compared;
     if (mine != other) ADD_FAILURE() << text << "\nours   " << mine << "theirs " << other;

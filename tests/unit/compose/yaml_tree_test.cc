@@ -72,6 +72,34 @@ TEST(YamlTree, HostileInputIsBounded) {
   EXPECT_NE(read("a: " + std::string(50'000, '[')).find("f.yaml"), std::string::npos);
 }
 
+// A megabyte of what a parser may choke on: each is refused, or read, without growing beyond measure.
+TEST(YamlTree, AFileThatEndsWithinABracketIsRefused) {
+  for (const char* text : {"[", "{", "[a", "a: [", "{a: [b", "- [", "[[", "? [", "a: {b"}) {
+    EXPECT_NE(read(text).find("is never closed"), std::string::npos) << text << "\n" << read(text);
+  }
+}
+
+TEST(YamlTree, LargeHostileInputIsReadOrRefusedInBoundedTime) {
+  const size_t kSize = 1'000'000;
+  auto repeated = [&](const std::string& piece) {
+    std::string text;
+    text.reserve(kSize);
+    while (text.size() + piece.size() <= kSize) text += piece;
+    return text;
+  };
+  const std::string texts[] = {
+      repeated("["), repeated("[]\n"), repeated("- "), repeated("a: "), repeated("? "), repeated("&a "), repeated("!a "),
+      "a: \"" + repeated("\\"), "a: '" + repeated("''"), "a: |\n" + repeated(" x\n"), "a: " + repeated("x "),
+      "a: [" + repeated("b, "), "a: {" + repeated("b, "), repeated("#\n"), repeated("---\n"), repeated("a\n"),
+      repeated("{a: "), repeated("[a, "), "a: &x [1]\nb: [" + repeated("*x,") + "]", repeated("\n"), repeated("  "),
+      "x: &x {a: 1}\ny:\n  <<: [" + repeated("*x,") + "]",
+  };
+  for (const std::string& text : texts) {
+    std::string read_or_refused = read(text).substr(0, 60);
+    EXPECT_FALSE(read_or_refused.size() > 60) << text.substr(0, 20);
+  }
+}
+
 TEST(YamlTree, DocumentsAreSeparate) {
   EXPECT_EQ(read("a: 1\n---\nb: 2\n"), "a: 1\n---\nb: 2\n");
   EXPECT_EQ(read("# nothing\n"), "");
