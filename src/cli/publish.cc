@@ -1,5 +1,7 @@
 #include "cli/publish.h"
 
+#include <arpa/inet.h>
+
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -16,6 +18,12 @@ struct Range {
   unsigned last = 0;
   unsigned size() const { return last - first + 1; }
 };
+
+bool is_address(const std::string& text) {
+  in6_addr ignored{};
+  const std::string without_zone = text.substr(0, text.find('%'));
+  return ::inet_pton(AF_INET, text.c_str(), &ignored) == 1 || ::inet_pton(AF_INET6, without_zone.c_str(), &ignored) == 1;
+}
 
 std::optional<Range> parse_range(std::string_view text, unsigned least) {
   const size_t dash = text.find('-');
@@ -96,7 +104,7 @@ Result<std::vector<PublishedPort>> published_ports(const std::string& text) {
   std::string ip = rest;
   if (ip.starts_with('[') && ip.ends_with(']')) ip = ip.substr(1, ip.size() - 2);
   if (!more && rest.empty()) ip.clear();
-  if (more && ip.find_first_not_of("0123456789abcdefABCDEF.:%") != std::string::npos) return invalid("invalid IP address: " + ip);
+  if (more && !ip.empty() && !is_address(ip)) return invalid("invalid IP address: " + ip);
   return mapped(text, ip, host, container, protocol);
 }
 

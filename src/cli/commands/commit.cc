@@ -1,10 +1,7 @@
 // commit and export: a container's files as an image or a tar.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include "base/fd.h"
 #include "cli/api_types.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/engine_helpers.h"
 #include "cli/operation.h"
 #include "cli/targets.h"
 
@@ -68,35 +65,6 @@ Result<int> commit(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-// Writes the whole of a stream to a descriptor; false when that fails.
-Result<> write_whole(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Error::from_errno(errno, "write");
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return {};
-}
-
-// Under another name until it is whole: what is there stays when the export fails.
-Result<> export_to_file(client::ApiClient& api, const std::string& request, const std::string& path) {
-  const std::string temporary = path + ".part";
-  Fd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) return Error::from_errno(errno, "open", temporary);
-  Result<> written;
-  auto read = api.stream_bytes("GET", request, "", [&](std::string_view bytes) {
-    written = write_whole(file.get(), bytes);
-    return written.ok();
-  });
-  if (read.ok() && written.ok() && ::rename(temporary.c_str(), path.c_str()) == 0) return {};
-  const int problem = errno;
-  ::unlink(temporary.c_str());
-  TRY(std::move(read));
-  TRY(std::move(written).within("writing " + path));
-  return Error::from_errno(problem, "rename", path);
-}
-
 Result<int> export_(Session& session, const Arguments& arguments) {
   const std::string output = arguments.text("output");
   if (output.empty() && session.out.is_terminal()) {
@@ -104,7 +72,6 @@ Result<int> export_(Session& session, const Arguments& arguments) {
   }
   const ContainerRow container =
       TRY(find_container(session, arguments.positional()[0], arguments.number("index"), Search::any));
-  client::ApiClient* api = TRY(session.api());
   OperationView drawing(TRY(session.progress_style("export")), session);
   const auto row = [&](Progress::Status status, std::string text) {
     Progress progress = container_progress(container, status, std::move(text));
@@ -113,15 +80,7 @@ Result<int> export_(Session& session, const Arguments& arguments) {
   };
   row(Progress::Status::working, "Exporting");
   if (!session.globals().dry_run) {
-    const std::string request = container_path(container.id, "export");
-    if (!output.empty()) {
-      TRY(export_to_file(*api, request, output));
-    } else {
-      TRY(api->stream_bytes("GET", request, "", [&](std::string_view bytes) {
-        session.out.write(bytes);
-        return true;
-      }));
-    }
+    TRY(save_stream(session, container_path(container.id, "export"), output));
   }
   row(Progress::Status::done, "Exported");
   return 0;

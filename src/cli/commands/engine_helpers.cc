@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/strings.h"
 #include "cli/commands/commands.h"
+#include "cli/output_file.h"
 
 namespace gantry::cli {
 
@@ -100,6 +102,20 @@ bool confirmed(Session& session, const std::string& question) {
   while (::read(session.in, &c, 1) == 1 && c != '\n') answer += c;
   const std::string lower = to_lower(trim(answer));
   return lower == "y" || lower == "yes";
+}
+
+Result<> save_stream(Session& session, const std::string& request, const std::string& output) {
+  std::optional<OutputFile> file;
+  if (!output.empty()) file = TRY(OutputFile::open(output));
+  Result<> written;
+  auto sent = (*TRY(session.api())).stream_bytes("GET", request, "", [&](std::string_view bytes) {
+    written = file ? file->write(bytes) : write_all(session.out.fd(), bytes);
+    return written.ok();
+  });
+  TRY(std::move(written));
+  TRY(std::move(sent));
+  if (file) TRY(file->keep());
+  return {};
 }
 
 }  // namespace gantry::cli

@@ -15,6 +15,9 @@ namespace gantry::cli {
 // The body of an answer, parsed. Errors: the daemon's message, or a body that is no JSON.
 Result<Value> api_json(Session& session, const std::string& method, const std::string& path, const std::string& body = {});
 
+// GET: the whole body to a file of that name ("" = standard output), which appears when it is complete.
+Result<> save_stream(Session& session, const std::string& request, const std::string& output);
+
 // Does the same to each and prints its name; a failure does not keep the others from it. → 1 if any failed
 Result<int> for_each_name(Session& session, const std::vector<std::string>& names,
                           const std::function<Result<>(client::ApiClient&, const std::string&)>& act);

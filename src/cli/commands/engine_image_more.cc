@@ -86,19 +86,7 @@ Result<int> save(Session& session, const Arguments& arguments) {
   std::string path = "/images/get?";
   for (const std::string& name : arguments.positional()) path += (path.ends_with('?') ? "" : "&") + std::string("names=") + client::url_encode(name);
   if (arguments.given("platform")) path += "&platform=" + client::url_encode(arguments.text("platform"));
-  const std::string partial = output + ".partial";
-  Fd file;
-  if (!output.empty()) file = TRY(open_file(partial, O_WRONLY | O_CREAT | O_TRUNC));
-  const int fd = output.empty() ? session.out.fd() : file.get();
-  Result<> written;
-  const Result<> sent = (*TRY(session.api())).stream_bytes("GET", path, "", [&](std::string_view bytes) {
-    written = write_all(fd, bytes);
-    return written.ok();
-  });
-  const Result<> result = written.ok() ? sent : written;
-  if (!output.empty() && !result.ok()) ::unlink(partial.c_str());
-  TRY(Result<>(result));
-  if (!output.empty() && ::rename(partial.c_str(), output.c_str()) != 0) return Error::from_errno(errno, "rename", output);
+  TRY(save_stream(session, path, output));
   return 0;
 }
 

@@ -234,20 +234,7 @@ Result<int> export_(Session& session, const Arguments& arguments) {
   if (output.empty() && session.out.is_terminal()) {
     return invalid("cowardly refusing to save to a terminal. Use the -o flag or redirect");
   }
-  Fd file;
-  const std::string partial = output + ".partial";
-  if (!output.empty()) file = TRY(open_file(partial, O_WRONLY | O_CREAT | O_TRUNC));
-  const int fd = output.empty() ? session.out.fd() : file.get();
-  Result<> written;
-  const Result<> sent = (*TRY(session.api())).stream_bytes(
-      "GET", container_path(arguments.positional()[0], "export"), "", [&](std::string_view bytes) {
-        written = write_all(fd, bytes);
-        return written.ok();
-      });
-  const Result<> result = written.ok() ? sent : written;
-  if (!output.empty() && !result.ok()) ::unlink(partial.c_str());
-  TRY(Result<>(result));
-  if (!output.empty() && ::rename(partial.c_str(), output.c_str()) != 0) return Error::from_errno(errno, "rename", output);
+  TRY(save_stream(session, container_path(arguments.positional()[0], "export"), output));
   return 0;
 }
 

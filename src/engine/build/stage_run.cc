@@ -236,6 +236,7 @@ Result<> StageBuild::add_mounts(const RunFlags& flags, const StepDirectory& dire
         if (!mount.environment.empty()) set_variable(step.environment, mount.environment, secret->second);
         if (mount.target.empty()) continue;
         made.kind = StepMount::Kind::secret;
+        made.read_only = true;
         made.content = secret->second;
         made.mode = mount.mode.value_or(0400);
         made.uid = mount.uid;

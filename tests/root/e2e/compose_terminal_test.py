@@ -1,4 +1,5 @@
 """What people see: compose in a terminal (tmux), with keys typed, windows resized and Ctrl-C at every phase."""
+import itertools
 import os
 import re
 import shlex
@@ -14,10 +15,12 @@ if not shutil.which("tmux"):
 
 
 class Terminal:
-    """A tmux session of its own; the shell in it stays when the command has ended."""
+    """A tmux server of its own (one that is about to end takes no new session); its shell outlives the command."""
+
+    made = itertools.count()
 
     def __init__(self, gantry, directory, columns=100, rows=24):
-        self.gantry, self.socket = gantry, str(gantry.root / "tmux")
+        self.gantry, self.socket = gantry, str(gantry.root / f"tmux{next(Terminal.made)}")
         self.tmux("-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", str(columns), "-y", str(rows), "-c",
                   str(directory), "env", "-i", *[f"{k}={v}" for k, v in gantry.environment.items()], "TERM=screen",
                   "PS1=READY> ", "/bin/sh")

@@ -26,7 +26,8 @@ std::string added(std::vector<std::string> words) {
   if (!given.ok()) return "error: " + given.error().message();
   std::string text;
   const Json plain = body({"busybox"})->flatten();
-  for (const auto& [pointer, value] : given->flatten().items()) {
+  const Json all = given->flatten();
+  for (const auto& [pointer, value] : all.items()) {
     if (!plain.contains(pointer) || plain[pointer] != value) text += pointer + " " + value.dump() + "\n";
   }
   return text;

@@ -93,8 +93,6 @@ TEST(ContainerSpecOfBody, RefusesWhatCannotBeMeantOrIsNotBuilt) {
       {R"({"Image":"a","HostConfig":{"Binds":["/a:/x","/b:/x"]}})", Code::invalid, "Duplicate mount point: /x"},
       {R"({"Image":"a","HostConfig":{"Mounts":[{"Type":"image","Source":"b","Target":"/x"}]}})", Code::unsupported,
        "mount type \"image\" is not supported"},
-      {R"({"Image":"a","HostConfig":{"DeviceRequests":[{"Count":-1}]}})", Code::unsupported,
-       "HostConfig.DeviceRequests is not supported"},
       {R"({"Image":"a","HostConfig":{"AutoRemove":true,"RestartPolicy":{"Name":"always"}}})", Code::invalid,
        "can't create 'AutoRemove' container with restart policy"},
       {R"({"Image":"a","HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"x"}]}}})", Code::invalid,

@@ -76,7 +76,7 @@ constexpr Row kRows[] = {
     {"ENV A=abcabc\nENV B=${A%%b*}", "env B", "a"},
     {"ENV A=abcabc\nENV B=${A/b/x}", "env B", "axcabc"},
     {"ENV A=abcabc\nENV B=${A//b/x}", "env B", "axcaxc"},
-    {"ENV A=${NONE:?must be set}", "error", "NONE: must be set"},
+    {"ENV A=\"${NONE:?must be set}\"", "error", "NONE: must be set"},
     {"ENV A=${BASE", "error", "syntax error: missing '}'"},
     {"ENV BASE=2", "env BASE", "2"},
     {"ENV A", "error", "ENV must have two arguments"},
