@@ -60,7 +60,7 @@ bool Scanner::scan_plain(Token& token) {
     if (at() == '#') break;
     size_t start = at_;
     for (char c = at(); !ends_word(c); c = at()) {
-      if (c == ':' && ends_word(at(1))) break;
+      if (c == ':' && (ends_word(at(1)) || (flow_ > 0 && is_flow_indicator(at(1))))) break;
       if (flow_ > 0 && (is_flow_indicator(c) || (c == '?' && ends_word(at(1))))) break;
       ++at_;
     }

@@ -190,7 +190,7 @@ bool Scanner::fetch_by_character(char c) {
     case ',': return fetch_flow_entry();
     case '-': return word_ends ? fetch_block_entry() : fetch_plain();
     case '?': return flow_ > 0 || word_ends ? fetch_key() : fetch_plain();
-    case ':': return flow_ > 0 || word_ends ? fetch_value() : fetch_plain();
+    case ':': return word_ends || (flow_ > 0 && ends_flow_key(at(1))) ? fetch_value() : fetch_plain();
     case '*': return fetch_anchor(Token::Kind::alias);
     case '&': return fetch_anchor(Token::Kind::anchor);
     case '!': return fetch_tag();
@@ -207,6 +207,11 @@ bool Scanner::fetch_by_character(char c) {
     default: return fetch_plain();
   }
   return fail_here("found character that cannot start any token", "put the text in quotes");
+}
+
+// {"a":1} and {a:} have a value where block style would need a space; {a, :b} begins a text.
+bool Scanner::ends_flow_key(char next) const {
+  return keys_.back().possible || std::string_view(",[]{}").find(next) != std::string_view::npos;
 }
 
 bool Scanner::fetch_stream_end() {

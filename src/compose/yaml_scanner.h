@@ -66,6 +66,7 @@ class Scanner {
   bool fetch();
   bool fetch_by_character(char c);
   bool skip_to_token();
+  bool ends_flow_key(char next) const;
   bool at_document_mark(char c) const;
 
   bool expire_keys();
