@@ -106,7 +106,7 @@ bool confirmed(Session& session, const std::string& question) {
 
 Result<> save_stream(Session& session, const std::string& request, const std::string& output) {
   std::optional<OutputFile> file;
-  if (!output.empty()) file = TRY(OutputFile::open(output));
+  if (!output.empty()) file.emplace(TRY(OutputFile::open(output)));
   Result<> written;
   auto sent = (*TRY(session.api())).stream_bytes("GET", request, "", [&](std::string_view bytes) {
     written = file ? file->write(bytes) : write_all(session.out.fd(), bytes);
