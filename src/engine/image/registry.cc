@@ -98,7 +98,9 @@ Result<HttpAnswer> Registry::send_once(HttpClient& http, Endpoint& endpoint, Htt
   }
   request.url = scheme + "://" + endpoint.host.name + path;
   Result<HttpAnswer> answer = http.send(request);
-  if (!answer.ok() && endpoint.host.may_be_plain && !is_known && scheme == "https" &&
+  // Who was told which authority to trust for a host wants TLS: no way round it.
+  const bool may_be_plain = endpoint.host.may_be_plain && !endpoint.host.verifies_tls;
+  if (!answer.ok() && may_be_plain && !is_known && scheme == "https" &&
       answer.error().code() == Code::unavailable) {
     request.url = "http://" + endpoint.host.name + path;
     Result<HttpAnswer> plain = http.send(request);
@@ -266,7 +268,7 @@ Result<> check_login(const std::string& server, const std::string& auth, const R
   HttpRequest request{.verifies_tls = host.verifies_tls, .tls = host.tls};
   request.url = host.scheme + "://" + host.name + "/v2/";
   Result<HttpAnswer> first = http.send(request);
-  if (!first.ok() && host.may_be_plain) {
+  if (!first.ok() && host.may_be_plain && !host.verifies_tls) {
     request.url = "http://" + host.name + "/v2/";
     first = http.send(request);
   }

@@ -40,6 +40,9 @@ Error Registry::push_refusal(const HttpAnswer& answer, const std::string& doing)
       shown = code + ": " + first.value("message", std::string());
     }
   }
+  if (answer.status == 401 && shown.empty()) {  // as to a HEAD request, which has no body
+    return Error(Code::unauthorized, "unauthorized: authentication required");
+  }
   if (answer.status == 401 || answer.status == 403) {
     return Error(Code::forbidden, shown.empty() ? "denied: requested access to the resource is denied" : shown);
   }
