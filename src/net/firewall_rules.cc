@@ -72,6 +72,9 @@ NftRule foreign_forwarding() {
   for (unsigned key : {NFT_META_IIFGROUP, NFT_META_OIFGROUP}) {
     rule.load_meta(key, 0).mask(0, host_order(kGroupMask)).differs(0, host_order(kGroupOfGantry));
   }
+  // Another program's bridges (Docker's, of virtual machines) are its own business, and with br_netfilter even what stays
+  // inside one of them comes by here.
+  for (unsigned key : {NFT_META_IIFKIND, NFT_META_OIFKIND}) rule.load_meta(key, 0).differs(0, interface("bridge"));
   return rule.drop();
 }
 

@@ -7,7 +7,7 @@
 //     oifname @internal drop
 //     oifname @bridges goto to_bridge
 //     iifname @bridges accept                 the way out
-//     meta nfproto @closed  iifgroup, oifgroup no Gantry's  drop }
+//     meta nfproto @closed  iifgroup, oifgroup no Gantry's  iifkind, oifkind no bridge  drop }
 //   chain to_bridge { ct state established,related accept;  ct status dnat accept;  drop }
 //   chain raw { type filter hook prerouting priority -300
 //     iifname != lo  ip daddr 127.0.0.0/8  drop }     bridges have route_localnet: keep strangers off the host's
