@@ -2,7 +2,9 @@
 import json
 import os
 import re
+import stat
 import subprocess
+import tarfile
 
 from harness import GantryTest, main, wait_until
 
@@ -119,6 +121,26 @@ class GantryCommands(GantryTest):
         self.assertEqual(words("stop", "tab"), ["tabbed"])
         script = self.g("completion", "bash").out
         self.assertEqual(subprocess.run(["bash", "-n"], input=script, text=True).returncode, 0)
+
+    def test_downloads_replace_files_but_no_devices(self):
+        self.sleeper("source")
+        pipe, file = self.gantry.root / "pipe", self.gantry.root / "out.tar"
+        os.mkfifo(pipe)
+        for words in (("export", "source"), ("save", "busybox:test")):
+            file.write_text("old")
+            self.g(words[0], "-o", file, words[1])
+            with tarfile.open(file) as tar:
+                self.assertTrue(tar.getnames())
+            # Whoever opens the pipe gets the archive, and the pipe is still one.
+            copy = self.gantry.root / "copy"
+            with open(copy, "wb") as into:
+                reader = subprocess.Popen(["cat", pipe], stdout=into)
+            self.g(words[0], "-o", pipe, words[1])
+            self.assertEqual(reader.wait(60), 0)
+            self.assertGreater(copy.stat().st_size, 100_000)
+            self.assertTrue(stat.S_ISFIFO(os.stat(pipe).st_mode))
+        self.g("export", "-o", file, "nosuch", code=1)
+        self.assertFalse((self.gantry.root / "out.tar.partial").exists())
 
     def test_info_and_df(self):
         self.assertRegex(self.g("info", "-f", "{{.OSType}} {{.NCPU}}").out, r"^linux \d+\n$")
