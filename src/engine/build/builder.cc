@@ -53,7 +53,13 @@ std::map<std::string, std::string> platform_arguments(const Platform& target, co
           {"TARGETSTAGE", stage.empty() ? "default" : stage}};
 }
 
-std::string unused_arguments(const BuildJob& job) {
+std::string warnings_of(const BuildJob& job) {
+  std::string warnings;
+  // As a cache that cannot be reached: the result is the same, it only takes longer.
+  if (!job.request.cache_from.empty()) {
+    warnings += "[Warning] cache-from (" + join(job.request.cache_from, " ") +
+                ") was not used: only the cache of this machine is\n";
+  }
   constexpr std::string_view kProxies = " http_proxy https_proxy ftp_proxy no_proxy all_proxy ";
   std::vector<std::string> unused;
   for (const auto& [name, value] : job.request.build_args) {
@@ -61,8 +67,10 @@ std::string unused_arguments(const BuildJob& job) {
     const bool is_used = job.consumed.contains(name) || job.graph.consumed.contains(name);
     if (!is_used && !is_proxy) unused.push_back(name);
   }
-  if (unused.empty()) return "";
-  return "[Warning] One or more build-args [" + join(unused, " ") + "] were not consumed\n";
+  if (!unused.empty()) {
+    warnings += "[Warning] One or more build-args [" + join(unused, " ") + "] were not consumed\n";
+  }
+  return warnings;
 }
 
 // Stages that a stage reads from, among the needed ones.
@@ -228,7 +236,7 @@ Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback&
   const Result<> ran = StageRun(job, order).run();
   if (digests) digests->save();
   TRY(ran);
-  const std::string warning = unused_arguments(job);
+  const std::string warning = warnings_of(job);
   if (!warning.empty() && progress) progress(BuildProgress{.output = warning});
   return register_result(job, std::move(job.results.at(job.graph.needed.back())));
 }

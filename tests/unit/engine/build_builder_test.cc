@@ -171,6 +171,13 @@ TEST_F(BuilderTest, ScopesOfArguments) {
   EXPECT_NE(log.find("[Warning] One or more build-args [TYPO] were not consumed"), std::string::npos);
 }
 
+TEST_F(BuilderTest, ACacheElsewhereIsSaidNotToBeUsed) {
+  BuildRequest request;
+  request.cache_from = {"registry.example/app:cache"};
+  build("FROM base\nRUN z\n", request);
+  EXPECT_NE(log.find("[Warning] cache-from (registry.example/app:cache) was not used"), std::string::npos) << log;
+}
+
 TEST_F(BuilderTest, AddUnpacksLocalArchives) {
   file("files.tar", make_tar({{.path = "bin/", .type = '5', .mode = 0700, .uid = 9},
                               {.path = "bin/tool", .content = "T", .mode = 0750, .uid = 9, .gid = 8},
