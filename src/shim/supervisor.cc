@@ -207,7 +207,10 @@ void Supervisor::turn() {
   if (phase_ != Phase::gone && polls[1].revents != 0) accept_daemon();
   drop_ended_execs();
   if (phase_ == Phase::draining && (streams_.output_ended() || mono_ms() >= drain_until_ms_)) finish_end();
-  if (phase_ == Phase::ended && released_ && streams_.clients_gone()) phase_ = Phase::gone;
+  // What there is to tell lies in the run directory: nobody has to come for it. (Nobody may ever come: a daemon that was
+  // killed while it made this container does not know it any more, and the next one only removes what is left.)
+  const bool is_told = released_ || (!daemon_ && reported_);
+  if (phase_ == Phase::ended && is_told && streams_.clients_gone()) phase_ = Phase::gone;
 }
 
 void Supervisor::accept_daemon() {
@@ -417,7 +420,7 @@ void Supervisor::finish_end() {
   // On disk before anybody is told: a daemon that comes when this shim has been killed still finds it.
   std::string report =
       text_of(exit_.code) + " " + text_of(exit_.at_ns) + " " + text_of(exit_.oom_killed) + "\n";
-  write_file(run_dir_ + "/" + kReportName, report, O_CREAT | O_TRUNC);
+  reported_ = write_file(run_dir_ + "/" + kReportName, report, O_CREAT | O_TRUNC) || errno == ENOENT;
   phase_ = Phase::ended;
   send(MessageType::exited, packet(MessageType::exited, exit_));
 }

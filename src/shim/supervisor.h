@@ -95,6 +95,7 @@ class Supervisor {
   bool go_ = false;
   bool prepared_ = false;
   bool released_ = false;
+  bool reported_ = false;  // the exit report is on disk, or its directory is gone
   int64_t started_ns_ = 0;
   int64_t drain_until_ms_ = 0;
   Exit exit_;

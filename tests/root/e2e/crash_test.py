@@ -152,15 +152,25 @@ class Crash(unittest.TestCase):
             except ProcessLookupError:
                 pass
 
+    # A shim is not in its container's cgroup, and its command line says nothing: what it has open tells whose it is (its
+    # log, its cgroup, or the socket in its run directory).
     def shims(self):
+        ours = (str(self.gantry.root), f"gantry-{self.gantry.tag}")
+        sockets = {}
+        for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 7:
+                sockets[f"socket:[{fields[6]}]"] = fields[7]
         found = []
-        for pid in self.gantry.processes():
+        for entry in pathlib.Path("/proc").iterdir():
             try:
-                name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+                if not entry.name.isdigit() or not (entry / "cmdline").read_bytes().startswith(b"gantry-shim"):
+                    continue
+                targets = [os.readlink(fd) for fd in (entry / "fd").iterdir()]
             except OSError:
                 continue
-            if name.startswith("gantry-shim"):
-                found.append(pid)
+            if any(word in sockets.get(target, target) for target in targets for word in ours):
+                found.append(int(entry.name))
         return sorted(found)
 
     def replicas(self):
@@ -170,6 +180,11 @@ class Crash(unittest.TestCase):
             if labels.get("com.docker.compose.oneoff") != "True":
                 count[labels["com.docker.compose.service"]] += 1
         return dict(count)
+
+    def orphaned_shims(self):
+        listed = self.gantry.get("/containers/json?all=1")
+        running = sum(c["State"] in ("running", "paused") for c in listed)
+        return max(0, len(self.shims()) - running)
 
     # Nothing that the kernel holds for us belongs to a container that nobody lists. What a shim that was killed left is
     # tidied up at once or, where the daemon was killed too, by its next start: so it may take a moment, but not more.
@@ -215,6 +230,7 @@ class Crash(unittest.TestCase):
                     if not line.startswith(("nft ", "cgroup ", f"file {self.gantry.run}/", f"process {daemon} ")) and
                     "gantry-dns" not in line and line != bridge]
         try:
+            wait_until(lambda: not self.orphaned_shims(), "no shim waits for nobody", seconds=15)
             wait_until(lambda: not left(), "nothing is left", seconds=15)
         except AssertionError:
             raise AssertionError("left after down -v: " + "\n".join(left())) from None
