@@ -217,6 +217,8 @@ void Rootfs::make_working_directory() {
 void Rootfs::open_sources() {
   host_null_ = Fd(::open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
   check(host_null_ && is_null_device(host_null_.get()), "open /dev/null of the host");
+  namespace_ = Fd(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  check(static_cast<bool>(namespace_), "open", "/proc/self/ns/mnt");
   if (launch_.ipc.kind == NamespaceKind::host) host_shm_ = clone_tree(AT_FDCWD, "/dev/shm", false);
   if (launch_.ipc.kind == NamespaceKind::of_process) host_shm_ = shm_of_process(launch_.ipc.pid);
   for (const MountEntry& entry : launch_.mounts) {
@@ -470,7 +472,21 @@ void Rootfs::enter() {
   check(::syscall(SYS_pivot_root, ".", ".") == 0, "pivot_root");
   check(::umount2(".", MNT_DETACH) == 0, "detach the old root");
   check(::chdir("/") == 0, "enter the new root");
+  refuse_foreign_root();
   ::umask(022);
+}
+
+// In a chroot, pivot_root swaps only the chroot's directory, and the real root stays at the bottom of the namespace: whoever
+// enters that (exec, cp) would stand in the files of the host. setns(2) leads to where they would stand.
+void Rootfs::refuse_foreign_root() {
+  check(::setns(namespace_.get(), CLONE_NEWNS) == 0, "enter the mount namespace");
+  struct stat entered {};
+  struct stat wanted {};
+  check(::stat("/", &entered) == 0 && ::fstat(root_.get(), &wanted) == 0, "look at the new root");
+  if (entered.st_dev != wanted.st_dev || entered.st_ino != wanted.st_ino) {
+    fail(128, "the daemon runs in a chroot, from which containers would reach the files outside: "
+              "make that directory the root of a mount namespace instead (pivot_root)");
+  }
 }
 
 }  // namespace gantry::shim

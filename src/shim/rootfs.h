@@ -34,6 +34,7 @@ class Rootfs {
   void write_sysctls(int proc);
   void make_device(int dev, const DeviceNode& node);
   void mask(const std::string& path);
+  void refuse_foreign_root();
   void make_read_only(const std::string& path);
   bool replaced(const char* target) const;  // the user mounts something there himself
 
@@ -42,6 +43,7 @@ class Rootfs {
   Fd dev_;              // our /dev, none if the user brought one
   Fd pts_;
   Fd host_null_;        // verified; the source of masked files
+  Fd namespace_;        // the mount namespace that we are in
   Fd host_shm_;         // ipc host or of a process
   Fd empty_directory_;  // the first masked directory's mount; others are clones
   std::vector<Fd> sources_;

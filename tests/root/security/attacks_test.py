@@ -8,9 +8,10 @@ import pathlib
 import socket
 import subprocess
 import sys
+import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import BIN, GantryTest, main, wait_until  # noqa: E402
+from harness import BIN, Gantry, GantryTest, main, wait_until  # noqa: E402
 
 SECCOMP = "engine/container/seccomp.cc"
 CAPABILITIES = "shim/program.cc: drop_bounding_set, set_capabilities"
@@ -259,6 +260,26 @@ class Attacks(GantryTest):
             lines = self.gantry.command("logs", "-t", driver).out.split("\n")
             self.assertEqual([line.split(" ", 1)[1] for line in lines if line], [forged, "o1 b"])
             self.assertFalse(any(line.startswith("2000") for line in lines))
+
+
+class InAChroot(unittest.TestCase):
+    """In a chroot the real root stays at the bottom of every container's mount namespace: nothing is started there."""
+
+    def test_containers_are_refused(self):
+        gantry = Gantry(auto_start=True)
+        self.addCleanup(gantry.__exit__, None, None, None)
+        place = gantry.root / "chroot"
+        place.mkdir()
+        script = 'mount --rbind / "$0" && exec chroot "$0" "$@"'
+        with open(gantry.root / "daemon.err", "ab") as errors:
+            gantry.daemon = subprocess.Popen(
+                ["unshare", "--mount", "sh", "-c", script, place, *gantry.daemon_command], env=gantry.environment,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+        wait_until(gantry.daemon_pid, "the daemon listens")
+        gantry.busybox()
+        result = gantry.command("run", "--rm", "busybox:test", "true", code=None)
+        self.assertNotEqual(result.code, 0)
+        self.assertIn("the daemon runs in a chroot", result.err)
 
 
 if __name__ == "__main__":
