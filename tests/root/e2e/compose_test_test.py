@@ -33,7 +33,7 @@ class CopiesOfProjects(GantryTest):
     def test_the_command_finds_the_copy_and_its_code_is_returned(self):
         project = self.gantry.project("shop", WEB)
         result = self.gantry.compose(project, "test", "-q", "--junit", "result.xml", "sh", "-c",
-                                     'echo $COMPOSE_PROJECT_NAME $WEB_80_URL; wget -q -O - $WEB_80_URL/; exit 7', code=7)
+                                     'echo $COMPOSE_PROJECT_NAME $WEB_80_URL; curl -s $WEB_80_URL/; exit 7', code=7)
         name, url = result.out.splitlines()[0].split()
         self.assertRegex(name, "^shop-test-[0-9a-f]{8}$")
         self.assertRegex(url, r"^http://127\.0\.0\.1:\d+$")
@@ -52,7 +52,7 @@ class CopiesOfProjects(GantryTest):
         project = self.gantry.project("shop", WEB.replace("8080:80", f"{free_port()}:80"))
         self.gantry.compose(project, "up", "-d", "--wait")
         before = self.gantry.containers()["shop-web-1"]["Id"]
-        runs = [self.gantry.start(project, "test", "-q", "sh", "-c", "wget -q -O - $WEB_80_URL/") for _ in range(3)]
+        runs = [self.gantry.start(project, "test", "-q", "sh", "-c", "curl -s $WEB_80_URL/") for _ in range(3)]
         for run in runs:
             out, err = run.communicate(timeout=120)
             self.assertEqual((run.returncode, out), (0, "page\n"), err)
