@@ -281,8 +281,9 @@ class Gantry:
         lines += [f"nft {line}" for line in tables.splitlines() if self.tag in line]
         lines += [f"cgroup {path}" for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/gantry-{self.tag}*")]
         lines += [f"cgroup {path}" for path in pathlib.Path("/sys/fs/cgroup").glob(f"gantry-{self.tag}*")]
-        lines += [f"process {pid} {pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()[:80]!r}" for pid in
-                  self.processes()]
+        for pid in self.processes():
+            with contextlib.suppress(OSError):  # it ends while we look
+                lines.append(f"process {pid} {pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()[:80]!r}")
         for base in (self.data / "containers", self.data / "volumes", self.run):
             if base.exists():
                 # Empty lock files stay: removing one races with whoever is about to lock it.
