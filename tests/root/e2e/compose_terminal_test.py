@@ -62,7 +62,7 @@ class Terminal:
         assert self.tmux("display-message", "-p", "-t", "t", "#{cursor_flag}").strip() == "1"
 
     def close(self):
-        self.tmux("kill-server")
+        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=60)
 
 
 SLEEPER = """
@@ -77,8 +77,13 @@ class InATerminal(GantryTest):
     def open(self, yaml, columns=100, rows=24, **files):
         directory = self.gantry.project("ui", yaml, **files)
         self.terminal = Terminal(self.gantry, directory, columns, rows)
-        self.addCleanup(self.terminal.close)
         return self.terminal
+
+    def tearDown(self):
+        # Before the containers go: a command that is still attached would have its say.
+        if terminal := self.__dict__.pop("terminal", None):
+            terminal.close()
+        super().tearDown()
 
     def states(self):
         return {name: c["State"] for name, c in self.gantry.containers().items()}
