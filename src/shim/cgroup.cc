@@ -1,5 +1,7 @@
 #include "shim/cgroup.h"
 
+#include <dirent.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -14,6 +16,8 @@
 
 namespace gantry::shim {
 namespace {
+
+constexpr int kDeepestGroup = 32;  // what is deeper is left to the daemon
 
 constexpr int64_t kFreezeLimitMs = 2000;
 constexpr int64_t kEmptyLimitMs = 2000;
@@ -82,6 +86,21 @@ void kill_members(const std::string& directory) {
     if (pid > 1 && pid != ::getpid()) ::kill(static_cast<pid_t>(pid), SIGKILL);
     at = *end != 0 ? end + 1 : end;
   }
+}
+
+// Groups inside of it are a program's own (an init system makes some): they go first. False: something is busy still.
+bool remove_group(const std::string& directory, int depth) {
+  if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return true;
+  DIR* stream = depth > 0 ? ::opendir(directory.c_str()) : nullptr;
+  if (stream == nullptr) return false;
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..") {
+      remove_group(directory + "/" + std::string(name), depth - 1);
+    }
+  }
+  ::closedir(stream);
+  return ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
 }
 
 }  // namespace
@@ -185,10 +204,7 @@ void Cgroup::destroy() {
     if (events) wait_for_event(events.get(), "populated 0", kEmptyLimitMs);
   }
   for (const std::string& directory : plan_.directories) {
-    for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
-      if (::rmdir(directory.c_str()) == 0 || errno != EBUSY) break;
-      pause_10ms();
-    }
+    for (int attempt = 0; attempt < kRemoveAttempts && !remove_group(directory, kDeepestGroup); ++attempt) pause_10ms();
   }
   unified_.reset();
   plan_.directories.clear();

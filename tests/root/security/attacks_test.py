@@ -262,6 +262,18 @@ class Attacks(GantryTest):
             self.assertFalse(any(line.startswith("2000") for line in lines))
 
 
+class GroupsOfTheirOwn(GantryTest):
+    """A program that may make cgroups of its own leaves none behind."""
+
+    def test_nested_groups_go_with_their_container(self):
+        self.gantry.command("run", "--rm", "--privileged", "--cgroupns", "private", "busybox:test", "sh", "-c",
+                            "mount -o remount,rw /sys/fs/cgroup 2>/dev/null; for d in /sys/fs/cgroup /sys/fs/cgroup/unified; do "
+                            "mkdir -p $d/own/nested 2>/dev/null; done; true")
+        root = pathlib.Path("/sys/fs/cgroup")
+        left = [str(path) for path in (*root.glob(f"gantry-{self.gantry.tag}/*/"), *root.glob(f"*/gantry-{self.gantry.tag}/*/"))]
+        self.assertEqual(left, [])
+
+
 class InAChroot(unittest.TestCase):
     """In a chroot the real root stays at the bottom of every container's mount namespace: nothing is started there."""
 
