@@ -1,3 +1,4 @@
+// Links: gantry_net
 // Queries from containers, answers from the network, and the daemon's orders to gantry-dns: nothing that arrives may do
 // harm, and what we make of it must be readable again.
 #include <cstddef>

@@ -1,3 +1,4 @@
+// Links: gantry_engine
 // Any text as a Dockerfile: parsed, turned into stages, expanded. No answer is wrong but a crash.
 #include "engine/build/dockerfile.h"
 #include "engine/build/expand.h"

@@ -1,3 +1,4 @@
+// Links: gantry_engine
 // Any text as a manifest, an index, an image's config and the list of an archive.
 #include "engine/image/image_document.h"
 #include "engine/image/manifest.h"

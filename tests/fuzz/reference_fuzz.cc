@@ -1,3 +1,4 @@
+// Links: gantry_engine
 // Any text as an image reference: what parses must render to something that parses to the same.
 #include "engine/image/reference.h"
 

@@ -1,3 +1,4 @@
+// Links: gantry_engine
 // Any bytes as an archive, compressed or not: read entry by entry, nothing written.
 #include "engine/image/tar_reader.h"
 
