@@ -1,11 +1,15 @@
-// One executable: `compose …`, `docker-compose …`, `gantry compose …`, `gantry COMMAND …` and `gantry daemon …`.
-#include <span>
+// What people type: `compose …`, `docker-compose …`, `gantry compose …`, `gantry COMMAND …` and `gantry daemon …`. The
+// daemon is a program of its own, so that no command pays for loading its libraries.
+#include <malloc.h>
+#include <unistd.h>
+
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/executable.h"
 #include "cli/command_line.h"
-#include "daemon/daemon_command.h"
 
 namespace {
 
@@ -19,17 +23,36 @@ gantry::cli::Environment read_environment(char** variables) {
   return environment;
 }
 
+// Becomes the daemon; returns only if that fails.
+int run_daemon(char** arguments) {
+  const auto program = gantry::find_program("gantry-daemon");
+  if (!program.ok()) {
+    std::fprintf(stderr, "gantry: %s\n", program.error().message().c_str());
+    return 1;
+  }
+  ::execv(program->c_str(), arguments);
+  std::perror(program->c_str());
+  return 1;
+}
+
+// A command lives for milliseconds and grows to a few megabytes: giving pieces back to the kernel and fetching them again
+// cost more page faults than the work itself.
+void keep_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  ::mallopt(M_TOP_PAD, 1 << 20);
+}
+
 }  // namespace
 
 int main(int count, char** arguments, char** variables) {
+  keep_memory();
   gantry::cli::Invocation invocation;
   invocation.program = count > 0 ? arguments[0] : "gantry";
   for (int i = 1; i < count; ++i) invocation.words.emplace_back(arguments[i]);
   const auto& words = invocation.words;
   const bool stops_daemon = words.size() > 1 && words[1] == "stop";
-  if (!words.empty() && words[0] == "daemon" && !stops_daemon) {
-    return gantry::daemon::daemon_main(std::span(words).subspan(1));
-  }
+  if (!words.empty() && words[0] == "daemon" && !stops_daemon) return run_daemon(arguments);
   invocation.environment = read_environment(variables);
   return gantry::cli::run_command_line(std::move(invocation));
 }

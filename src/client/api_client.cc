@@ -51,7 +51,7 @@ Result<Fd> open_connection(const Endpoint& endpoint, bool start) {
     return socket;
   }
   return start_daemon(
-      {.roots = resolve_roots(endpoint.data_root, endpoint.run_root), .address = address, .executable = {}});
+      {.roots = resolve_roots(endpoint.data_root, endpoint.run_root), .address = address});
 }
 
 // Cuts a stream of bytes into lines; what has no end yet is kept.

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <vector>
 
+#include "base/executable.h"
 #include "base/strings.h"
 
 extern char** environ;
@@ -34,13 +35,6 @@ Result<Fd> lock_start(const Roots& roots) {
     if (errno != EINTR) return Error::from_errno(errno, "flock", (roots.run / "start.lock").native());
   }
   return lock;
-}
-
-Result<std::filesystem::path> own_executable() {
-  std::error_code error;
-  std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) return internal_error("cannot read /proc/self/exe: " + error.message());
-  return path;
 }
 
 // The daemon gets nothing of ours but the pipe's end: no terminal, no descriptors, no blocked signals.
@@ -108,8 +102,7 @@ Result<Fd> start_daemon(const DaemonStart& start) {
   Result<Fd> found = dial(start.address);  // somebody else may have started it while we waited for the lock
   if (found.ok() || found.error().code() != Code::unavailable) return found;
 
-  std::filesystem::path executable = start.executable;
-  if (executable.empty()) executable = TRY(own_executable());
+  const std::filesystem::path executable = TRY(find_program("gantry-daemon"));
   Pipe ready = TRY(make_pipe());
   TRY(spawn(start, executable, ready.write.get()));
   ready.write.reset();

@@ -14,8 +14,7 @@ namespace gantry::client {
 
 struct DaemonStart {
   Roots roots;
-  Address address;                   // where it has to listen: a unix socket
-  std::filesystem::path executable;  // run as "EXECUTABLE daemon …"; empty: this program
+  Address address;  // where it has to listen: a unix socket
 };
 
 // Returns a connection to the daemon, which runs in a session of its own and writes its log to DATA_ROOT/daemon.log.

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <thread>
 
+#include "base/executable.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/tasks.h"
@@ -36,19 +37,6 @@ Result<> make_directory(const std::filesystem::path& path, mode_t mode) {
   return {};
 }
 
-// The helpers lie beside this program, or in ../libexec/gantry of an installation.
-Result<std::filesystem::path> find_helper(const char* name) {
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) return internal_error("cannot read /proc/self/exe: " + error.message());
-  const std::filesystem::path beside = self.parent_path() / name;
-  const std::filesystem::path installed = self.parent_path().parent_path() / "libexec/gantry" / name;
-  if (::access(beside.c_str(), X_OK) == 0) return beside;
-  if (::access(installed.c_str(), X_OK) == 0) return installed;
-  return not_found(std::string(name) + " is missing: looked at " + gantry::quoted(beside.native()) + " and " +
-                   gantry::quoted(installed.native()));
-}
-
 // A UUID that stays with the data root.
 Result<std::string> daemon_id(const std::filesystem::path& data_root, Random& random) {
   const std::filesystem::path file = data_root / "daemon-id";
@@ -68,8 +56,8 @@ Result<> clear_temporary(const Roots& roots) {
 
 Result<std::unique_ptr<engine::LocalEngine>> open_engine(const DaemonOptions& options, EventLoop& loop, Tasks& tasks,
                                                          Random& random) {
-  std::filesystem::path shim = TRY(find_helper("gantry-shim"));
-  std::filesystem::path dns = TRY(find_helper("gantry-dns"));
+  std::filesystem::path shim = TRY(find_program("gantry-shim"));
+  std::filesystem::path dns = TRY(find_program("gantry-dns"));
   engine::LocalEngine::Options engine_options{.data_root = options.roots.data,
                                               .run_root = options.roots.run,
                                               .shim_executable = std::move(shim),

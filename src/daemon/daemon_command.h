@@ -6,7 +6,7 @@
 
 namespace gantry::daemon {
 
-// Runs the daemon until SIGTERM or SIGINT. `args` are what follows "daemon" on the command line:
+// Runs the daemon until SIGTERM or SIGINT. `args` are follows "daemon" on the command line:
 //   --data-root DIR --run-root DIR --host unix://PATH --log-file FILE --log-level debug|info|warning|error
 //   --address-pool BASE/PREFIX:SIZE (repeatable) --ready-fd N
 // Returns the exit status: 0 after a clean stop, 1 if it could not start (the reason is on standard error, and on the
