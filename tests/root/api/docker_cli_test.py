@@ -25,20 +25,30 @@ def cli_version():
                           env=os.environ | {"DOCKER_HOST": "unix:///nowhere"}).stdout.strip()
 
 
-class DockerCli(unittest.TestCase):
+class Scenes(unittest.TestCase):
+    """One daemon for all scenes of the transcript, one test each."""
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
         cls.gantry = harness.Gantry()
+        cls.prepare()
         cls.gantry.__enter__()
         cls.addClassCleanup(cls.gantry.__exit__, None, None, None)
         cls.gantry.busybox()
 
+    @classmethod
+    def prepare(cls):
+        """Before the daemon starts."""
+
+    @classmethod
+    def environment(cls):
+        return environment(cls.gantry.host, cls.gantry.root)
+
     def scene(self, scene):
         directory = self.gantry.root / "scene"
         directory.mkdir(exist_ok=True)
-        env = environment(self.gantry.host, self.gantry.root)
+        env = self.environment()
         problems = [transcript.difference(step, transcript.run(step.command, env, directory)) for step in scene.steps]
         shutil.rmtree(directory)
         problems = [problem for problem in problems if problem]
@@ -49,9 +59,16 @@ class DockerCli(unittest.TestCase):
         self.gantry.remove_everything()
 
 
-for number, found in enumerate(transcript.parse(FILE.read_text())):
-    name = f"test_{number:02}_" + found.name.replace(" ", "_")
-    setattr(DockerCli, name, lambda self, scene=found: self.scene(scene))
+def with_scenes(case):
+    for number, found in enumerate(transcript.parse(FILE.read_text())):
+        name = f"test_{number:02}_" + found.name.replace(" ", "_")
+        setattr(case, name, lambda self, scene=found: self.scene(scene))
+    return case
+
+
+@with_scenes
+class DockerCli(Scenes):
+    pass
 
 
 def record(host):
@@ -71,11 +88,15 @@ def record(host):
     FILE.write_text(head + transcript.render(scenes))
 
 
+def main():
+    if not shutil.which("docker") or not cli_version().startswith("28."):
+        print("skipped: needs version 28 of the docker CLI, whose words these are")
+        sys.exit(harness.SKIPPED)
+    harness.main()
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--record"]:
         record(sys.argv[2])
-    elif not shutil.which("docker") or not cli_version().startswith("28."):
-        print("skipped: needs version 28 of the docker CLI, whose words these are")
-        sys.exit(harness.SKIPPED)
     else:
-        harness.main()
+        main()
