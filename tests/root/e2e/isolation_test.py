@@ -110,6 +110,27 @@ class Isolation(GantryTest):
         self.assertIn("Cpus_allowed_list:\t0\n", self.gantry.command("exec", "half", "cat", "/proc/self/status").out)
         self.assertIn("Requested CPUs are not available", self.fails("create", "--cpuset-cpus", "999", "busybox:test"))
 
+    # By the processor time that the kernel has counted, so that nothing else on the machine matters.
+    def test_cpu_shares_divide_a_processor(self):
+        weights = {"three": 768, "one": 256}
+        for name, weight in weights.items():
+            self.gantry.command("run", "-d", "--name", name, "--cpuset-cpus", "0", "--cpu-shares", str(weight), "busybox:test",
+                                "sh", "-c", "while :; do :; done")
+
+        def used():
+            return {name: self.gantry.get(f"/containers/{name}/stats?stream=0&one-shot=1")["cpu_stats"]["cpu_usage"]["total_usage"]
+                    for name in weights}
+
+        before = used()
+        spent = {}
+
+        def enough():
+            spent.update({name: value - before[name] for name, value in used().items()})
+            return sum(spent.values()) > 1_000_000_000
+
+        wait_until(enough, "a second of processor time is spent", seconds=100)
+        self.assertTrue(2.2 < spent["three"] / spent["one"] < 4.2, spent)
+
     def test_ulimits_and_oom_score(self):
         self.assertEqual(self.sh("ulimit -n; cat /proc/self/oom_score_adj", "--ulimit", "nofile=100:200", "--oom-score-adj", "300"), "100\n300\n")
         self.assertIn("invalid ulimit type", self.fails("run", "--rm", "--ulimit", "foo=1", "busybox:test", "true"))
