@@ -56,6 +56,16 @@ def wait_until(condition, what, seconds=20.0):
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
+def sockets_of(pid):
+    """How many sockets a process has open: a sign that a command has got as far as asking the daemon."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                count += os.readlink(f"/proc/{pid}/fd/{entry}").startswith("socket:")
+    return count
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
