@@ -61,7 +61,7 @@ Result<compose::LoadResult> Session::load(const compose::LoadOptions& options) {
   for (const compose::Diagnostic& diagnostic : result.diagnostics) {
     const std::string text = without_last_line_feed(compose::render(diagnostic, result.texts));
     if (diagnostic.severity == compose::Severity::warning) {
-      warn(text);
+      err.write(text + "\n");  // it says itself that it is a warning
     } else {
       errors += (errors.empty() ? "" : "\n") + text;
     }

@@ -77,10 +77,11 @@ Node long_form(const ShortPort& port, uint32_t target, std::string published, Pl
   return map;
 }
 
-Result<std::vector<Node>> expand(std::string_view text, Place place) {
+Result<std::vector<Node>> expand(std::string_view text, Place place, Report& report) {
   ShortPort port = TRY(take_apart(text));
   Range target = TRY(parse_range(port.container, "containerPort"));
   if (target.first == 0) return invalid("service ports " + std::string(text) + " is missing a target port");
+  if (!report.may_expand(target.count())) return invalid("the project's ranges hold too many ports");
   std::vector<Node> out;
   if (port.host.empty()) {
     for (uint32_t i = 0; i < target.count(); ++i) out.push_back(long_form(port, target.first + i, "", place));
@@ -145,7 +146,7 @@ void ports(Node& node, const Path& path, Report& report) {
     } else if (report.is_raw(item.text)) {
       list.items.push_back(std::move(item));
     } else if (item.is_string() || item.kind == Node::Kind::integer) {
-      auto expanded = expand(item.text, item.place);
+      auto expanded = expand(item.text, item.place, report);
       if (!expanded.ok()) {
         report.error(item.place, child, expanded.error().message());
         continue;

@@ -1,5 +1,10 @@
 #include "compose/interpolate.h"
 
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <span>
+
 #include "base/result.h"
 #include "base/strings.h"
 
@@ -38,7 +43,7 @@ class Substituter {
   Result<std::string> run(std::string_view text, int depth = 0) {
     if (depth > 100) return malformed(text);
     std::string out;
-    out.reserve(text.size() + 16);
+    if (depth == 0) out.reserve(text.size() + 16);
     size_t at = 0;
     for (;;) {
       size_t dollar = text.find('$', at);
@@ -68,7 +73,10 @@ class Substituter {
 
  private:
   const std::string* look_up(std::string_view name) {
-    if (std::find(used.begin(), used.end(), name) == used.end()) used.emplace_back(name);
+    if (!seen_.contains(name)) {
+      seen_.emplace(name);
+      used.emplace_back(name);
+    }
     return lookup_(name);
   }
 
@@ -99,6 +107,7 @@ class Substituter {
   }
 
   const Lookup& lookup_;
+  std::set<std::string, std::less<>> seen_;  // what `used` holds
 };
 
 }  // namespace
@@ -143,7 +152,7 @@ class Interpolator {
   void text(Node& node, const Path& path) {
     auto result = substitute(node.text, lookup_);
     if (!result.ok()) return report_.error(node.place, path, result.error().message());
-    for (const std::string& name : result->unset) {
+    for (const std::string& name : std::span(result->unset).first(std::min(result->unset.size(), kMostWarnings))) {
       report_.warning(node.place, path,
                       "The " + gantry::quoted(name) + " variable is not set. Defaulting to a blank string.",
                       near(name));
@@ -168,6 +177,8 @@ class Interpolator {
     auto found = nearest(name, names);
     return found ? "did you mean " + gantry::quoted(*found) + "?" : "";
   }
+
+  static constexpr size_t kMostWarnings = 100;  // about one value: more are not shown anyway
 
   const Environment& environment_;
   const Origins& origins_;

@@ -3,6 +3,22 @@
 #include <algorithm>
 
 namespace gantry::compose {
+namespace {
+
+// A value may be megabytes; what is said about it is read by people.
+constexpr size_t kLongestMessage = 1000;
+
+std::string shortened(std::string text) {
+  if (text.size() <= kLongestMessage) return text;
+  size_t head = kLongestMessage / 2;
+  size_t tail = text.size() - kLongestMessage / 2;
+  const auto inside_character = [&](size_t at) { return (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80; };
+  while (head > 0 && inside_character(head)) --head;
+  while (tail < text.size() && inside_character(tail)) ++tail;
+  return text.substr(0, head) + " … " + text.substr(tail);
+}
+
+}  // namespace
 
 std::string Path::str() const {
   if (parent == nullptr) return {};
@@ -40,8 +56,8 @@ void Report::add(Severity severity, const Place& place, std::string path, std::s
   entries_.push_back({place,
                       {.severity = severity,
                        .mark = mark(place),
-                       .path = std::move(path),
-                       .message = std::move(message),
+                       .path = shortened(std::move(path)),
+                       .message = shortened(std::move(message)),
                        .hint = std::move(hint),
                        .note = note_about(place),
                        .length = length}});

@@ -61,11 +61,19 @@ class Report {
   bool raw = false;
   bool is_raw(std::string_view text) const { return raw && text.find('$') != std::string_view::npos; }
 
+  // Ranges are short to write and long to hold. False when the ports of all ranges together are more than a project can
+  // mean: the caller refuses the range.
+  bool may_expand(size_t ports) {
+    expanded_ports_ += ports;
+    return expanded_ports_ <= kMostPorts;
+  }
+
   // In file order (the order of the files, then lines), without repetitions. Leaves the report empty.
   std::vector<Diagnostic> take();
   std::map<std::string, std::string> texts() const;
 
  private:
+  static constexpr size_t kMostPorts = 4 * 65536;
   static constexpr size_t kMostErrors = 100;  // a broken file must not fill the terminal
   struct Entry {
     Place place;
@@ -77,6 +85,7 @@ class Report {
   std::vector<std::string> names_;
   std::vector<std::string> texts_;
   std::vector<Entry> entries_;
+  size_t expanded_ports_ = 0;
   size_t errors_ = 0;
   size_t warnings_ = 0;
   bool silent_ = false;

@@ -44,6 +44,39 @@ size_t word_length(std::string_view rest) {
   return std::max<size_t>(1, characters(rest.substr(0, end)));
 }
 
+// As much of a line as a terminal shows, with the place in it.
+struct Excerpt {
+  std::string text;
+  size_t caret = 0;  // characters before it
+  size_t left = 0;   // characters from the caret to the end
+};
+
+constexpr size_t kExcerptWidth = 120;  // characters; files of people have shorter lines
+constexpr size_t kBeforeCaret = 60;
+
+Excerpt excerpt_of(std::string_view line, int column) {
+  const size_t place = offset_of(line, column);
+  size_t begin = 0;
+  size_t caret = column > 0 ? static_cast<size_t>(column - 1) : 0;
+  if (caret > kBeforeCaret && line.size() > kExcerptWidth) {
+    begin = offset_of(line, column - static_cast<int>(kBeforeCaret));
+    caret = kBeforeCaret;
+  }
+  std::string_view shown = line.substr(begin);
+  shown = shown.substr(0, offset_of(shown, static_cast<int>(kExcerptWidth) + 1));
+  const size_t left = characters(shown.substr(std::min(place - begin, shown.size())));
+  std::string text(shown);
+  // One column each, so that the caret stands under its place; and no file steers the terminal.
+  std::replace(text.begin(), text.end(), '\t', ' ');
+  std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  if (begin > 0) {
+    text = "…" + text;
+    ++caret;
+  }
+  if (begin + shown.size() < line.size()) text += "…";
+  return {.text = std::move(text), .caret = caret, .left = left};
+}
+
 }  // namespace
 
 std::string Mark::to_string() const {
@@ -68,15 +101,15 @@ std::string without_note(const Diagnostic& diagnostic, const std::map<std::strin
   }
   std::string_view line = line_of(file->second, diagnostic.mark.line);
   std::string number = std::to_string(diagnostic.mark.line);
-  std::string text(line);
-  std::replace(text.begin(), text.end(), '\t', ' ');  // one column each, so that the caret stands under its place
-  out += "\n  " + number + " | " + text;
+  const Excerpt excerpt = excerpt_of(line, diagnostic.mark.column);
+  out += "\n  " + number + " | " + excerpt.text;
   if (diagnostic.mark.column == 0) return diagnostic.hint.empty() ? out : out + "\n    " + diagnostic.hint;
 
   std::string_view rest = line.substr(offset_of(line, diagnostic.mark.column));
   size_t length = diagnostic.length > 0 ? static_cast<size_t>(diagnostic.length) : word_length(rest);
   out += "\n  " + std::string(number.size(), ' ') + " | ";
-  out += std::string(static_cast<size_t>(diagnostic.mark.column - 1), ' ') + '^' + std::string(length - 1, '~');
+  length = std::clamp<size_t>(length, 1, std::max<size_t>(excerpt.left, 1));
+  out += std::string(excerpt.caret, ' ') + '^' + std::string(length - 1, '~');
   if (!diagnostic.hint.empty()) out += " " + diagnostic.hint;
   return out;
 }

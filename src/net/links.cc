@@ -74,7 +74,7 @@ void begin_link(NetlinkBatch& batch, uint16_t type, uint16_t flags, std::string 
 // No link-local address: an interface on a network without IPv6 speaks none.
 void add_address_generation(NetlinkBatch& batch, bool ipv6) {
   auto inet6 = batch.nest(AF_INET6);
-  batch.number(IFLA_INET6_ADDR_GEN_MODE, uint8_t{ipv6 ? IN6_ADDR_GEN_MODE_EUI64 : IN6_ADDR_GEN_MODE_NONE});
+  batch.number(IFLA_INET6_ADDR_GEN_MODE, static_cast<uint8_t>(ipv6 ? IN6_ADDR_GEN_MODE_EUI64 : IN6_ADDR_GEN_MODE_NONE));
 }
 
 void add_address(NetlinkBatch& batch, int index, const std::string& name, const AddressOnLink& wanted) {

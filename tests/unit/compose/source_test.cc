@@ -28,5 +28,12 @@ TEST(Render, UnderlinesQuotedTextsWhole) {
   EXPECT_EQ(render(diagnostic, {{"f", "ü: \"a b\" # c"}}), "f:1:4: m\n  1 | ü: \"a b\" # c\n    |    ^~~~~");
 }
 
+TEST(Render, ShowsAsMuchOfALongLineAsPeopleRead) {
+  const std::string line = std::string(1000, 'a') + "b" + std::string(1000, 'c');
+  const Diagnostic diagnostic{.mark = {"f", 1, 1001}, .message = "m", .length = 1000};
+  EXPECT_EQ(render(diagnostic, {{"f", line}}), "f:1:1001: m\n  1 | …" + std::string(60, 'a') + "b" + std::string(59, 'c') +
+                                                   "…\n    | " + std::string(61, ' ') + "^" + std::string(59, '~'));
+}
+
 }  // namespace
 }  // namespace gantry::compose

@@ -72,13 +72,13 @@ TEST(YamlTree, HostileInputIsBounded) {
   EXPECT_NE(read("a: " + std::string(50'000, '[')).find("f.yaml"), std::string::npos);
 }
 
-// A megabyte of what a parser may choke on: each is refused, or read, without growing beyond measure.
 TEST(YamlTree, AFileThatEndsWithinABracketIsRefused) {
   for (const char* text : {"[", "{", "[a", "a: [", "{a: [b", "- [", "[[", "? [", "a: {b"}) {
     EXPECT_NE(read(text).find("is never closed"), std::string::npos) << text << "\n" << read(text);
   }
 }
 
+// A megabyte of what a parser may choke on: each is refused, or read, without growing beyond measure.
 TEST(YamlTree, LargeHostileInputIsReadOrRefusedInBoundedTime) {
   const size_t kSize = 1'000'000;
   auto repeated = [&](const std::string& piece) {
