@@ -251,10 +251,34 @@ bool is_sexagesimal(std::string_view t) {
 
 enum class Quoting { plain, single_, double_, literal };
 
+// Characters beyond ASCII that YAML takes for line breaks or does not allow unescaped (YAML 1.2, section 5.1), with their
+// escapes. C1 controls are written byte by byte below.
+struct Escape {
+  std::string_view character;
+  std::string_view escape;
+};
+constexpr Escape kEscapes[] = {{"\xC2\x85", "\\N"},           {"\xE2\x80\xA8", "\\L"},     {"\xE2\x80\xA9", "\\P"},
+                               {"\xEF\xBB\xBF", "\\uFEFF"}, {"\xEF\xBF\xBE", "\\uFFFE"}, {"\xEF\xBF\xBF", "\\uFFFF"}};
+
+// The escaped character that `text` begins with, or null.
+const Escape* escape_at(std::string_view text) {
+  if (static_cast<unsigned char>(text[0]) < 0x80) return nullptr;
+  for (const Escape& known : kEscapes) {
+    if (text.starts_with(known.character)) return &known;
+  }
+  return nullptr;
+}
+
+// U+0080 to U+009F, two bytes each.
+bool is_c1_control(std::string_view text) {
+  return text.size() > 1 && text[0] == '\xC2' && static_cast<unsigned char>(text[1]) < 0xA0;
+}
+
 bool has_control(std::string_view text, bool newlines_too) {
-  for (char c : text) {
-    unsigned char byte = static_cast<unsigned char>(c);
-    if (c == '\n' ? newlines_too : (byte < 0x20 || byte == 0x7f)) return true;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const unsigned char byte = static_cast<unsigned char>(text[i]);
+    if (byte == '\n' ? newlines_too : (byte < 0x20 || byte == 0x7f)) return true;
+    if (byte >= 0x80 && (is_c1_control(text.substr(i)) || escape_at(text.substr(i)) != nullptr)) return true;
   }
   return false;
 }
@@ -384,21 +408,30 @@ class YamlWriter {
 
   void double_quoted(std::string_view text) {
     out_ += '"';
-    for (char c : text) {
-      unsigned char byte = static_cast<unsigned char>(c);
+    for (size_t i = 0; i < text.size(); ++i) {
+      const char c = text[i];
+      const unsigned char byte = static_cast<unsigned char>(c);
       if (c == '"' || c == '\\') out_ += '\\', out_ += c;
       else if (c == '\n') out_ += "\\n";
       else if (c == '\t') out_ += "\\t";
       else if (c == '\r') out_ += "\\r";
-      else if (byte < 0x20 || byte == 0x7f) {
-        char escape[8];
-        std::snprintf(escape, sizeof escape, "\\x%02X", byte);
-        out_ += escape;
+      else if (byte < 0x20 || byte == 0x7f) code(byte);
+      else if (const Escape* known = escape_at(text.substr(i))) {
+        out_ += known->escape;
+        i += known->character.size() - 1;
+      } else if (is_c1_control(text.substr(i))) {
+        code(static_cast<unsigned char>(text[++i]));
       } else {
         character(c);
       }
     }
     out_ += '"';
+  }
+
+  void code(unsigned char character) {
+    char escape[8];
+    std::snprintf(escape, sizeof escape, "\\x%02X", character);
+    out_ += escape;
   }
 
   // The caller adds the last line's end.

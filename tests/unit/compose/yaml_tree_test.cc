@@ -111,5 +111,12 @@ TEST(YamlTree, TextsThatLookLikeOtherTypesAreQuotedInTheOutput) {
             "a: \"yes\"\nb: \"1\"\nc: 'x: y'\nd: 60:60\ne: \"t\\tb\"\nf: \"22:22\"\ng: '- x'\nh: \"\"\ni: |\n  x\n  y\n");
 }
 
+TEST(YamlTree, CharactersThatYamlDoesNotAllowAreEscapedInTheOutput) {
+  const std::string text = "a: \"q\\n\\x96\"\nb: \"\\N\\L\\P\\uFEFF\"\nc: \"\xC2\xA0\xC3\xA9\"\n";
+  const std::string printed = "a: \"q\\n\\x96\"\nb: \"\\N\\L\\P\\uFEFF\"\nc: \xC2\xA0\xC3\xA9\n";
+  EXPECT_EQ(read(text), printed);
+  EXPECT_EQ(read(printed), printed);
+}
+
 }  // namespace
 }  // namespace gantry::compose
