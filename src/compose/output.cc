@@ -439,9 +439,9 @@ class YamlWriter {
     out_ += '|';
     if (text.front() == ' ' || text.front() == '\n') out_ += '2';
     size_t trailing = text.size() - (text.find_last_not_of('\n') + 1);
-    if (text.find_first_not_of('\n') == std::string_view::npos) trailing = text.size();
+    const bool only_line_feeds = trailing == text.size();
     if (trailing == 0) out_ += '-';
-    if (trailing > 1) out_ += '+';
+    if (trailing > 1 || only_line_feeds) out_ += '+';
     std::string_view body = text;
     if (trailing > 0) body.remove_suffix(1);
     for (size_t at = 0; at <= body.size();) {

@@ -16,6 +16,7 @@ void stays_canonical(void (*form)(Node&, const Path&, Report&), const std::strin
   Node list = Node::sequence({0, 1, 1});
   list.items.push_back(Node::string(text, {0, 1, 3}));
   Report report;
+  report.add_file("f", text);
   form(list, Path::root(), report);
   if (report.failed()) return;
   Node again = list;
