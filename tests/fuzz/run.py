@@ -48,11 +48,15 @@ def main():
     parser.add_argument("--bin", required=True)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--skip-unbuilt", action="store_true", help="exit with 77 when a named target is not built")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     known = sorted(p.name[:-len("_fuzz")] for p in pathlib.Path(options.bin).glob("*_fuzz"))
     names = options.names or known
     unknown = [n for n in names if n not in known]
+    if unknown and options.skip_unbuilt:
+        print(f"skipped: {', '.join(unknown)} is not built (./dev test does)")
+        sys.exit(77)
     if unknown or not names:
         sys.exit(f"no such fuzz target: {', '.join(unknown) or 'none is built'}; known are {', '.join(known)}")
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
