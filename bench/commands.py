@@ -1,0 +1,209 @@
+"""What short commands, one container and idleness cost: whole processes, the API, memory, latencies.
+
+Every round measures each of them once, beside `true` and the kernel's floor of one container, so that a slow minute of the
+machine hits all. Prints medians and half of the whole spread; writes the raw numbers as JSON. No number here is a pass or
+a failure.
+"""
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e"))
+
+SLEEPER = "{image: busybox:test, init: false, command: [sleep, '100000']}"
+
+
+def milliseconds(work):
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
+
+
+def process(words, environment, cwd=None):
+    """From fork to exit; posix_spawn, so that the size of this interpreter does not count."""
+    def work():
+        actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                   (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
+                   (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)]
+        pid = os.posix_spawn(words[0], [str(word) for word in words], environment, file_actions=actions)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code:
+            sys.exit(f"{' '.join(map(str, words))}: exit {code}")
+    here = os.getcwd()
+    os.chdir(cwd or here)
+    try:
+        return milliseconds(work)
+    finally:
+        os.chdir(here)
+
+
+class Api(http.client.HTTPConnection):
+    """One kept connection to the daemon's socket."""
+
+    def __init__(self, path):
+        super().__init__("gantry")
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+    def call(self, method, path, body=None):
+        self.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+        answer = self.getresponse()
+        text = answer.read()
+        if answer.status >= 400:
+            sys.exit(f"{method} {path}: {answer.status} {text!r}")
+        return json.loads(text) if text else None
+
+
+def one_container(api):
+    """create + start + wait + remove."""
+    made = api.call("POST", "/containers/create", {"Image": "busybox:test", "Cmd": ["true"]})
+    api.call("POST", f"/containers/{made['Id']}/start")
+    api.call("POST", f"/containers/{made['Id']}/wait")
+    api.call("DELETE", f"/containers/{made['Id']}")
+
+
+def restart_latency(gantry, api):
+    """From the end of a `restart: always` program to its successor's start, as the daemon tells them, less the policy's 100 ms."""
+    made = api.call("POST", "/containers/create", {
+        "Image": "busybox:test", "Cmd": ["sleep", "100000"], "HostConfig": {"RestartPolicy": {"Name": "always"}}})
+    path = f"/containers/{made['Id']}"
+    api.call("POST", path + "/start")
+    time.sleep(0.2)
+    first = api.call("GET", path + "/json")["State"]["Pid"]
+    os.kill(first, 9)
+    while True:
+        state = api.call("GET", path + "/json")["State"]
+        if state["Pid"] not in (0, first) and state["Running"]:
+            break
+    ended, started = when(state["FinishedAt"]), when(state["StartedAt"])
+    api.call("DELETE", path + "?force=1")
+    return (started - ended) * 1000 - 100
+
+
+def when(stamp):
+    """Seconds since the epoch of 2026-01-02T03:04:05.123456789Z."""
+    whole, _, fraction = stamp.rstrip("Z").partition(".")
+    return time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float("0." + (fraction or "0"))
+
+
+def private_kilobytes(pid):
+    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+
+
+def resident_kilobytes(pid):
+    return next(int(line.split()[1]) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+                if line.startswith("VmRSS"))
+
+
+def cpu_seconds(pids):
+    total = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def services(count, rest=SLEEPER):
+    return "services:\n" + "".join(f"  s{i}: {rest}\n" for i in range(count))
+
+
+def shims(gantry):
+    return [pid for pid in gantry.processes() if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "gantry-shim"]
+
+
+def idle(gantry, count, seconds):
+    """Memory and CPU time of the daemon and its shims with `count` containers that do nothing."""
+    project = gantry.project("idle", services(max(count, 1)))
+    if count:
+        gantry.compose(project, "up", "-d")
+    daemon = gantry.daemon_pid()
+    helpers = shims(gantry)
+    before = cpu_seconds([daemon, *helpers])
+    time.sleep(seconds)  # what is measured is that nothing happens
+    used = cpu_seconds([daemon, *helpers]) - before
+    out = {"containers": count, "daemon_mb": resident_kilobytes(daemon) / 1024, "cpu_percent": used / seconds * 100}
+    if helpers:
+        out["shim_private_kb"] = statistics.median(private_kilobytes(pid) for pid in helpers)
+    if count:
+        gantry.compose(project, "down", "-t", "0")
+    return out
+
+
+def measure_round(gantry, api, options, projects, floor):
+    environment = gantry.environment
+    compose, tool = pathlib.Path(options.bin) / "compose", pathlib.Path(options.bin) / "gantry"
+    return {
+        "true": process(["/bin/true"], environment),
+        "compose version": process([compose, "version"], environment),
+        "compose config of 200": process([compose, "config"], environment, projects["config"]),
+        "compose ps of 100": process([compose, "ps"], environment, projects["hundred"]),
+        "compose up of 100, no change": process([compose, "up", "-d"], environment, projects["hundred"]),
+        "compose exec true": process([compose, "exec", "-T", "s0", "true"], environment, projects["hundred"]),
+        "gantry exec true": process([tool, "exec", "hundred-s0-1", "true"], environment),
+        "gantry run --rm true": process([tool, "run", "--rm", "busybox:test", "true"], environment),
+        "API: create, start, wait, remove": milliseconds(lambda: one_container(api)),
+        "floor of one container": sum(json.loads(subprocess.run(floor, capture_output=True, check=True).stdout)[key]
+                                      for key in ("start_ms", "stop_ms")),
+        "restart beyond the delay": restart_latency(gantry, api),
+    }
+
+
+def spread(values):
+    middle = statistics.median(values)
+    return f"{middle:8.2f} ms ±{(max(values) - min(values)) / 2 / middle * 100:3.0f} %" if middle else "0"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--idle", default="0,60", help="numbers of containers to be idle with")
+    parser.add_argument("--idle-seconds", type=float, default=10)
+    parser.add_argument("--json", default="build/bench-commands.json")
+    options = parser.parse_args()
+    os.environ["GANTRY_BIN"] = options.bin
+    import harness
+
+    with harness.Gantry() as gantry:
+        gantry.busybox()
+        idles = [idle(gantry, int(count), options.idle_seconds) for count in options.idle.split(",")]
+        lower = gantry.root / "rootfs"
+        lower.mkdir()
+        subprocess.run(["tar", "-xf", gantry.root / "busybox.tar", "-C", lower], check=True)
+        floor = [pathlib.Path(options.bin) / "bench_floor", lower, "1"]
+        projects = {"config": gantry.project("config", services(
+            200, "{image: 'a:${TAG:-1}', environment: {A: b, C: d}, ports: ['80'], networks: [front, back], restart: always,"
+                 " healthcheck: {test: [CMD, 'true'], interval: 5s}, labels: {x: y}}") + "networks: {front: , back: }\n"),
+            "hundred": gantry.project("hundred", services(100))}
+        gantry.compose(projects["hundred"], "up", "-d")
+        api = Api(gantry.run / "gantry.sock")
+        measure_round(gantry, api, options, projects, floor)  # warm
+        rounds = [measure_round(gantry, api, options, projects, floor) for _ in range(options.rounds)]
+        gantry.compose(projects["hundred"], "down", "-t", "0")
+        shutil.rmtree(lower)
+
+    print(f"{options.rounds} interleaved rounds, medians and half of the whole spread")
+    empty = statistics.median(sample["true"] for sample in rounds)
+    for name in rounds[0]:
+        values = [sample[name] for sample in rounds]
+        print(f"  {name:34} {spread(values)}   {statistics.median(values) - empty:7.2f} ms beyond `true`")
+    for sample in idles:
+        print(f"  idle with {sample['containers']:4} containers: daemon {sample['daemon_mb']:.1f} MB, CPU {sample['cpu_percent']:.2f} %"
+              + (f", a shim {sample['shim_private_kb']:.0f} kB private" if "shim_private_kb" in sample else ""))
+    pathlib.Path(options.json).write_text(json.dumps({"rounds": rounds, "idle": idles}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
