@@ -10,6 +10,10 @@ namespace gantry::compose {
 namespace {
 
 using Status = Progress::Status;
+using namespace std::chrono_literals;
+
+// Programs that find out that they cannot work (a missing setting, a wrong argument) do so in their first moments.
+constexpr std::chrono::nanoseconds kSettle = 150ms;
 
 std::string service_of_subject(const std::string& subject) {
   constexpr std::string_view kServices = "services.";
@@ -88,6 +92,7 @@ void PlanRunner::finish_if_idle() {
   bool over = left_in_stage_.empty() || error_.has_value();
   if (!over || in_flight_ > 0 || finished_ || !done_) return;
   finished_ = true;
+  surroundings_.scheduler.cancel(std::exchange(settle_timer_, 0));
   report_.error = error_;
   for (const Step& step : plan_.steps) {
     // What was waited for in vain has not been left undone: what was to follow has.
@@ -339,7 +344,7 @@ void PlanRunner::look_at_wait(StepId id) {
     if (!wait->second.contains(ref.name)) continue;
     Verdict verdict = verdict_of(action, ref, uncertain);
     if (verdict.kind == Verdict::Kind::impossible) return wait_cannot_be_met(id, ref.name, verdict);
-    if (verdict.kind != Verdict::Kind::met) continue;
+    if (verdict.kind != Verdict::Kind::met || settles(action, ref)) continue;
     wait->second.erase(ref.name);
     tell({.resource = Progress::Resource::container,
           .name = ref.name,
@@ -352,6 +357,28 @@ void PlanRunner::look_at_wait(StepId id) {
   if (wait == waiting_.end() || !wait->second.empty()) return;
   waiting_.erase(wait);
   step_ended(id, {});
+}
+
+// A program without a health check that ends right after its start was never ready: it is looked at a moment later.
+bool PlanRunner::settles(const WaitFor& action, const ContainerRef& ref) {
+  const ProjectView::Seen* seen = view_.find(id_of(ref));
+  if (action.goal != Goal::ready || seen == nullptr || seen->container.has_health_check) return false;
+  if (seen->container.state != engine::ContainerState::running) return false;
+  const Clock& clock = surroundings_.scheduler.clock();
+  const WallTime started = seen->container.started_at;
+  if (started != WallTime{} && clock.wall() - started >= kSettle) return false;
+  const auto since = running_since_.try_emplace(seen->container.id, clock.mono()).first->second;
+  if (clock.mono() - since >= kSettle) return false;
+  if (settle_timer_ == 0) {
+    settle_timer_ = surroundings_.scheduler.after(since + kSettle - clock.mono(), [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (self == nullptr || self->finished_) return;
+      self->settle_timer_ = 0;
+      self->look_at_all_waits();
+      self->advance();
+    });
+  }
+  return true;
 }
 
 void PlanRunner::wait_cannot_be_met(StepId id, const std::string& container, const Verdict& verdict) {

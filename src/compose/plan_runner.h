@@ -93,6 +93,7 @@ class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
 
   void look_at_wait(StepId id);
   Verdict verdict_of(const WaitFor& action, const ContainerRef& ref, bool& uncertain) const;
+  bool settles(const WaitFor& action, const ContainerRef& ref);
   void wait_cannot_be_met(StepId id, const std::string& container, const Verdict& verdict);
   void refresh();
   void look_at_all_waits();
@@ -113,6 +114,8 @@ class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
   std::map<StepId, NetworkId> made_networks_;
   std::map<StepId, std::set<std::string>> waiting_;  // wait steps under way → containers not there yet, by name
   std::map<ContainerId, std::vector<StepId>> watchers_;  // → wait steps that look at it
+  std::map<ContainerId, MonoTime> running_since_;        // of those without a health check, as far as waits saw it
+  Scheduler::TimerId settle_timer_ = 0;
   std::set<ContainerId> ending_;
   MonoTime started_{};
   bool refreshing_ = false;

@@ -198,10 +198,10 @@ class DownPlanner {
     }
   }
 
-  // Only those that a service uses: what is declared and not used was not made by `up` either.
+  // What no service uses is not in the model, unless all resources were asked for.
   void remove_volumes() {
     for (const auto& [key, volume] : desired_.volumes) {
-      if (volume.external || !volume.used) continue;
+      if (volume.external) continue;
       const std::string& name = volume.spec.name;
       bool exists = std::any_of(snapshot_.volumes.begin(), snapshot_.volumes.end(),
                                 [&name](const engine::ObservedVolume& v) { return v.name == name; });
