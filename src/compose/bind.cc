@@ -1,6 +1,7 @@
 #include "compose/bind.h"
 
 #include "base/strings.h"
+#include "compose/extensions.h"
 #include "compose/output.h"
 #include "compose/scalar.h"
 #include "compose/values.h"
@@ -396,6 +397,7 @@ Service bind_service(const Entry& entry, const Node& services) {
   bind_resources(node, out);
   if (const Node* deploy = node.find("deploy"); deploy != nullptr && deploy->is_map()) bind_deploy(*deploy, out);
   out.canonical_json = to_hashed_json(node, service_shape());
+  bind_extensions(node, out);
   out.unsupported = unsupported_parts(node, "services." + entry.key);
   return out;
 }

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/strings.h"
 #include "compose/defaults.h"
+#include "compose/extensions.h"
 #include "compose/scalar.h"
 
 namespace gantry::compose {
@@ -164,6 +165,7 @@ class Consistency {
     build(service, path);
     networks(entry, path);
     health(service, path);
+    check_extensions(service, path, report_);
     dependencies(entry, path);
     volumes(service, path);
     sources(service, "configs", path);

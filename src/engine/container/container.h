@@ -14,6 +14,8 @@
 #include "engine/container/health.h"
 #include "engine/container/image_merge.h"
 #include "engine/container/lifecycle.h"
+#include "engine/container/log_probe.h"
+#include "engine/container/network_probe.h"
 #include "engine/container/record.h"
 #include "engine/container/probe_output.h"
 #include "engine/container/restart_policy.h"
@@ -38,6 +40,8 @@ struct Probing {
   WallTime began{};
   std::unique_ptr<ProbeOutput> output;
   std::optional<int> ended;      // the probe's exit code, when that is known before its output is
+  std::unique_ptr<NetworkProbe> network;  // running, of the engine's own
+  std::unique_ptr<LogProbe> log;          // until its line has come
 };
 
 struct Container;

@@ -6,6 +6,8 @@
 
 #include "base/strings.h"
 #include "engine/container/log_config.h"
+#include "engine/container/log_probe.h"
+#include "engine/container/network_probe.h"
 #include "engine/container/seccomp.h"
 #include "engine/container/signal_name.h"
 #include "engine/network_options.h"
@@ -99,6 +101,15 @@ Result<> check_restart(const ContainerSpec& spec) {
   return {};
 }
 
+Result<> check_own_probe(const std::vector<std::string>& test) {
+  if (test[0] != "LOG") {
+    TRY(parse_network_target(test).within("Healthcheck " + test[0]));
+    return {};
+  }
+  if (test.size() != 2) return invalid("Healthcheck LOG needs one regular expression");
+  return check_log_expression(test[1]).within("Healthcheck LOG");
+}
+
 Result<> check_health(const HealthCheck& check) {
   const auto too_short = [](const std::optional<std::chrono::nanoseconds>& time) {
     return time && time->count() != 0 && *time < std::chrono::milliseconds(1);
@@ -112,8 +123,9 @@ Result<> check_health(const HealthCheck& check) {
   if (check.retries.value_or(0) < 0) return invalid("Retries in Healthcheck cannot be negative");
   if (!check.test.empty()) {
     const std::string& kind = check.test[0];
+    if (is_own_probe(check.test)) return check_own_probe(check.test);
     if (kind != "NONE" && kind != "CMD" && kind != "CMD-SHELL") {
-      return invalid("unknown type " + gantry::quoted(kind) + " in Healthcheck: use NONE, CMD or CMD-SHELL");
+      return invalid("unknown type " + gantry::quoted(kind) + " in Healthcheck: use NONE, CMD, CMD-SHELL, HTTP, TCP or LOG");
     }
     if (kind != "NONE" && check.test.size() < 2) return invalid("Healthcheck " + kind + " has no command");
   }

@@ -139,6 +139,7 @@ class Containers {
 
   // Stop, end.
   void begin_stop(Container& container, const StopOptions& options, Function<void(Result<>)> done);
+  bool waits_in_vain(const Container& container, int signal) const;
   void send_stop(Container& container, int signal, std::optional<std::chrono::nanoseconds> grace);
   void harden_stop(Container& container, const StopOptions& options);
   void escalate(const ContainerId& id, int attempt);
@@ -182,6 +183,9 @@ class Containers {
   void stop_probing(Container& container);
   void schedule_probe(Container& container);
   void run_probe(const ContainerId& id);
+  void run_own_probe(Container& container);
+  void follow_log(Container& container);
+  void record_probe(Container& container, int exit_code, std::string text);
   void finish_probe(const ContainerId& id, const ExecId& exec, int exit_code, std::string output);
   void probe_timed_out(const ContainerId& id, const ExecId& exec);
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "engine/container/containers_access.h"
 #include "engine/container/signal_name.h"
+#include "engine/container/signal_reaction.h"
 
 namespace gantry::engine {
 namespace {
@@ -12,6 +13,9 @@ using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
 constexpr seconds kDefaultGrace{10};
+// Label: "patient" = wait out the grace whatever PID 1 does about the signal.
+constexpr char kStopManner[] = "dev.gantry.stop";
+constexpr char kPatient[] = "patient";
 // After SIGKILL the end should be immediate; a process stuck in the kernel (dead NFS) may never end.
 constexpr seconds kKillPatience{10};
 
@@ -71,6 +75,15 @@ void Containers::stop(const ContainerId& id, StopOptions options, Reply<> reply)
   });
 }
 
+// PID 1 would never hear of the signal: a shell or `sleep` without a handler takes the whole grace for nothing.
+bool Containers::waits_in_vain(const Container& container, int signal) const {
+  if (container.link == nullptr || container.ended || signal == SIGKILL) return false;
+  if (container.status.state != ContainerState::running) return false;
+  const auto manner = container.spec.labels.find(kStopManner);
+  if (manner != container.spec.labels.end() && manner->second == kPatient) return false;
+  return process_drops_signal(container.link->pid(), signal);
+}
+
 // Within an operation; `done` is called at the container's end, or at once if there is nothing to end.
 void Containers::begin_stop(Container& container, const StopOptions& options, Function<void(Result<>)> done) {
   if (auto may = may_stop(container.label(), container.status.state); !may.ok()) return done(std::move(may));
@@ -89,7 +102,7 @@ void Containers::begin_stop(Container& container, const StopOptions& options, Fu
   int signal = stop_signal_of(container);
   if (options.signal) signal = parse_signal(*options.signal).value_or(SIGTERM);
   seconds grace = options.timeout.value_or(container.spec.stop_timeout.value_or(kDefaultGrace));
-  if (grace.count() == 0) return escalate(container.id, 0);
+  if (grace.count() == 0 || (grace.count() > 0 && waits_in_vain(container, signal))) return escalate(container.id, 0);
   send_stop(container, signal, grace.count() < 0 ? std::nullopt : std::optional<nanoseconds>(grace));
 }
 

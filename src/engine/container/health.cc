@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/container/network_probe.h"
+
 namespace gantry::engine {
 namespace {
 
@@ -15,6 +17,7 @@ nanoseconds or_default(const std::optional<nanoseconds>& given, nanoseconds fall
 std::vector<std::string> probe_arguments(const std::vector<std::string>& test,
                                          const std::vector<std::string>& shell) {
   if (test.size() < 2) return {};
+  if (is_own_probe(test)) return test;
   if (test[0] == "CMD") return {test.begin() + 1, test.end()};
   if (test[0] != "CMD-SHELL") return {};
   std::vector<std::string> arguments = shell;
@@ -31,6 +34,7 @@ std::optional<EffectiveCheck> effective_check(const std::optional<HealthCheck>& 
   EffectiveCheck effective;
   effective.arguments = probe_arguments(check->test, shell);
   if (effective.arguments.empty()) return std::nullopt;
+  effective.is_own = is_own_probe(check->test);
   effective.interval = or_default(check->interval, std::chrono::seconds(30));
   effective.timeout = or_default(check->timeout, std::chrono::seconds(30));
   effective.start_period = check->start_period.value_or(nanoseconds{});

@@ -17,6 +17,7 @@ namespace gantry::engine {
 // A health check with every default filled in.
 struct EffectiveCheck {
   std::vector<std::string> arguments;  // what is executed
+  bool is_own = false;                 // `arguments` is a test that the engine makes itself (network_probe.h)
   std::chrono::nanoseconds interval{};
   std::chrono::nanoseconds timeout{};
   std::chrono::nanoseconds start_period{};
