@@ -68,4 +68,28 @@ std::string volume_json(const VolumeDetails& volume);  // one line of `volumes -
 // A line of `events --json`.
 std::string event_json(const EngineEvent& event, std::string_view service, std::string_view time);
 
+// The digest of GET /distribution/NAME/json.
+Result<std::string> parse_distribution(std::string_view json);
+
+// POST /containers/create of an image that gets some directories, as a user of this machine ("" = the image's).
+std::string transformation_body(const std::string& image, const std::vector<std::string>& binds, const std::string& user);
+std::string transformations_json(const std::vector<ImageRow>& rows);
+
+// A file of an artifact, and the body of POST /gantry/v1/artifacts.
+struct ArtifactPart {
+  std::string media_type;
+  std::string content;
+  StringMap annotations;
+};
+std::string artifact_body(const std::string& type, const std::string& oci_version, const std::vector<ArtifactPart>& parts);
+
+// The body of PUT /gantry/v1/projects/NAME/lease. Zeros: none.
+struct LeaseWish {
+  int pid = 0;
+  uint64_t pid_started = 0;
+  int64_t seconds = 0;
+  bool volumes = false;
+};
+std::string lease_body(const LeaseWish& lease);
+
 }  // namespace gantry::cli

@@ -70,7 +70,7 @@ const std::array kComposeCommands = {
     &kAttach, &kBuild, &kCommit,  &kConfig,  &kCopy,   &kCreate,  &kDown,  &kEvents, &kExec,    &kExport,  &kImages,
     &kKill,   &kLogs,  &kList,    &kPause,   &kPlan,   &kPort,    &kPs,    &kPull,   &kPublish, &kPush,    &kRestart,
     &kRemove, &kRun,   &kScale,   &kStart,   &kStats,  &kStop,    &kTop,   &kUnpause, &kUp,     &kVersion, &kViz,
-    &kVolumes, &kWait, &kWatch,   &kGenerate, &kBridge, &kWhy, &kTimings, &kTest};
+    &kVolumes, &kWait, &kWatch,   &kGenerate, &kBridgeConvert, &kBridgeList, &kBridgeLs, &kBridgeCreate, &kWhy, &kTimings, &kTest};
 
 
 std::vector<Flag> joined(std::span<const Flag> a, std::span<const Flag> b) {
@@ -98,6 +98,11 @@ Result<int> parallel_limit(const Arguments& given, const Environment& environmen
   return static_cast<int>(*number);
 }
 
+// Docker Compose has read these before it reads the env file: there they have no effect.
+bool comes_too_late(std::string_view variable) {
+  return variable == "COMPOSE_PROGRESS" || variable == "COMPOSE_ENV_FILES" || variable == "COMPOSE_STATUS_STDOUT";
+}
+
 // COMPOSE_… of the env file count as if they were set for the process, unless they are. What is wrong with the file is
 // told when the project is loaded.
 void add_compose_variables(const Arguments& given, Environment& environment) {
@@ -119,7 +124,7 @@ void add_compose_variables(const Arguments& given, Environment& environment) {
     const auto assignments = compose::parse_dotenv(*text, compose::lookup_in(own));
     if (!assignments.ok()) continue;
     for (const auto& [name, value, line] : *assignments) {
-      if (name.starts_with("COMPOSE_")) found[name] = value;
+      if (name.starts_with("COMPOSE_") && !comes_too_late(name)) found[name] = value;
     }
   }
   environment.insert(found.begin(), found.end());
@@ -175,8 +180,12 @@ class Family {
     return status.error().code() == Code::cancelled ? kExitInterrupted : kExitError;
   }
 
-  // "volume ls" is a command of two words; "container stop" is "stop" under another name.
+  // "volume ls" is a command of two words, others have three; "container stop" is "stop" under another name.
   const Command* find_command(const std::vector<std::string>& words, size_t& taken) const {
+    if (words.size() > 2) {
+      taken = 3;
+      if (const Command* command = find(words[0] + " " + words[1] + " " + words[2])) return command;
+    }
     if (words.size() > 1) {
       const std::string both = words[0] + " " + words[1];
       taken = 2;
@@ -236,7 +245,7 @@ class Family {
         lines[name] = command->refused.empty() ? std::string(command->syntax.summary)
                                                : "Not supported: " + std::string(command->refused);
       } else {
-        lines.emplace(name.substr(0, space), "Commands for each " + name.substr(0, space) + ": see `gantry " + name.substr(0, space) + " --help`");
+        lines.emplace(name.substr(0, space), "Commands for each " + name.substr(0, space) + ": see `" + program_ + " " + name.substr(0, space) + " --help`");
       }
     }
     if (program_ == "gantry") {

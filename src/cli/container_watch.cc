@@ -81,7 +81,6 @@ Result<> ContainerWatch::start_operation(const std::string& method, const std::s
 }
 
 Result<int> ContainerWatch::run() {
-  if (options_.watch) toggle_watch();
   if (options_.menu) {
     keyboard_ = std::make_unique<Keyboard>(session_.in, [this](char key) { hub_->messages().put(KeyTyped{.key = key}); });
     draw_menu();
@@ -248,7 +247,12 @@ void ContainerWatch::handle(OperationEnded ended) {
     phase_ = Phase::stopped;
     return keep_error(take_in_stopped());
   }
-  if (ended.outcome.ok) return keep_error(list_containers());
+  if (ended.outcome.ok) {
+    keep_error(list_containers());
+    // Not earlier: what changes before the containers run cannot be copied into them.
+    if (std::exchange(options_.watch, false) && phase_ == Phase::watching) toggle_watch();
+    return;
+  }
   exit_status_ = ended.outcome.exit_code != 0 ? ended.outcome.exit_code : kExitError;
   phase_ = Phase::over;  // what runs goes on
 }

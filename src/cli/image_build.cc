@@ -27,8 +27,8 @@ constexpr size_t kLargestSecret = 500 << 10;  // BuildKit's limit
 std::string_view unsupported_part(const BuildConfig& build) {
   if (!build.cache_to.empty()) return "cache_to";
   if (!build.isolation.empty()) return "isolation";
-  if (!build.provenance.empty()) return "provenance";
-  if (!build.sbom.empty()) return "sbom";
+  if (!build.provenance.empty() && build.provenance != "false") return "provenance";
+  if (!build.sbom.empty() && build.sbom != "false") return "sbom";
   if (!build.ulimits.empty()) return "ulimits";
   if (build.platforms.size() > 1) return "platforms";
   return "";
@@ -79,6 +79,7 @@ std::string build_query(const compose::Project& project, const compose::Service&
   add(query, "labels", json_map(labels));
   if (build.no_cache || options.no_cache) add(query, "nocache", "1");
   if (build.pull || options.pull) add(query, "pull", "1");
+  if (options.check) add(query, "gantry-check", "1");
   if (!build.network.empty()) add(query, "networkmode", build.network);
   if (build.shm_size) add(query, "shmsize", std::to_string(*build.shm_size));
   for (const std::string& host : build.extra_hosts) {
@@ -124,6 +125,7 @@ Result<> add_sources(const compose::Project& project, const compose::Service& se
     if (path.empty()) return at_service(project, service.name, "ssh", "SSH_AUTH_SOCK is not set: start an ssh-agent");
     agents[id] = fs::absolute(path).string();
   }
+  for (const auto& [id, socket] : options.agents) agents[id] = socket;
   if (!contexts.empty()) add(image.query, "gantry-contexts", json_map(contexts));
   if (!agents.empty()) add(image.query, "gantry-ssh", json_map(agents));
   for (const compose::FileReference& reference : build.secrets) {

@@ -20,6 +20,8 @@ struct BuildOptions {
   bool quiet = false;
   std::map<std::string, std::string> arguments;  // --build-arg, over those of the file
   std::map<std::string, std::string> environment = {};  // for SSH_AUTH_SOCK
+  std::map<std::string, std::string> agents = {};       // --ssh: id → socket, over those of the file
+  bool check = false;                                   // look at the Dockerfiles only
 };
 
 // One image to be made: what is asked of the daemon, and where its context comes from. Services that are built from

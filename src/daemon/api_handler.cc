@@ -20,9 +20,10 @@ http::Headers docker_headers() {
           {"Docker-Experimental", "false"}};
 }
 
-std::unique_ptr<Router> make_router(World& world) {
+std::unique_ptr<Router> make_router(World& world, engine::RegistrySettings registries) {
   auto router = std::make_unique<Router>();
   api::add_project_routes(*router, world);
+  api::add_artifact_routes(*router, std::move(registries));
   api::add_metrics_routes(*router, world);
   docker::add_system_routes(*router, world);
   docker::add_event_routes(*router, world);
@@ -85,9 +86,9 @@ void serve(const Router& router, Exchange& exchange) {
 
 }  // namespace
 
-HttpServer::Handler make_api_handler(World& world) {
+HttpServer::Handler make_api_handler(World& world, engine::RegistrySettings registries) {
   set_common_headers(docker_headers());
-  return [router = std::shared_ptr<Router>(make_router(world))](Exchange& exchange) { serve(*router, exchange); };
+  return [router = std::shared_ptr<Router>(make_router(world, std::move(registries)))](Exchange& exchange) { serve(*router, exchange); };
 }
 
 }  // namespace gantry::daemon

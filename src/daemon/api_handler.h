@@ -5,10 +5,11 @@
 
 #include "daemon/http_server.h"
 #include "daemon/world.h"
+#include "engine/image/registry_settings.h"
 
 namespace gantry::daemon {
 
 // `world` must outlive every call of the returned function.
-HttpServer::Handler make_api_handler(World& world);
+HttpServer::Handler make_api_handler(World& world, engine::RegistrySettings registries = {});
 
 }  // namespace gantry::daemon

@@ -95,7 +95,7 @@ class Daemon {
                            .roots = options_.roots,
                            .daemon_id = id,
                            .started_at = started_at_});
-    server_ = std::make_unique<HttpServer>(make_api_handler(*world_));
+    server_ = std::make_unique<HttpServer>(make_api_handler(*world_, options_.registries));
     for (const std::string& address : options_.tcp_addresses) {
       fronts_.push_back(TRY(TlsFront::open(address, options_.tls, options_.socket_path)));
     }

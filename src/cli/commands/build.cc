@@ -2,11 +2,13 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "cli/build_request.h"
 #include "cli/commands/commands.h"
 #include "cli/image_build.h"
 #include "cli/image_pull.h"
 #include "cli/image_push.h"
 #include "cli/operation.h"
+#include "compose/values.h"
 
 namespace gantry::cli {
 
@@ -19,18 +21,30 @@ constexpr Flag kBuildFlags[] = {
     {.name = "quiet", .letter = 'q', .help = "Don't show the output of builds"},
     {.name = "with-dependencies", .help = "Build the dependencies of the named services, too"},
     {.name = "push", .help = "Push the images, those of services with an image name"},
-    {.name = "builder", .kind = FlagKind::text, .help = "", .refused = "there is one builder, the daemon's"},
-    {.name = "memory", .letter = 'm', .kind = FlagKind::text, .help = "", .refused = "the builder sets no limits"},
-    {.name = "ssh", .kind = FlagKind::text, .help = "", .refused = "the builder has no ssh agent"},
+    {.name = "builder",
+     .kind = FlagKind::text,
+     .value_name = "NAME",
+     .help = "Builder to use; there is one, the daemon's: default"},
+    {.name = "memory", .letter = 'm', .kind = FlagKind::text, .value_name = "BYTES", .help = "Memory limit of the classic builder; this one takes 0 alone"},
+    {.name = "ssh",
+     .kind = FlagKind::text,
+     .value_name = "ID[=SOCKET]",
+     .help = "Agent for RUN --mount=type=ssh; default means $SSH_AUTH_SOCK"},
     {.name = "print", .help = "Print what would be built as a bake file, and build nothing"},
     {.name = "progress", .kind = FlagKind::text, .help = "", .hidden = true},
     {.name = "compress", .help = "", .hidden = true},
     {.name = "force-rm", .help = "", .hidden = true},
     {.name = "no-rm", .help = "", .hidden = true},
     {.name = "parallel", .help = "", .hidden = true},
-    {.name = "check", .help = "", .refused = "there is no Dockerfile linter"},
-    {.name = "provenance", .kind = FlagKind::text, .help = "", .refused = "attestations are not built yet"},
-    {.name = "sbom", .kind = FlagKind::text, .help = "", .refused = "attestations are not built yet"},
+    {.name = "check", .help = "Look for faults in the Dockerfiles, and build nothing"},
+    {.name = "provenance",
+     .kind = FlagKind::text,
+     .value_name = "false",
+     .help = "Attestation of how the image was made; only false: images of the local store carry none"},
+    {.name = "sbom",
+     .kind = FlagKind::text,
+     .value_name = "false",
+     .help = "Attestation of what is in the image; only false: images of the local store carry none"},
 };
 
 constexpr Flag kPullFlags[] = {
@@ -72,15 +86,41 @@ std::vector<std::string> names_to_push(const compose::Project& project, const st
   return names;
 }
 
+// As with Docker's own store: an attestation is part of an image index, and only a registry keeps those.
+Result<> refuse_attestations(const Arguments& arguments) {
+  for (const char* flag : {"provenance", "sbom"}) {
+    const std::string value = arguments.text(flag, "false");
+    if (value == "false" || value == "0") continue;
+    return unsupported(std::string("--") + flag + "=" + value +
+                       ": Attestation is not supported by the daemon's image store: leave it out, or give false");
+  }
+  return {};
+}
+
+Result<BuildOptions> build_options(const Session& session, const Arguments& arguments) {
+  TRY(refuse_attestations(arguments));
+  if (const std::string builder = arguments.text("builder", "default"); builder != "default" && builder != "gantry") {
+    return not_found("no builder " + gantry::quoted(builder) + " found: there is one, the daemon's, \"default\"");
+  }
+  BuildOptions options{.no_cache = arguments.on("no-cache"),
+                       .pull = arguments.on("pull"),
+                       .quiet = arguments.on("quiet"),
+                       .arguments = TRY(build_arguments(session, arguments)),
+                       .environment = session.environment(),
+                       .check = arguments.on("check")};
+  if (arguments.given("memory") && TRY(compose::parse_bytes(arguments.text("memory")).within("--memory")) != 0) {
+    return unsupported("--memory is an option of the classic builder: the steps of this one have no limits of their own; "
+                       "0 says so");
+  }
+  if (arguments.given("ssh")) options.agents.insert(TRY(parse_ssh(session, arguments.text("ssh"))));
+  return options;
+}
+
 Result<int> build(Session& session, const Arguments& arguments) {
   const auto& named = arguments.positional();
   const bool dependencies = arguments.on("with-dependencies");
   const auto project = TRY(session.load_project(named, dependencies));
-  const BuildOptions options{.no_cache = arguments.on("no-cache"),
-                             .pull = arguments.on("pull"),
-                             .quiet = arguments.on("quiet"),
-                             .arguments = TRY(build_arguments(session, arguments)),
-                             .environment = session.environment()};
+  const BuildOptions options = TRY(build_options(session, arguments));
   const auto builds = TRY(plan_builds(project, dependencies ? std::vector<std::string>() : named, options));
   if (builds.empty()) {
     session.warn("No services to build");
@@ -95,6 +135,11 @@ Result<int> build(Session& session, const Arguments& arguments) {
   if (options.quiet) style.mode = ProgressMode::quiet;
   OperationView drawing(style, session);
   TRY(run_builds(session, builds, drawing.view(), style.mode, options));
+  if (options.check) {
+    drawing.view().finish();
+    session.out.write("Check complete, no warnings found.\n");
+    return 0;
+  }
   if (!arguments.on("push")) return 0;
   const auto failures = TRY(push_images(session, names_to_push(project, builds), drawing.view()));
   drawing.view().finish();

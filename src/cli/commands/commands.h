@@ -19,7 +19,8 @@ struct Command {
 // compose …
 extern const Command kUp, kCreate, kDown, kPs, kLogs, kExec, kRun, kStop, kStart, kRestart, kKill, kRemove, kPause,
     kUnpause, kBuild, kPull, kPush, kConfig, kImages, kPort, kList, kVersion, kPlan, kAttach, kCommit, kCopy, kEvents,
-    kExport, kScale, kStats, kTop, kViz, kVolumes, kWait, kWatch, kPublish, kGenerate, kBridge, kWhy, kTimings, kTest;
+    kExport, kScale, kStats, kTop, kViz, kVolumes, kWait, kWatch, kPublish, kGenerate, kWhy, kTimings, kTest;
+extern const Command kBridgeConvert, kBridgeList, kBridgeLs, kBridgeCreate;
 
 // gantry …: names of two words are commands of a group ("volume ls").
 std::span<const Command* const> engine_commands();

@@ -1,9 +1,17 @@
 // config: the project as it was understood.
-#include <algorithm>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/fd.h"
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/image_build.h"
+#include "cli/image_digests.h"
 #include "cli/table.h"
 #include "compose/config_hash.h"
 
@@ -33,8 +41,8 @@ constexpr Flag kFlags[] = {
     {.name = "no-path-resolution", .help = "Leave paths as they are"},
     {.name = "no-consistency", .help = "Don't check that parts fit together"},
     {.name = "no-env-resolution", .help = "Don't read env_file"},
-    {.name = "resolve-image-digests", .help = "", .refused = "asking registries for digests is not built yet"},
-    {.name = "lock-image-digests", .help = "", .refused = "asking registries for digests is not built yet"},
+    {.name = "resolve-image-digests", .help = "Name images by the digests that their registries have"},
+    {.name = "lock-image-digests", .help = "Print the digests of the images alone, as an override file"},
 };
 
 template <class Map>
@@ -184,6 +192,41 @@ compose::LoadOptions options_of(const Session& session, const Arguments& argumen
   return options;
 }
 
+// A file that exists as long as the object.
+class TemporaryFile {
+ public:
+  static Result<TemporaryFile> make(const std::string& text) {
+    char name[] = "/tmp/compose-digests-XXXXXX.yaml";
+    const Fd file(::mkostemps(name, 5, O_CLOEXEC));
+    if (!file) return Error::from_errno(errno, "mkostemps", name);
+    TemporaryFile made(name);
+    TRY(write_all(file.get(), text));
+    return made;
+  }
+  TemporaryFile(TemporaryFile&& other) noexcept : path_(std::exchange(other.path_, "")) {}
+  TemporaryFile& operator=(TemporaryFile&&) = delete;
+  ~TemporaryFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+// The images by digest, as an override file. `options` then name the files and the directory that were found.
+Result<std::string> image_lock(Session& session, compose::LoadOptions& options) {
+  compose::LoadOptions loading = options;
+  loading.print_yaml = loading.print_json = false;
+  loading.bind = true;
+  const auto result = TRY(session.load(loading));
+  options.files = result.project->config_files;
+  options.project_directory = result.project->working_dir;
+  options.project_name = result.project->name;
+  return lock_file(*result.project, TRY(resolved_images(session, *result.project)));
+}
+
 Result<int> config(Session& session, const Arguments& arguments) {
   const std::string format = arguments.text("format", "yaml");
   if (format != "yaml" && format != "json") return invalid("unsupported format " + gantry::quoted(format));
@@ -192,11 +235,23 @@ Result<int> config(Session& session, const Arguments& arguments) {
     session.warn("with --no-interpolate all services are printed: those named are ignored");
     options.services.clear();
   }
+  const bool locks = arguments.on("lock-image-digests");
+  std::string lock;
+  std::optional<TemporaryFile> override_file;
+  if (locks || arguments.on("resolve-image-digests")) {
+    lock = TRY(image_lock(session, options));
+    // The digests come as one more file, so that everything else is printed as it always is.
+    if (!locks) {
+      override_file.emplace(TRY(TemporaryFile::make(lock)));
+      options.files.push_back(override_file->path());
+    }
+  }
   const auto result = TRY(session.load(options));
   if (arguments.on("quiet")) return 0;
   std::optional<std::string> text;
+  if (locks) text = lock;
   if (arguments.given("explain")) text = explanation(result);
-  else text = TRY(selected(arguments, result));
+  else if (!text) text = TRY(selected(arguments, result));
   if (!text) text = format == "json" ? result.canonical_json : result.canonical_yaml;
   const std::string file = arguments.text("output");
   if (file.empty()) {

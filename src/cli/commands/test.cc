@@ -10,8 +10,10 @@
 #include <thread>
 
 #include "base/fd.h"
+#include "base/process_start.h"
 #include "base/random.h"
 #include "base/strings.h"
+#include "cli/build_request.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/up_options.h"
 #include "cli/isolated_project.h"
@@ -75,6 +77,13 @@ class Lease {
   std::unique_ptr<client::ApiClient> api_;
   std::thread thread_;
 };
+
+// The connection of Lease tells the daemon of now that this process is gone, this here any later one.
+Result<> lease_by_process(Session& session, const std::string& project) {
+  if (!daemon_is_local(session)) return {};
+  return set_lease(session, project,
+                   {.pid = ::getpid(), .pid_started = process_start(::getpid()).value_or(0), .volumes = true});
+}
 
 // Runs the command to its end. → its exit code, 128 and the signal if one ended it
 Result<int> run_command(const std::vector<std::string>& words, const Environment& environment) {
@@ -163,6 +172,7 @@ Result<int> test(Session& session, const Arguments& arguments) {
     return 0;
   }
   const auto begun = session.clock().mono();
+  TRY(lease_by_process(session, project.name));
   const auto lease = TRY(Lease::take(*TRY(session.api()), project.name));
   auto result = test_in(session, project, arguments);
   const auto took = session.clock().mono() - begun;

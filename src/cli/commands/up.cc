@@ -58,6 +58,10 @@ constexpr Flag kUpFlags[] = {
      .help = "Return the exit code of this service; implies --abort-on-container-exit"},
     {.name = "wait", .help = "Wait until the services are running and healthy; implies --detach"},
     {.name = "wait-timeout", .kind = FlagKind::number, .value_name = "SECONDS", .help = "Longest time for --wait"},
+    {.name = "lease",
+     .kind = FlagKind::text,
+     .value_name = "PID|DURATION",
+     .help = "Take the project down when this process ends or this time is over; none ends a lease"},
     {.name = "timings", .help = "Show how long each step took, when everything is up"},
     {.name = "yes", .letter = 'y', .help = "Say yes to every question"},
     {.name = "y", .help = "", .hidden = true},
@@ -201,6 +205,12 @@ Result<std::vector<std::string>> services_to_build(Session& session, const compo
   return names;
 }
 
+Result<> set_lease(Session& session, const std::string& project, const LeaseWish& lease) {
+  client::ApiClient* api = TRY(session.api());
+  TRY(TRY(api->request("PUT", project_path(project, "lease"), lease_body(lease))).ok_body());
+  return {};
+}
+
 Result<int> bring_up_and_wait(Session& session, const compose::Project& project, const UpCommand& command) {
   ProgressStyle style = TRY(session.progress_style("up"));
   if (command.quiet) style.mode = ProgressMode::quiet;
@@ -218,6 +228,7 @@ Result<int> up_project(Session& session, UpCommand command) {
     return invalid("none of the selected services is configured for watch, consider setting a 'develop' section");
   }
   TRY(settle_refresh_windows(session, project));
+  if (command.lease && !session.globals().dry_run) TRY(set_lease(session, project.name, *command.lease));
   command.options.recreate_volumes = TRY(volumes_to_recreate(session, project, command.yes));
   if (attached && !session.globals().dry_run) return up_attached(session, project, command);
   const ProgressStyle style = TRY(session.progress_style(command.options.no_start ? "create" : "up"));

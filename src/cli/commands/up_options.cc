@@ -1,8 +1,12 @@
 #include "cli/commands/up_options.h"
 
 #include <algorithm>
+#include <limits>
 
+#include "base/process_start.h"
 #include "base/strings.h"
+#include "cli/build_request.h"
+#include "compose/values.h"
 
 namespace gantry::cli {
 
@@ -46,6 +50,29 @@ Result<> check(const Session& session, const Arguments& arguments) {
     return invalid("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans");
   }
   return {};
+}
+
+Result<> refuse_remote(const Session& session, const std::string& text) {
+  if (daemon_is_local(session)) return {};
+  return invalid("--lease " + text + ": the daemon is on another machine and cannot see this process: give a duration, "
+                 "as 30m");
+}
+
+// "1234": a process; "30m": a time; "none".
+Result<LeaseWish> parse_lease(const Session& session, const std::string& text) {
+  if (text == "none") return LeaseWish{};
+  if (const auto pid = parse_unsigned(text)) {
+    TRY(refuse_remote(session, text));
+    const bool fits = *pid > 0 && *pid <= std::numeric_limits<int>::max();
+    const auto started = fits ? process_start(static_cast<int>(*pid)) : std::nullopt;
+    if (!started) return not_found("--lease " + text + ": there is no such process; a time has a unit, as " + text + "s");
+    return LeaseWish{.pid = static_cast<int>(*pid), .pid_started = *started};
+  }
+  const auto duration = compose::parse_duration(text);
+  if (!duration.ok() || duration->count() <= 0) {
+    return invalid("--lease " + gantry::quoted(text) + ": give the number of a process, a duration as 30m, or none");
+  }
+  return LeaseWish{.seconds = std::chrono::ceil<std::chrono::seconds>(*duration).count()};
 }
 
 Result<std::map<std::string, int>> parse_scale(const std::vector<std::string>& texts,
@@ -132,6 +159,7 @@ Result<UpCommand> up_command(const Session& session, const Arguments& arguments)
   options.wait_timeout = TRY(seconds_of(arguments, "wait-timeout"));
   options.stop_timeout = TRY(seconds_of(arguments, "timeout"));
   options.pull = TRY(pull_policy(arguments));
+  if (arguments.given("lease")) command.lease = TRY(parse_lease(session, arguments.text("lease")));
   return command;
 }
 

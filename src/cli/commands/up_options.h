@@ -1,11 +1,13 @@
 // What `up` and `create` were asked for, checked. Pure.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "cli/api_extra.h"
 #include "cli/commands/commands.h"
 #include "compose/controller.h"
 
@@ -29,6 +31,7 @@ struct UpCommand {
   bool timings = false;
   bool quiet = false;  // no progress at all
   bool yes = false;  // to every question
+  std::optional<LeaseWish> lease;  // --lease; zeros end the one that is held
   std::string exit_code_from;
   std::vector<std::string> attach;
   std::vector<std::string> no_attach;
@@ -47,6 +50,9 @@ Result<int> bring_up_and_wait(Session& session, const compose::Project& project,
 // Errors: one is missing and --no-build was given.
 Result<std::vector<std::string>> services_to_build(Session& session, const compose::Project& project,
                                                    const UpCommand& command);
+
+// How long the project may live; before it is there, so that nothing of it can be left behind.
+Result<> set_lease(Session& session, const std::string& project, const LeaseWish& lease);
 
 // The last operation's timings, in a format of `compose timings`.
 Result<std::string> timings_of(Session& session, const std::string& project, const std::string& format);

@@ -1,4 +1,4 @@
-// viz, generate, and the commands that Docker Compose has and Gantry refuses.
+// viz and generate: a project as a picture, and a project from containers.
 #include <algorithm>
 
 #include "base/strings.h"
@@ -22,14 +22,6 @@ constexpr Flag kGenerateFlags[] = {
     {.name = "format", .kind = FlagKind::text, .value_name = "FORMAT", .help = "yaml or json"},
     {.name = "name", .kind = FlagKind::text, .value_name = "NAME", .help = "Name of the project"},
     {.name = "project-dir", .kind = FlagKind::text, .value_name = "DIR", .help = "Write compose.yaml into this directory"},
-};
-
-constexpr Flag kPublishFlags[] = {
-    {.name = "app", .help = "", .refused = "see the command"},
-    {.name = "oci-version", .kind = FlagKind::text, .help = "", .refused = "see the command"},
-    {.name = "resolve-image-digests", .help = "", .refused = "see the command"},
-    {.name = "with-env", .help = "", .refused = "see the command"},
-    {.name = "yes", .letter = 'y', .help = "", .refused = "see the command"},
 };
 
 std::string html(std::string_view text) {
@@ -103,8 +95,6 @@ Result<int> generate(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> refused(Session&, const Arguments&) { return unsupported("not supported"); }
-
 }  // namespace
 
 const Command kViz{.syntax = {.name = "viz",
@@ -118,17 +108,5 @@ const Command kGenerate{.syntax = {.name = "generate",
                                    .flags = kGenerateFlags,
                                    .least_arguments = 1},
                         .run = generate};
-const Command kPublish{.syntax = {.name = "publish",
-                                  .arguments = "REPOSITORY[:TAG]",
-                                  .summary = "Publish the project as an OCI artifact",
-                                  .flags = kPublishFlags,
-                                  .least_arguments = 1,
-                                  .most_arguments = 1},
-                       .run = refused,
-                       .refused = "compose files are not published as OCI artifacts; push the images by compose push"};
-const Command kBridge{.syntax = {.name = "bridge", .summary = "Convert the project for another platform"},
-                      .run = refused,
-                      .refused = "the transformation images of Docker are needed for it; compose config --format json "
-                                 "prints the model for other tools"};
 
 }  // namespace gantry::cli

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/fd.h"
 #include "base/scope_exit.h"
 #include "base/strings.h"
 #include "daemon/body_pipe.h"
@@ -16,6 +17,7 @@
 #include "daemon/docker/routes.h"
 #include "daemon/hang_up.h"
 #include "engine/build/context_archive.h"
+#include "engine/build/dockerfile.h"
 #include "engine/image/reference.h"
 
 namespace gantry::daemon::docker {
@@ -213,6 +215,17 @@ Result<std::vector<std::string>> familiar_names(const std::vector<std::string>& 
   return names;
 }
 
+// `build --check`: what is wrong with the Dockerfile; nothing is built.
+Result<> check(Exchange& exchange, const engine::BuildRequest& request) {
+  const std::string text = request.dockerfile_text
+                               ? *request.dockerfile_text
+                               : TRY(read_file(request.context / request.dockerfile, kMaxJsonBody));
+  TRY(engine::parse_dockerfile(text, request.dockerfile));
+  ProgressStream stream(exchange);
+  stream.send({{"stream", "Check complete, no warnings found.\n"}});
+  return stream.finish({});
+}
+
 Result<> build(Exchange& exchange, const Call& call, World& world) {
   engine::BuildRequest request = TRY(parse_request(call.query));
   request.auths = parse_auths(exchange.request().headers.get("x-registry-config"));
@@ -232,6 +245,8 @@ Result<> build(Exchange& exchange, const Call& call, World& world) {
   } else {
     TRY(with_body(exchange, [&](int archive) { return engine::extract_context(archive, request.context); }));
   }
+
+  if (call.query.flag("gantry-check")) return check(exchange, request);
 
   std::atomic<bool> gone{false};
   const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&gone] { gone = true; });

@@ -8,6 +8,7 @@
 #include "compose/progress.h"
 #include "compose/project_json.h"
 #include "daemon/docker/answers.h"
+#include "daemon/gantry/leases.h"
 #include "daemon/gantry/routes.h"
 #include "daemon/waiting.h"
 
@@ -18,6 +19,7 @@ using compose::Controller;
 using nlohmann::json;
 
 constexpr size_t kMaxProject = 64 << 20;
+constexpr size_t kMaxLease = 4096;
 constexpr size_t kMaxQueued = 8 << 20;  // of a client that does not read; then counters are left out
 
 // Hands lines from the loop to the connection's thread.
@@ -92,10 +94,14 @@ Result<> up(Exchange& exchange, const Call& call, World& world) {
   });
 }
 
-Result<> down(Exchange& exchange, const Call& call, World& world) {
+Result<> down(Exchange& exchange, const Call& call, World& world, LeaseKeeper& leases) {
   const Body body = TRY(read_body(exchange));
   compose::DownOptions options = TRY(compose::down_options_from_json(body.options));
   if (!body.project.empty()) options.project = TRY(parse_project(body, call["name"]));
+  // A project of the same name that comes later is another one.
+  if (options.services.empty() && !options.dry_run) {
+    TRY(world.loop.ask([&] { return std::optional(leases.drop(call["name"])); }).value_or(Result<>()));
+  }
   return run_operation(exchange, world, [&](auto sink) {
     return world.controller.down(call["name"], std::move(options), std::move(sink));
   });
@@ -144,6 +150,14 @@ Result<> timings(Exchange& exchange, const Call& call, World& world) {
   return exchange.send(200, text, "application/json");
 }
 
+// How long the project may live, from now on.
+Result<> set_lease(Exchange& exchange, const Call& call, World& world, LeaseKeeper& leases) {
+  const std::string text = TRY(exchange.read_body(kMaxLease));
+  const Lease lease = TRY(lease_from_json(text, world.loop.clock().wall()));
+  TRY(world.loop.ask([&] { return std::optional(leases.hold(call["name"], lease)); }).value_or(Result<>()));
+  return exchange.send(200, "{}\n", "application/json");
+}
+
 // Held open by the client. When it goes, however it ends, the project goes: containers, networks and volumes.
 Result<> lease(Exchange& exchange, const Call& call, World& world) {
   LineQueue queue(kMaxQueued);
@@ -177,6 +191,17 @@ void add_project_routes(Router& router, World& world) {
     router.add(method, path,
                [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
   };
+  auto leases = std::make_shared<LeaseKeeper>(
+      world.loop, world.roots.data / "leases.json", [&world](const std::string& project, bool volumes) {
+        compose::DownOptions options{.volumes = volumes, .remove_orphans = true, .timeout = std::chrono::seconds(0)};
+        world.controller.down(project, std::move(options), nullptr);
+      });
+  const auto add_with_leases = [&](const char* method, const char* path,
+                                   Result<> (*handler)(Exchange&, const Call&, World&, LeaseKeeper&)) {
+    router.add(method, path, [handler, &world, leases](Exchange& exchange, const Call& call) {
+      return handler(exchange, call, world, *leases);
+    });
+  };
   const auto add_services = [&](const char* path, ServiceOperation operation) {
     router.add("POST", path, [operation, &world](Exchange& exchange, const Call& call) {
       return on_services(exchange, call, world, operation);
@@ -184,7 +209,8 @@ void add_project_routes(Router& router, World& world) {
   };
   add("GET", "/gantry/v1/projects", list);
   add("PUT", "/gantry/v1/projects/{name}", up);
-  add("DELETE", "/gantry/v1/projects/{name}", down);
+  add_with_leases("DELETE", "/gantry/v1/projects/{name}", down);
+  add_with_leases("PUT", "/gantry/v1/projects/{name}/lease", set_lease);
   add("POST", "/gantry/v1/projects/{name}/run", run);
   add("POST", "/gantry/v1/projects/{name}/plan", plan);
   add("GET", "/gantry/v1/projects/{name}/timings", timings);

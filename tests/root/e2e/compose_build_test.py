@@ -1,6 +1,9 @@
 """Options of build, pull and push, against a registry on loopback where images travel."""
 import json
+import os
 import shutil
+import socket
+import urllib.request
 
 from harness import GantryTest, main
 from registry_test import Registry
@@ -64,6 +67,44 @@ class Build(GantryTest):
         self.assertEqual((shown.out, shown.err), ("", ""))
         shown = self.compose("build", "--progress", "plain", "--no-cache")
         self.assertIn("RUN echo", shown.err + shown.out)
+
+    def test_the_builder_is_the_daemons(self):
+        self.write(self.ONE)
+        self.compose("build", "--builder", "default")
+        self.assertIsNotNone(self.image("bld-a"))
+        self.assertIn('no builder "other" found', self.compose("build", "--builder", "other", code=1).err)
+
+    def test_memory_is_for_the_classic_builder(self):
+        self.write(self.ONE)
+        self.compose("build", "--memory", "0")
+        self.assertIn("classic builder", self.compose("build", "-m", "64m", code=1).err)
+        self.assertIn("--memory", self.compose("build", "-m", "lots", code=1).err)
+
+    def test_ssh_agents_are_passed_on(self):
+        path = str(self.gantry.root / "agent.sock")
+        with socket.socket(socket.AF_UNIX) as agent:
+            agent.bind(path)
+            agent.listen(5)
+            self.write(self.ONE, Dockerfile="FROM busybox:test\nRUN --mount=type=ssh echo $SSH_AUTH_SOCK > /what && "
+                                            "test -S $SSH_AUTH_SOCK\n")
+            self.compose("build", "--ssh", f"default={path}")
+        self.assertIn("/", self.what())
+        self.assertIn("ssh", self.compose("build", "--ssh", "default", code=1).err)
+        os.unlink(path)
+
+    def test_check_finds_faults_and_builds_nothing(self):
+        self.write(self.ONE, Dockerfile="FROM busybox:test\nRUNN x\n")
+        self.assertIn("RUNN", self.compose("build", "--check", code=1).err)
+        self.write(self.ONE)
+        self.assertIn("no warnings found", self.compose("build", "--check").out)
+        self.assertIsNone(self.image("bld-a"))
+
+    def test_attestations(self):
+        self.write(self.ONE)
+        self.compose("build", "--provenance", "false", "--sbom", "false")
+        self.assertIsNotNone(self.image("bld-a"))
+        for flag in ("--provenance", "--sbom"):
+            self.assertIn("Attestation", self.compose("build", flag, "true", code=1).err)
 
     def test_nothing_to_build_is_said(self):
         self.write("services: {a: {image: 'busybox:test'}}\n")
@@ -138,6 +179,97 @@ class Transport(GantryTest):
         self.assertIn("Pulled", shown.err)
         self.compose("down", "-t", "0")
         self.compose("run", "--rm", "-T", "--pull", "always", "a", "true")
+
+    def test_digests_of_images(self):
+        self.publish_image("dig:1")
+        self.write("services: {a: {image: 'REG/dig:1', environment: {X: y}}}\n")
+        resolved = self.compose("config", "--resolve-image-digests").out
+        self.assertRegex(resolved, r"image: \S+/dig:1@sha256:[0-9a-f]{64}\n")
+        self.assertIn("environment", resolved)
+        locked = self.compose("config", "--lock-image-digests").out
+        self.assertRegex(locked, r"image: \S+/dig:1@sha256:[0-9a-f]{64}\n")
+        self.assertNotIn("environment", locked)
+        (self.directory / "lock.yaml").write_text(locked)
+        self.compose("-f", "compose.yaml", "-f", "lock.yaml", "pull")
+        self.write("services: {a: {image: 'REG/nosuch:1'}}\n")
+        self.assertIn("nosuch", self.compose("config", "--resolve-image-digests", code=1).err)
+
+    def manifest(self, name, tag):
+        request = urllib.request.Request(f"http://{self.registry.host}/v2/{name}/manifests/{tag}",
+                                         headers={"Accept": "application/vnd.oci.image.manifest.v1+json"})
+        return json.loads(urllib.request.urlopen(request, timeout=10).read())
+
+    def blob(self, name, digest):
+        return urllib.request.urlopen(f"http://{self.registry.host}/v2/{name}/blobs/{digest}", timeout=10).read().decode()
+
+    def test_publish_puts_the_files_into_a_registry(self):
+        self.write("services: {a: {image: 'busybox:test', command: echo $WHO}}\n")
+        self.compose("publish", f"{self.registry.host}/app:1")
+        manifest = self.manifest("app", "1")
+        self.assertEqual(manifest["artifactType"], "application/vnd.docker.compose.project")
+        layer = manifest["layers"][0]
+        self.assertEqual(layer["annotations"]["com.docker.compose.file"], "compose.yaml")
+        self.assertEqual(self.blob("app", layer["digest"]), (self.directory / "compose.yaml").read_text())
+        self.compose("publish", "--oci-version", "1.0", f"{self.registry.host}/app:old")
+        old = self.manifest("app", "old")
+        self.assertNotIn("artifactType", old)
+        self.assertEqual(old["config"]["mediaType"], "application/vnd.docker.compose.project")
+
+    def test_publish_asks_before_it_tells_what_may_be_private(self):
+        self.write("services: {a: {image: 'busybox:test', volumes: ['./x:/x'], environment: {PASSWORD: hidden}}}\n")
+        target = f"{self.registry.host}/asked:1"
+        self.assertIn("bind mounts", self.compose("publish", target, stdin="n\n", code=130).out)
+        self.assertIn("sensitive", self.compose("publish", target, stdin="y\nn\n", code=130).out)
+        self.compose("publish", "--yes", target)
+        self.assertEqual(len(self.manifest("asked", "1")["layers"]), 1)
+
+    def test_publish_with_env_files_and_digests(self):
+        self.publish_image("pub:1")
+        self.write("services: {a: {image: 'REG/pub:1', env_file: [vars]}}\n", vars="X=1\n")
+        target = f"{self.registry.host}/envs:1"
+        self.assertIn("--with-env", self.compose("publish", target, stdin="n\n", code=130).out)
+        self.compose("publish", "--with-env", "--resolve-image-digests", target)
+        layers = self.manifest("envs", "1")["layers"]
+        self.assertEqual([layer["mediaType"].split(".")[-1] for layer in layers], ["file+yaml", "envfile", "file+yaml"])
+        self.assertEqual(self.blob("envs", layers[1]["digest"]), "X=1\n")
+        self.assertIn("@sha256:", self.blob("envs", layers[2]["digest"]))
+
+    def test_publish_of_a_whole_application(self):
+        self.write("services: {a: {image: 'busybox:test'}}\n")
+        self.compose("publish", "--app", f"{self.registry.host}/whole:1")
+        override = self.blob("whole", self.manifest("whole", "1")["layers"][1]["digest"])
+        reference = override.split("image: ")[1].strip()
+        self.gantry.command("pull", reference)
+
+    def test_publish_refuses_what_would_not_be_whole(self):
+        self.write("services: {a: {build: .}}\n", Dockerfile="FROM busybox:test\n")
+        self.assertIn("only contains a build section", self.compose("publish", "x/y", code=1).err)
+        self.write("include: [other.yaml]\nservices: {}\n", **{"other.yaml": "services: {a: {image: x}}\n"})
+        self.assertIn("local includes", self.compose("publish", "x/y", code=1).err)
+
+
+class Bridge(GantryTest):
+    def test_transformations(self):
+        directory = self.gantry.project("brg", "services: {a: {image: 'busybox:test'}}\n",
+                                        t__Dockerfile="FROM busybox:test\nLABEL com.docker.compose.bridge=transformation\n"
+                                                      "COPY greeting /templates/greeting\n"
+                                                      "CMD [\"sh\", \"-c\", \"cat /templates/greeting /in/compose.yaml > /out/made\"]\n",
+                                        t__greeting="hello\n", own__greeting="mine\n")
+        compose = lambda *words, **options: self.gantry.compose(directory, *words, **options)
+        self.gantry.command("build", "-t", "transform:1", str(directory / "t"))
+        compose("bridge", "convert", "--transformation", "transform:1", "--output", "out")
+        made = (directory / "out/made").read_text()
+        self.assertTrue(made.startswith("hello\nname: brg\n"), made)
+        compose("bridge", "convert", "-t", "transform:1", "-o", "out2", "--templates", str(directory / "own"))
+        self.assertTrue((directory / "out2/made").read_text().startswith("mine\n"))
+        self.assertIn("transform", compose("bridge", "transformations", "list").out)
+        rows = json.loads(compose("bridge", "transformations", "list", "--format", "json").out)
+        self.assertEqual(rows[0]["RepoTags"], ["transform:1"])
+        self.assertEqual(compose("bridge", "transformations", "ls", "--quiet").out, rows[0]["Id"] + "\n")
+        compose("bridge", "transformations", "create", "--from", "transform:1", "mytransform")
+        self.assertEqual((directory / "mytransform/templates/greeting").read_text(), "hello\n")
+        self.assertIn("FROM transform:1", (directory / "mytransform/Dockerfile").read_text())
+        compose("bridge", "transformations", "create", "--from", "transform:1", "mytransform", code=1)
 
 
 if __name__ == "__main__":

@@ -316,10 +316,6 @@ class Commands(GantryTest):
         error = self.compose("--progress", "json", "up", "-d", "nosuch", code=1).err
         self.assertTrue(json.loads(error.splitlines()[-1])["error"])
 
-    def test_refused_commands_say_so(self):
-        for words in (["publish", "me/app"], ["bridge"], ["build", "--check"]):
-            self.assertIn("not supported", self.compose(*words, code=1).err)
-
 
 if __name__ == "__main__":
     main()

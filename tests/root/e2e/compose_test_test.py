@@ -63,12 +63,16 @@ class CopiesOfProjects(GantryTest):
         project = self.gantry.project("shop", WEB)
         rounds = int(os.environ.get("GANTRY_TEST_KILLS", "8"))
         pick = random.Random(1)
+        longest = 0
         for _ in range(rounds):
             runner = self.gantry.start(project, "test", "-q", "sleep", "1000", start_new_session=True)
             time.sleep(pick.uniform(0, 0.8))  # a random moment is what is tested
             os.killpg(runner.pid, signal.SIGKILL)
             runner.communicate()
+            killed = time.monotonic()
             wait_until(lambda: self.left() == [], "nothing is left", 20)
+            longest = max(longest, time.monotonic() - killed)
+        print(f"kills: {rounds}, the longest time until nothing was left {longest:.2f} s")
 
     def test_a_copy_that_does_not_come_up_fails(self):
         project = self.gantry.project("bad", """

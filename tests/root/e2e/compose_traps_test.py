@@ -138,9 +138,11 @@ class Traps(GantryTest):
         self.compose("scale", "a=2")
         self.assertEqual(sorted(self.states()), ["trap-a-1", "trap-a-3"])
 
-    def test_09_a_one_shot_that_exits_0_is_ready(self):
+    def test_09_a_one_shot_that_exits_0_is_ready_and_one_that_fails_is_not(self):
         # Docker Compose fails here even with code 0, unless somebody depends on the completion.
         self.up(f"services: {{a: {{image: busybox:test, command: 'true'}}, b: {{{SLEEP}}}}}\n", "--wait")
+        shown = self.up(f"services: {{a: {{image: busybox:test, command: 'false'}}, b: {{{SLEEP}}}}}\n", "--wait", code=1)
+        self.assertIn("container trap-a-1 exited (1)", shown.err)
 
     def test_10_exit_codes_of_attached_up(self):
         ends = "services: {a: {image: busybox:test, command: sh -c 'exit 3'}, b: {image: busybox:test, command: 'true'}}\n"
@@ -203,7 +205,8 @@ class Traps(GantryTest):
         self.compose("down", "-v", "-t", "0", "--remove-orphans")
         self.assertEqual(self.states(), {})
         self.assertNotIn("trap_used", self.volumes())
-        self.gantry.command("volume", "rm", "trap_spare")
+        self.compose("--all-resources", "down", "-v")
+        self.assertNotIn("trap_spare", self.volumes())
 
     def test_16_cp_into_every_replica_and_out_of_the_first(self):
         self.up(f"services: {{a: {{{SLEEP}, scale: 3}}}}\n")
@@ -307,8 +310,9 @@ class Traps(GantryTest):
         self.write(f"services: {{a: {{{SLEEP}, environment: {{ONE: $ONE, TWO: $TWO}}}}}}\n",
                    **{".env": "ONE=outer\nTWO=outer\n"})
         inner.mkdir(exist_ok=True)
-        (inner / ".env").write_text("ONE=inner\nCOMPOSE_PROJECT_NAME=fromenv\n")
-        self.gantry.compose(inner, "up", "-d")
+        (inner / ".env").write_text("ONE=inner\nCOMPOSE_PROGRESS=json\nCOMPOSE_PROJECT_NAME=fromenv\n")
+        shown = self.gantry.compose(inner, "up", "-d")
+        self.assertNotIn("{", shown.err)  # COMPOSE_PROGRESS comes too late
         out = self.gantry.compose(inner, "exec", "-T", "a", "sh", "-c", "echo $ONE $TWO").out
         self.assertEqual(out, "inner outer\n")
         self.assertEqual(list(self.states()), ["fromenv-a-1"])
