@@ -139,6 +139,7 @@ class Containers {
 
   // Stop, end.
   void begin_stop(Container& container, const StopOptions& options, Function<void(Result<>)> done);
+  void stop_again_at(Container& container, int signal, std::chrono::seconds grace, std::chrono::nanoseconds delay);
   bool waits_in_vain(const Container& container, int signal) const;
   void send_stop(Container& container, int signal, std::optional<std::chrono::nanoseconds> grace);
   void harden_stop(Container& container, const StopOptions& options);

@@ -16,6 +16,7 @@ constexpr seconds kDefaultGrace{10};
 // Label: "patient" = wait out the grace whatever PID 1 does about the signal.
 constexpr char kStopManner[] = "dev.gantry.stop";
 constexpr char kPatient[] = "patient";
+constexpr std::chrono::milliseconds kFirstMoments{500};  // of a run, in which programs install their handlers
 // After SIGKILL the end should be immediate; a process stuck in the kernel (dead NFS) may never end.
 constexpr seconds kKillPatience{10};
 
@@ -102,8 +103,27 @@ void Containers::begin_stop(Container& container, const StopOptions& options, Fu
   int signal = stop_signal_of(container);
   if (options.signal) signal = parse_signal(*options.signal).value_or(SIGTERM);
   seconds grace = options.timeout.value_or(container.spec.stop_timeout.value_or(kDefaultGrace));
-  if (grace.count() == 0 || (grace.count() > 0 && waits_in_vain(container, signal))) return escalate(container.id, 0);
+  if (grace.count() == 0) return escalate(container.id, 0);
+  const nanoseconds age = context_.loop.clock().wall() - container.status.started_at;
+  if (grace.count() > 0 && waits_in_vain(container, signal)) {
+    if (age >= kFirstMoments) return escalate(container.id, 0);
+    return stop_again_at(container, signal, grace, kFirstMoments - age);
+  }
   send_stop(container, signal, grace.count() < 0 ? std::nullopt : std::optional<nanoseconds>(grace));
+}
+
+// A program that has only just begun may not have come to its handlers: it hears the signal once more.
+void Containers::stop_again_at(Container& container, int signal, seconds grace, nanoseconds delay) {
+  send_stop(container, signal, grace);
+  if (!container.stopping || container.ended || container.stopping->signal == SIGKILL) return;
+  context_.loop.cancel(container.stopping->timer);
+  container.stopping->timer = context_.loop.after(delay, [this, id = container.id, signal, grace] {
+    Container* found = get(id);
+    if (found == nullptr || !found->stopping || found->ended) return;
+    found->stopping->timer = 0;
+    if (waits_in_vain(*found, signal)) return escalate(id, 0);
+    send_stop(*found, signal, grace);
+  });
 }
 
 void Containers::send_stop(Container& container, int signal, std::optional<nanoseconds> grace) {

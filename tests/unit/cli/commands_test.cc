@@ -144,9 +144,7 @@ TEST_F(Commands, MistakesOnTheCommandLineAreExplained) {
   const std::vector<std::tuple<std::vector<std::string>, std::string>> rows = {
       {{"dwon"},
        "unknown command: \"compose dwon\": did you mean \"down\"?\nRun 'compose --help' for the list of commands\n"},
-      {{"publish", "me/app"},
-       "compose publish is not supported: compose files are not published as OCI artifacts; push the images by compose "
-       "push\n"},
+      {{"publish", "--oci-version", "2", "me/app"}, "invalid --oci-version \"2\": give 1.0 or 1.1\n"},
       {{"scale", "web"}, "invalid scale specifier: web\n"},
       {{"cp", "a:/x", "b:/y"}, "copying between services is not supported\n"},
       {{"cp", "x", "y"}, "unknown copy direction\n"},

@@ -24,7 +24,7 @@ TEST(Extensions, ProbesBecomeHealthChecks) {
       {"{log: 'ready to accept'}", "LOG ready to accept"},
       {"{tcp: 1, interval: soon}", "\"soon\" is no duration"},
       {"{tcp: 1, retries: many}", "\"many\" is no number"},
-      {"{udp: 1}", "unknown attribute \"udp\""},
+      {"{udp: 1}", "nothing says what to probe"},
       {"{tcp: 1, log: x}", "more than one thing to probe"},
       {"{http: https://x}", "expected a port, an address or a mapping"},
       {"8080", "expected a mapping with http, tcp or log"},
