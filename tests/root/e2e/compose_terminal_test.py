@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -179,6 +180,63 @@ class InATerminal(GantryTest):
         terminal.key("C-c")
         terminal.wait(r"code=130")
         self.assertEqual(self.states(), {})
+        terminal.is_sane()
+
+    def interrupt(self, twice):
+        """Ctrl-C, and another one before the first has had its effect."""
+        self.terminal.key("C-c")
+        if twice:
+            self.terminal.key("C-c")
+
+    def test_ctrl_c_once_and_twice_while_pulling(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+            # A project and an image for each: the daemon's own pull goes on until its registry has answered or given up.
+            image = f"127.0.0.1:{silent.getsockname()[1]}/x:$COMPOSE_PROJECT_NAME"
+            terminal = self.open(f"services: {{a: {{image: '{image}'}}}}\n")
+            for twice in (False, True):
+                for words in (("up", "-d"), ("up",), ("pull",)):
+                    with self.subTest(words=words, twice=twice):
+                        terminal.run("-p", f"{words[0]}{len(words)}{int(twice)}", *words)
+                        terminal.wait(r"Pulling")
+                        self.interrupt(twice)
+                        terminal.wait(r"code=(130|1)\b")
+                        self.assertEqual(self.states(), {})
+                        terminal.is_sane()
+                        terminal.type("clear")
+                        terminal.key("Enter")
+
+    def test_ctrl_c_once_and_twice_while_creating_and_starting(self):
+        services = "".join(f"  s{i:03}: {{image: busybox:test, init: true, command: sleep 1000}}\n" for i in range(60))
+        terminal = self.open("services:\n" + services)
+        for twice in (False, True):
+            for phase in (r"Creating|Created", r"Starting|Started"):
+                with self.subTest(phase=phase, twice=twice):
+                    terminal.run("up", "-d")
+                    terminal.wait(phase)
+                    self.interrupt(twice)
+                    terminal.wait(r"code=(130|0)\b", 60)
+                    terminal.is_sane()
+                    self.gantry.remove_everything()
+                    terminal.type("clear")
+                    terminal.key("Enter")
+
+    def test_a_second_ctrl_c_while_building(self):
+        terminal = self.open("services: {a: {build: .}}\n", Dockerfile="FROM busybox:test\nRUN echo begun; sleep 1000\n")
+        terminal.run("up")
+        terminal.wait(r"Building")
+        self.interrupt(twice=True)
+        terminal.wait(r"code=130")
+        self.assertEqual(self.states(), {})
+        terminal.is_sane()
+
+    def test_five_hundred_services_on_24_lines(self):
+        services = "".join(f"  s{i:03}: {{image: busybox:test, command: 'true'}}\n" for i in range(500))
+        terminal = self.open("services:\n" + services, columns=80, rows=24)
+        terminal.run("create")
+        terminal.wait(r"code=0", 240)
+        screen = terminal.tmux("capture-pane", "-p", "-t", "t", "-S", "-")
+        self.assertRegex(screen, r"\[\+\] create 501/501")
+        self.assertRegex(screen, r" \.\.\. \d+ more")
         terminal.is_sane()
 
     def test_ctrl_c_while_following_logs(self):
