@@ -12,6 +12,7 @@ namespace gantry::cli {
 
 struct ContextOptions {
   std::filesystem::path directory;  // empty: no files but `extra`
+  std::string url = {};             // instead of it: the daemon fetches the files
   // The Dockerfile and the ignore file are sent whatever the ignore file says: the builder reads them.
   std::filesystem::path dockerfile;  // as found on disk; empty: given in `extra`
   // Files that are not in the directory: path in the archive → content.

@@ -45,6 +45,10 @@ void add_parameter(std::string& query, std::string_view key, std::string_view va
   query += "&" + std::string(key) + "=" + client::url_encode(value);
 }
 
+bool is_context_url(std::string_view context) {
+  return context.find("://") != std::string_view::npos || context.starts_with("git@");
+}
+
 bool daemon_is_local(const Session& session) {
   const auto endpoint = client::Endpoint::from_environment(session.environment(), session.globals().host,
                                                            session.globals().data_root, session.globals().run_root);
@@ -61,10 +65,14 @@ Result<> send_build(client::ApiClient& api, const BuildCall& call, bool is_local
     api.set_header("X-Registry-Config", "");
     api.set_header("X-Gantry-Secrets", "");
   });
+  const std::string extra = call.context.extra.empty() ? "" : call.context.extra.begin()->second;
+  if (!call.context.url.empty()) {
+    add_parameter(path, "remote", call.context.url);
+    return api.stream_lines("POST", path, extra, on_line);
+  }
   const std::optional<std::string> local = is_local ? local_query(call.context) : std::nullopt;
   if (local) {
-    const std::string text = call.context.extra.empty() ? "" : call.context.extra.begin()->second;
-    Result<> sent = api.stream_lines("POST", path + *local, text, on_line);
+    Result<> sent = api.stream_lines("POST", path + *local, extra, on_line);
     // The daemon sees another file system: it gets the files.
     if (sent.ok() || sent.error().code() != Code::conflict) return sent;
   }
@@ -123,6 +131,22 @@ Result<std::pair<std::string, std::string>> parse_ssh(const Session& session, co
                        "through an agent: ssh-add " + socket);
   }
   return std::pair(id, fs::absolute(socket).string());
+}
+
+Result<std::string> cache_option(const std::string& text, const fs::path& base, bool daemon_is_local) {
+  if (text.find("type=local") == std::string::npos) return text;
+  if (!daemon_is_local) {
+    return unsupported("cache " + gantry::quoted(text) + ": the daemon is on another machine: use type=registry");
+  }
+  std::string result;
+  for (const std::string& field : split(text, ',')) {
+    const size_t equals = field.find('=');
+    const std::string key = field.substr(0, equals);
+    const bool is_place = (key == "src" || key == "dest") && equals != std::string::npos;
+    result += result.empty() ? "" : ",";
+    result += is_place ? key + "=" + (fs::absolute(base) / field.substr(equals + 1)).lexically_normal().string() : field;
+  }
+  return result;
 }
 
 Result<std::pair<std::string, std::string>> parse_named_context(const std::string& text) {

@@ -35,6 +35,12 @@ Result<std::pair<std::string, std::string>> parse_ssh(const Session& session, co
 // "name=PATH|docker-image://REF" → name and absolute place.
 Result<std::pair<std::string, std::string>> parse_named_context(const std::string& text);
 
+// What --cache-from and --cache-to say, with the directory of a local cache as the daemon sees it. Errors: it sees none.
+Result<std::string> cache_option(const std::string& text, const std::filesystem::path& base, bool daemon_is_local);
+
+// A Git repository, an archive or a Dockerfile by URL, which the daemon fetches.
+bool is_context_url(std::string_view context);
+
 void add_parameter(std::string& query, std::string_view key, std::string_view value);
 
 }  // namespace gantry::cli

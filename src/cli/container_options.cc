@@ -421,28 +421,14 @@ class Builder {
       if (text.empty() || *end != '\0' || !(value >= 0) || value > 1e6) return invalid("invalid value for --cpus: " + gantry::quoted(text));
       host_["NanoCpus"] = std::llround(value * 1e9);
     }
-    for (const std::string& item : given_.list("ulimit")) host_["Ulimits"].push_back(TRY(ulimit(item)));
+    for (const std::string& item : given_.list("ulimit")) {
+      const NamedLimit limit = TRY(parse_limit(item));
+      host_["Ulimits"].push_back({{"Name", limit.name}, {"Hard", limit.hard}, {"Soft", limit.soft}});
+    }
     for (const std::string& item : given_.list("device")) TRY(device(item));
     list(host_, "DeviceCgroupRules", "device-cgroup-rule");
     if (given_.given("gpus")) host_["DeviceRequests"].push_back(TRY(gpu_request(given_.text("gpus"))));
     return {};
-  }
-
-  static Result<Json> ulimit(const std::string& item) {
-    const auto [name, limits] = key_value(item);
-    const auto [soft, hard] = key_value(limits, ':');
-    const auto value = [](const std::string& text) -> std::optional<int64_t> {
-      if (text == "-1" || text == "unlimited") return -1;
-      const auto number = parse_unsigned(text);
-      return number && *number <= INT64_MAX ? std::optional(static_cast<int64_t>(*number)) : std::nullopt;
-    };
-    const auto first = value(soft);
-    const auto second = limits.find(':') == std::string::npos ? first : value(hard);
-    if (name.empty() || !first || !second) return invalid("invalid ulimit argument: " + item);
-    if (*second != -1 && (*first > *second || *first == -1)) {
-      return invalid("ulimit soft limit must be less than or equal to hard limit: " + soft + " > " + hard);
-    }
-    return Json{{"Name", name}, {"Hard", *second}, {"Soft", *first}};
   }
 
   Result<> device(const std::string& item) {
@@ -571,6 +557,31 @@ std::span<const Flag> container_flags() { return kFlags; }
 Result<ContainerRequest> container_request(const Arguments& arguments,
                                            const std::map<std::string, std::string>& environment, Attachment attach) {
   return Builder(arguments, environment, attach).build();
+}
+
+Result<NamedLimit> parse_limit(const std::string& text) {
+  const auto [name, limits] = key_value(text);
+  const auto [soft, hard] = key_value(limits, ':');
+  const auto value = [](const std::string& number) -> std::optional<int64_t> {
+    if (number == "-1" || number == "unlimited") return -1;
+    const auto found = parse_unsigned(number);
+    return found && *found <= INT64_MAX ? std::optional(static_cast<int64_t>(*found)) : std::nullopt;
+  };
+  const auto first = value(soft);
+  const auto second = limits.find(':') == std::string::npos ? first : value(hard);
+  if (name.empty() || !first || !second) return invalid("invalid ulimit argument: " + text);
+  if (*second != -1 && (*first > *second || *first == -1)) {
+    return invalid("ulimit soft limit must be less than or equal to hard limit: " + soft + " > " + hard);
+  }
+  return NamedLimit{.name = name, .soft = *first, .hard = *second};
+}
+
+std::string limits_json(const std::map<std::string, std::pair<int64_t, int64_t>>& limits) {
+  Json list = Json::array();
+  for (const auto& [name, limit] : limits) {
+    list.push_back({{"Name", name}, {"Soft", limit.first}, {"Hard", limit.second}});
+  }
+  return list.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Result<int64_t> memory_size(const std::string& text) {

@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "cli/build_request.h"
+#include "cli/container_options.h"
 #include "cli/credentials.h"
 #include "compose/labels.h"
 
@@ -25,17 +26,11 @@ constexpr size_t kLargestSecret = 500 << 10;  // BuildKit's limit
 
 // What the file may say and the builder cannot do.
 std::string_view unsupported_part(const BuildConfig& build) {
-  if (!build.cache_to.empty()) return "cache_to";
   if (!build.isolation.empty()) return "isolation";
   if (!build.provenance.empty() && build.provenance != "false") return "provenance";
   if (!build.sbom.empty() && build.sbom != "false") return "sbom";
-  if (!build.ulimits.empty()) return "ulimits";
   if (build.platforms.size() > 1) return "platforms";
   return "";
-}
-
-bool is_url(std::string_view context) {
-  return context.find("://") != std::string_view::npos || context.starts_with("git@");
 }
 
 Error at_service(const compose::Project& project, const std::string& service, const std::string& key,
@@ -53,6 +48,7 @@ Result<std::string> place_dockerfile(const BuildConfig& build, ContextOptions& c
     return std::string(kOutside);
   }
   const std::string name = build.dockerfile.empty() ? "Dockerfile" : build.dockerfile;
+  if (!context.url.empty()) return name;
   const fs::path path = (context.directory / name).lexically_normal();  // an absolute name stays as it is
   const std::string relative = path.lexically_relative(context.directory.lexically_normal()).string();
   context.dockerfile = path;
@@ -63,6 +59,14 @@ Result<std::string> place_dockerfile(const BuildConfig& build, ContextOptions& c
 
 void add(std::string& query, std::string_view key, std::string_view value) {
   query += "&" + std::string(key) + "=" + client::url_encode(value);
+}
+
+// Directories of caches are the daemon's own: run_builds() refuses them where it is elsewhere.
+void add_caches(std::string& query, const char* parameter, const std::vector<std::string>& caches,
+                const compose::Project& project) {
+  std::vector<std::string> placed;
+  for (const std::string& text : caches) placed.push_back(*cache_option(text, project.working_dir, true));
+  if (!placed.empty()) add(query, parameter, json_list(placed));
 }
 
 std::string build_query(const compose::Project& project, const compose::Service& service, const std::string& dockerfile,
@@ -82,12 +86,14 @@ std::string build_query(const compose::Project& project, const compose::Service&
   if (options.check) add(query, "gantry-check", "1");
   if (!build.network.empty()) add(query, "networkmode", build.network);
   if (build.shm_size) add(query, "shmsize", std::to_string(*build.shm_size));
+  if (!build.ulimits.empty()) add(query, "ulimits", limits_json(build.ulimits));
   for (const std::string& host : build.extra_hosts) {
     std::string entry = host;
     if (const size_t equals = entry.find('='); equals != std::string::npos) entry[equals] = ':';
     add(query, "extrahosts", entry);
   }
-  if (!build.cache_from.empty()) add(query, "cachefrom", json_list(build.cache_from));
+  add_caches(query, "cachefrom", build.cache_from, project);
+  add_caches(query, "gantry-cache-to", build.cache_to, project);
   for (const std::string& stage : build.no_cache_filter) add(query, "gantry-no-cache-filter", stage);
   const auto& allowed = build.entitlements;
   if (build.privileged || std::find(allowed.begin(), allowed.end(), "security.insecure") != allowed.end()) {
@@ -149,15 +155,21 @@ Result<ImageBuild> plan_build(const compose::Project& project, const compose::Se
                               const BuildOptions& options) {
   const BuildConfig& build = *service.build;
   if (const auto part = unsupported_part(build); !part.empty()) {
-    return at_service(project, service.name, std::string(part), "not supported by the builder");
-  }
-  if (is_url(build.context)) {
-    return at_service(project, service.name, "context", "a URL is not supported, only a directory");
+    const std::string why = part == "platforms" ? "an image is built for one platform at a time: name one"
+                                                : "not supported by the builder";
+    return at_service(project, service.name, std::string(part), why);
   }
   ImageBuild image{.name = image_name(project, service), .services = {service.name}};
-  image.context.directory = build.context;
+  if (is_context_url(build.context)) {
+    image.context.url = build.context;
+  } else {
+    image.context.directory = build.context;
+  }
   const std::string dockerfile = TRY(place_dockerfile(build, image.context).within("service " + service.name));
   image.query = build_query(project, service, dockerfile, options);
+  for (const auto* caches : {&build.cache_from, &build.cache_to}) {
+    for (const std::string& text : *caches) image.has_local_cache |= text.find("type=local") != std::string::npos;
+  }
   TRY(add_sources(project, service, options, image));
   image.tags = {image.name};
   image.tags.insert(image.tags.end(), build.tags.begin(), build.tags.end());
@@ -166,6 +178,7 @@ Result<ImageBuild> plan_build(const compose::Project& project, const compose::Se
 
 bool same_instructions(const ImageBuild& a, const ImageBuild& b) {
   return a.query == b.query && a.secrets == b.secrets && a.context.directory == b.context.directory &&
+         a.context.url == b.context.url &&
          a.context.dockerfile == b.context.dockerfile && a.context.extra == b.context.extra;
 }
 
@@ -338,6 +351,11 @@ Result<> run_builds(Session& session, const std::vector<ImageBuild>& builds, Pro
   const int limit = session.globals().parallel;
   const size_t workers = std::min(builds.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelBuilds);
   const bool is_local = daemon_is_local(session);
+  for (const ImageBuild& build : builds) {
+    if (is_local || !build.has_local_cache) continue;
+    return unsupported("building " + build.name + ": the daemon is on another machine, so no cache of type=local can be "
+                       "used: use type=registry");
+  }
   const std::string auths = TRY(CredentialStore(session.environment()).header_of_all());
   std::vector<std::unique_ptr<client::ApiClient>> connections;
   for (size_t i = 0; i < workers; ++i) connections.push_back(TRY(api->another()));

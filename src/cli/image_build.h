@@ -33,6 +33,7 @@ struct ImageBuild {
   std::vector<std::string> tags;
   ContextOptions context;
   std::map<std::string, std::string> secrets = {};  // id → value
+  bool has_local_cache = false;  // in a directory
   std::vector<std::string> needs = {};              // images of other builds that this one begins from
 };
 

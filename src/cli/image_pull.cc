@@ -1,24 +1,18 @@
 #include "cli/image_pull.h"
 
-#include <algorithm>
-#include <atomic>
-#include <mutex>
-#include <thread>
 #include <vector>
 
 #include "base/scope_exit.h"
 #include "cli/api_types.h"
 #include "cli/commands/commands.h"
 #include "cli/credentials.h"
+#include "cli/image_transfers.h"
 
 namespace gantry::cli {
 
 namespace {
 
 using compose::Progress;
-
-// Pulls at once where --parallel sets no limit; the daemon fetches several layers of each at a time.
-constexpr size_t kParallelPulls = 8;
 
 bool ends_a_layer(std::string_view status) {
   return status == "Pull complete" || status == "Already exists" || status == "Download complete" ||
@@ -110,37 +104,18 @@ Result<std::string> push_image(client::ApiClient& api, const std::string& reposi
 
 Result<std::map<std::string, Error>> pull_images(Session& session, const std::map<std::string, std::string>& images,
                                                  ProgressView& view) {
-  const std::vector<std::pair<std::string, std::string>> list(images.begin(), images.end());
   if (session.globals().dry_run) {
-    for (const auto& [image, platform] : list) {
+    for (const auto& [image, platform] : images) {
       view.show({.resource = Progress::Resource::image, .name = image, .status = Progress::Status::done, .text = "Pulled"});
     }
     return std::map<std::string, Error>();
   }
-  client::ApiClient* api = TRY(session.api());
-  const int limit = session.globals().parallel;
-  const size_t workers = std::min(list.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelPulls);
-  CredentialStore credentials(session.environment());
-  std::map<std::string, std::string> auths;  // by image
-  for (const auto& [image, platform] : list) auths[image] = TRY(credentials.header(registry_of(image)));
-  std::vector<std::unique_ptr<client::ApiClient>> connections;
-  for (size_t i = 0; i < workers; ++i) connections.push_back(TRY(api->another()));
-  std::atomic<size_t> next = 0;
-  std::mutex mutex;
-  std::map<std::string, Error> failures;
-  std::vector<std::thread> threads;
-  for (const auto& connection : connections) {
-    threads.emplace_back([&, daemon = connection.get()] {
-      for (size_t i; (i = next++) < list.size();) {
-        auto result = pull_image(*daemon, list[i].first, list[i].second, auths.at(list[i].first), view);
-        if (result.ok()) continue;
-        std::lock_guard lock(mutex);
-        failures.emplace(list[i].first, std::move(result).error());
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return failures;
+  std::vector<std::string> references;
+  for (const auto& [image, platform] : images) references.push_back(image);
+  return transfer_images(session, references,
+                         [&](client::ApiClient& api, const std::string& image, const std::string& auth) {
+                           return pull_image(api, image, images.at(image), auth, view);
+                         });
 }
 
 Result<> pull_private_images(Session& session, const compose::Project& project, const std::string& policy,

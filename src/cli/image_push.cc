@@ -1,22 +1,14 @@
 #include "cli/image_push.h"
 
-#include <algorithm>
-#include <atomic>
-#include <mutex>
-#include <thread>
-
-#include "cli/api_types.h"
 #include "cli/commands/commands.h"
-#include "cli/credentials.h"
 #include "cli/image_pull.h"
+#include "cli/image_transfers.h"
 
 namespace gantry::cli {
 
 namespace {
 
 using compose::Progress;
-
-constexpr size_t kParallelPushes = 8;
 
 Progress pushed_row(const std::string& reference) {
   return {.resource = Progress::Resource::image,
@@ -40,30 +32,10 @@ Result<std::map<std::string, Error>> push_images(Session& session, const std::ve
     for (const std::string& reference : references) view.show(pushed_row(reference));
     return std::map<std::string, Error>();
   }
-  client::ApiClient* api = TRY(session.api());
-  CredentialStore credentials(session.environment());
-  std::vector<std::string> auths;
-  for (const std::string& reference : references) auths.push_back(TRY(credentials.header(registry_of(reference))));
-  const int limit = session.globals().parallel;
-  const size_t workers = std::min(references.size(), limit > 0 ? static_cast<size_t>(limit) : kParallelPushes);
-  std::vector<std::unique_ptr<client::ApiClient>> connections;
-  for (size_t i = 0; i < workers; ++i) connections.push_back(TRY(api->another()));
-  std::atomic<size_t> next = 0;
-  std::mutex mutex;
-  std::map<std::string, Error> failures;
-  std::vector<std::thread> threads;
-  for (const auto& connection : connections) {
-    threads.emplace_back([&, daemon = connection.get()] {
-      for (size_t i; (i = next++) < references.size();) {
-        auto result = push_one(*daemon, references[i], auths[i], view);
-        if (result.ok()) continue;
-        std::lock_guard lock(mutex);
-        failures.emplace(references[i], std::move(result).error());
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return failures;
+  return transfer_images(session, references,
+                         [&view](client::ApiClient& api, const std::string& reference, const std::string& auth) {
+                           return push_one(api, reference, auth, view);
+                         });
 }
 
 }  // namespace gantry::cli

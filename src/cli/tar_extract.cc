@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "base/fd.h"
 #include "base/scope_exit.h"
@@ -15,6 +16,8 @@
 namespace gantry::cli {
 
 namespace {
+
+constexpr size_t kPiece = size_t{64} << 10;
 
 struct Source {
   const std::function<Result<std::string>()>& next;
@@ -35,9 +38,11 @@ la_ssize_t read_piece(archive*, void* data, const void** buffer) {
 }
 
 // "web/a/b" with root "x" → "x/a/b"; "" for the root itself when it is dropped.
-std::string renamed(std::string_view name, const std::string& root) {
+std::string renamed(std::string_view name, const ExtractRules& rules) {
+  const std::string& root = rules.root_name;
   while (name.starts_with("./")) name.remove_prefix(2);
   while (name.ends_with('/')) name.remove_suffix(1);
+  if (rules.keeps_names) return name == "." ? "" : std::string(name);
   const size_t slash = name.find('/');
   const std::string rest = slash == std::string_view::npos ? "" : std::string(name.substr(slash + 1));
   if (root.empty()) return rest;
@@ -68,11 +73,11 @@ Result<> extract_all(archive* reader, archive* writer, const ExtractRules& rules
     const int got = archive_read_next_header(reader, &entry);
     if (got == ARCHIVE_EOF) return {};
     if (got < ARCHIVE_WARN) return problem_of(reader, source);
-    const std::string name = renamed(archive_entry_pathname(entry), rules.root_name);
+    const std::string name = renamed(archive_entry_pathname(entry), rules);
     if (name.empty()) continue;
     archive_entry_set_pathname(entry, name.c_str());
     if (const char* link = archive_entry_hardlink(entry)) {
-      archive_entry_set_hardlink(entry, renamed(link, rules.root_name).c_str());
+      archive_entry_set_hardlink(entry, renamed(link, rules).c_str());
     }
     if (archive_write_header(writer, entry) < ARCHIVE_WARN) return problem_of(writer, source);
     TRY(copy_content(reader, writer, source));
@@ -105,6 +110,34 @@ Result<> extract_tar(const std::string& directory, const ExtractRules& rules,
   TRY(extract_all(reader.get(), writer.get(), rules, source));
   if (archive_write_close(writer.get()) < ARCHIVE_WARN) return problem_of(writer.get(), source);
   return {};
+}
+
+Result<std::string> read_some(int fd) {
+  std::string piece(kPiece, '\0');
+  for (;;) {
+    const ssize_t got = ::read(fd, piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno(errno, "read");
+    piece.resize(static_cast<size_t>(got));
+    return piece;
+  }
+}
+
+// The stream comes by callbacks and is unpacked by a reader: a pipe and a thread in between.
+Result<> extract_answer(client::ApiClient& api, const std::string& request, const std::string& directory,
+                        const ExtractRules& rules) {
+  Pipe pipe = TRY(make_pipe(O_CLOEXEC));
+  Result<> sent;
+  std::thread sender([&, write = std::move(pipe.write)]() mutable {
+    sent = api.stream_bytes("GET", request, "",
+                            [&](std::string_view bytes) { return write_all(write.get(), bytes).ok(); });
+    write = Fd();
+  });
+  auto unpacked = extract_tar(directory, rules, [&pipe] { return read_some(pipe.read.get()); });
+  pipe.read = Fd();
+  sender.join();
+  TRY(std::move(sent));
+  return unpacked;
 }
 
 }  // namespace gantry::cli

@@ -67,6 +67,13 @@ Result<std::unique_ptr<engine::LocalEngine>> open_engine(const DaemonOptions& op
   return engine::LocalEngine::open(std::move(engine_options), loop, tasks, random);
 }
 
+// A tenth of the file system.
+uint64_t default_cache_size(const Roots& roots) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(roots.data, error);
+  return error ? UINT64_MAX : space.capacity / 10;
+}
+
 // Everything that lives between start and stop, built up and torn down in this order.
 class Daemon {
  public:
@@ -78,6 +85,7 @@ class Daemon {
     TRY(clear_temporary(options_.roots));
     const std::string id = TRY(daemon_id(options_.roots.data, random_));
     engine_ = TRY(open_engine(options_, loop_, tasks_, random_));
+    engine_->builder().limit_cache(options_.build_cache_bytes.value_or(default_cache_size(options_.roots)));
     store_ = std::make_unique<DatabaseProjectStore>(engine_->database());
     events_ = std::make_unique<EventHub>(*engine_);
     controller_ = std::make_unique<compose::Controller>(*engine_, loop_, random_, *store_);

@@ -18,6 +18,7 @@ struct DaemonOptions {
   std::vector<std::string> tcp_addresses;  // "HOST:PORT", served with TLS only
   TlsFiles tls;                            // for those
   engine::RegistrySettings registries;
+  std::optional<uint64_t> build_cache_bytes = {};  // what is kept of the build cache; none: a tenth of the file system
   int ready_fd = -1;                       // told "ready" or "error: WHY", then closed; -1: nobody asks
 };
 

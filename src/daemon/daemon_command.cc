@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "compose/values.h"
 #include "daemon/daemon.h"
 
 namespace gantry::daemon {
@@ -35,6 +36,8 @@ constexpr const char* kUsage =
     "                               registry to talk to without verified TLS; repeatable\n"
     "  --registry-mirror URL        asked before Docker Hub; repeatable\n"
     "  --registry-certs DIR         holds HOST:PORT/*.crt, instead of /etc/gantry/certs.d and /etc/docker/certs.d\n"
+    "  --build-cache-size SIZE      how much of the build cache is kept, e.g. 20gb; what was used least recently goes\n"
+    "                               first (default: a tenth of the file system)\n"
     "  --ready-fd N                 write \"ready\" to this descriptor when the API accepts connections\n"
     "  -h, --help                   this text\n";
 
@@ -53,6 +56,7 @@ struct Flags {
   std::vector<std::string> registry_mirrors;
   std::vector<std::string> registry_certificates;
   std::string ready_fd;
+  std::string build_cache_size;
   bool help = false;
 };
 
@@ -61,7 +65,8 @@ Result<Flags> parse(std::span<const std::string> args) {
   const std::vector<std::pair<std::string, std::string*>> known = {
       {"--data-root", &flags.data_root}, {"--run-root", &flags.run_root},
       {"--tlscacert", &flags.tls_ca},    {"--tlscert", &flags.tls_cert},    {"--tlskey", &flags.tls_key},
-      {"--log-file", &flags.log_file},   {"--log-level", &flags.log_level}, {"--ready-fd", &flags.ready_fd}};
+      {"--log-file", &flags.log_file},   {"--log-level", &flags.log_level}, {"--ready-fd", &flags.ready_fd},
+      {"--build-cache-size", &flags.build_cache_size}};
   const std::vector<std::pair<std::string, std::vector<std::string>*>> lists = {
       {"--address-pool", &flags.address_pools},
       {"--insecure-registry", &flags.insecure_registries},
@@ -152,6 +157,11 @@ Result<DaemonOptions> daemon_options(const Flags& flags) {
   options.tls = {.ca = flags.tls_ca.empty() ? (certs / "ca.pem").string() : flags.tls_ca,
                  .cert = flags.tls_cert.empty() ? (certs / "server-cert.pem").string() : flags.tls_cert,
                  .key = flags.tls_key.empty() ? (certs / "server-key.pem").string() : flags.tls_key};
+  if (!flags.build_cache_size.empty()) {
+    const int64_t size = TRY(compose::parse_bytes(flags.build_cache_size).within("--build-cache-size"));
+    if (size < 0) return invalid("--build-cache-size " + flags.build_cache_size + " is negative");
+    options.build_cache_bytes = static_cast<uint64_t>(size);
+  }
   if (!flags.ready_fd.empty()) {
     const std::optional<uint64_t> fd = parse_unsigned(flags.ready_fd);
     if (!fd || *fd > 1024 || ::fcntl(static_cast<int>(*fd), F_SETFD, FD_CLOEXEC) != 0) {

@@ -127,6 +127,7 @@ Result<StartJob> StepSandbox::describe(const Step& step, const ContainerId& id, 
   sandbox.process.arguments = step.arguments;
   sandbox.process.environment = process_environment(step.environment, kHostname, false);
   sandbox.process.user = step.user;
+  sandbox.resources.ulimits = step.ulimits;
   sandbox.privileged = step.insecure;
   sandbox.process.privileged = step.insecure;
   sandbox.process.working_dir = step.working_dir.empty() ? "/" : step.working_dir;

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <thread>
 
 #include "base/fd.h"
 #include "cli/api_extra.h"
@@ -22,7 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 using compose::Progress;
 
-constexpr size_t kPiece = size_t{256} << 10;
 
 constexpr Flag kFlags[] = {
     {.name = "all", .help = "Into containers of run, too"},
@@ -64,17 +62,6 @@ Result<std::string> followed(client::ApiClient& api, const std::string& id, std:
 
 // ---- into containers
 
-Result<std::string> read_piece(int fd) {
-  std::string piece(kPiece, '\0');
-  for (;;) {
-    const ssize_t got = ::read(fd, piece.data(), piece.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error::from_errno(errno, "read");
-    piece.resize(static_cast<size_t>(got));
-    return piece;
-  }
-}
-
 Result<> put_archive(client::ApiClient& api, const std::string& id, const std::string& directory,
                      const CopyRules& rules, const std::function<Result<std::string>()>& next) {
   std::string path = archive_path(id, directory) + "&noOverwriteDirNonDir=true";
@@ -86,7 +73,7 @@ Result<> copy_in(Session& session, client::ApiClient& api, const ContainerRow& c
                  const std::string& given_target, const CopyRules& rules) {
   const std::string target = TRY(followed(api, container.id, absolute(given_target)));
   if (source == "-") {
-    return put_archive(api, container.id, target, rules, [&session] { return read_piece(session.in); });
+    return put_archive(api, container.id, target, rules, [&session] { return read_some(session.in); });
   }
   struct stat status {};
   if ((rules.follow_link ? ::stat : ::lstat)(source.c_str(), &status) != 0) {
@@ -115,35 +102,6 @@ Result<> copy_in(Session& session, client::ApiClient& api, const ContainerRow& c
 
 // ---- out of a container
 
-// The stream comes by callbacks and is unpacked by a reader: a pipe and a thread in between.
-Result<> unpack_stream(client::ApiClient& api, const std::string& request, const CopyTarget& place,
-                       const CopyRules& rules) {
-  Pipe pipe = TRY(make_pipe(O_CLOEXEC));
-  Result<> sent;
-  std::thread sender([&, write = std::move(pipe.write)]() mutable {
-    bool broken = false;
-    sent = api.stream_bytes("GET", request, "", [&](std::string_view bytes) {
-      while (!bytes.empty()) {
-        const ssize_t written = ::write(write.get(), bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) {
-          broken = true;
-          return false;
-        }
-        bytes.remove_prefix(static_cast<size_t>(written));
-      }
-      return true;
-    });
-    write = Fd();
-  });
-  auto unpacked = extract_tar(place.directory, {.root_name = place.name, .keep_owner = rules.keep_owner},
-                              [&pipe] { return read_piece(pipe.read.get()); });
-  pipe.read = Fd();
-  sender.join();
-  TRY(std::move(sent));
-  return unpacked;
-}
-
 Result<> copy_out(Session& session, client::ApiClient& api, const ContainerRow& container, const std::string& source,
                   const std::string& target, const CopyRules& rules) {
   std::string path = absolute(source);
@@ -161,7 +119,8 @@ Result<> copy_out(Session& session, client::ApiClient& api, const ContainerRow& 
       TRY(copy_target(path, found->is_directory(), target, kind, fs::is_directory(parent_path(target))));
   // The archive's root is named after the path; "/." is about where it goes, not about what is asked for.
   const std::string asked = path.ends_with("/.") ? path.substr(0, path.size() - 2) : path;
-  return unpack_stream(api, archive_path(container.id, asked.empty() ? "/" : asked), place, rules);
+  return extract_answer(api, archive_path(container.id, asked.empty() ? "/" : asked), place.directory,
+                        {.root_name = place.name, .keep_owner = rules.keep_owner});
 }
 
 // ---- the command

@@ -6,13 +6,15 @@
 
 namespace gantry::cli {
 
+extern const Command kEngineBuilderPrune;  // engine_image_more.cc
+
 namespace {
 
 // Constant-initialised from addresses: usable before any constructor has run.
 constexpr std::array kCommands = {
     &kEngineAttach, &kEngineBuild, &kCertsInit, &kEngineCommit, &kCompletion, &kEngineContainerPrune, &kContextCreate,
     &kContextInspect, &kContextList, &kContextRemove, &kContextShow, &kContextUse, &kEngineCreate, &kEngineDaemon,
-    &kEngineDiff, &kEngineEvents, &kEngineExec, &kEngineExport, &kEngineHistory, &kEngineImages, &kEngineImagePrune,
+    &kEngineDiff, &kEngineEvents, &kEngineExec, &kEngineExport, &kEngineHistory, &kEngineImages, &kEngineImagePrune, &kEngineBuilderPrune,
     &kEngineImport, &kEngineInfo, &kEngineInspect, &kEngineKill, &kEngineLoad, &kEngineLogin, &kEngineLogout, &kEngineLogs, &kEngineNetworks,
     &kEnginePause, &kEnginePort, &kEnginePs, &kEnginePull, &kEnginePush, &kEngineRename, &kEngineRestart, &kEngineRemove,
     &kEngineRemoveImage, &kEngineRun, &kEngineSave, &kEngineStart, &kEngineStats, &kEngineStop, &kEngineSystemDf,

@@ -1,4 +1,4 @@
-// gantry tag, history, save and image prune.
+// gantry tag, history, save, image prune and builder prune.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/engine_helpers.h"
+#include "compose/values.h"
 
 namespace gantry::cli {
 
@@ -29,6 +30,13 @@ constexpr Flag kSaveFlags[] = {
 constexpr Flag kPruneFlags[] = {
     {.name = "all", .letter = 'a', .help = "All that no container uses, not only those without a name"},
     {.name = "filter", .kind = K::list, .value_name = "KEY=VALUE", .help = "Only what matches"},
+    {.name = "force", .letter = 'f', .help = "Don't ask"},
+};
+
+constexpr Flag kBuilderPruneFlags[] = {
+    {.name = "all", .letter = 'a', .help = "The same: all that nobody uses"},
+    {.name = "filter", .kind = K::list, .value_name = "until=TIME", .help = "Only steps that nobody has used since"},
+    {.name = "keep-storage", .kind = K::text, .value_name = "BYTES", .help = "Keep so much of what was used last"},
     {.name = "force", .letter = 'f', .help = "Don't ask"},
 };
 
@@ -114,11 +122,26 @@ Result<int> prune(Session& session, const Arguments& arguments) {
   return 0;
 }
 
+Result<int> prune_builder(Session& session, const Arguments& arguments) {
+  const char* what = "WARNING! This will remove all build cache that nobody uses.";
+  if (!arguments.on("force") && !confirmed(session, std::string(what) + "\nAre you sure you want to continue?")) return 0;
+  std::string keep;
+  if (arguments.given("keep-storage")) {
+    keep = std::to_string(TRY(compose::parse_bytes(arguments.text("keep-storage")).within("--keep-storage")));
+  }
+  const std::string query = query_of({{"filters", TRY(filters_of(arguments))}, {"keep-storage", keep}});
+  const Value answer = TRY(api_json(session, "POST", "/build/prune" + query));
+  session.out.write("Total:\t" + human_size(static_cast<uint64_t>(number_of(answer, "SpaceReclaimed"))) + "\n");
+  return 0;
+}
+
 }  // namespace
 
 const Command kEngineTag{.syntax = {.name = "tag", .arguments = "IMAGE NAME[:TAG]", .summary = "Give an image another name", .flags = {}, .least_arguments = 2, .most_arguments = 2}, .run = tag};
 const Command kEngineHistory{.syntax = {.name = "history", .arguments = "IMAGE", .summary = "Show how an image was made", .flags = kHistoryFlags, .least_arguments = 1, .most_arguments = 1}, .run = history};
 const Command kEngineSave{.syntax = {.name = "save", .arguments = "IMAGE [IMAGE...]", .summary = "Write images to an archive", .flags = kSaveFlags, .least_arguments = 1}, .run = save};
 const Command kEngineImagePrune{.syntax = {.name = "image prune", .arguments = "", .summary = "Remove images that nobody uses", .flags = kPruneFlags, .most_arguments = 0}, .run = prune};
+extern const Command kEngineBuilderPrune;
+const Command kEngineBuilderPrune{.syntax = {.name = "builder prune", .arguments = "", .summary = "Remove build cache", .flags = kBuilderPruneFlags, .most_arguments = 0}, .run = prune_builder};
 
 }  // namespace gantry::cli

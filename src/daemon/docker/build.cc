@@ -14,10 +14,12 @@
 #include "daemon/docker/filters.h"
 #include "daemon/docker/image_events.h"
 #include "daemon/docker/progress_stream.h"
+#include "daemon/docker/prune.h"
 #include "daemon/docker/routes.h"
 #include "daemon/hang_up.h"
 #include "engine/build/context_archive.h"
 #include "engine/build/dockerfile.h"
+#include "engine/build/remote_context.h"
 #include "engine/image/reference.h"
 
 namespace gantry::daemon::docker {
@@ -58,11 +60,9 @@ Result<> refuse_unsupported(const Query& query) {
     const std::optional<int64_t> value = TRY(query.number(name));
     if (value.value_or(0) != 0) return unsupported(std::string("the build option ") + name + " is not supported");
   }
-  for (const char* name : {"cpusetcpus", "cpusetmems", "cgroupparent", "remote", "outputs", "session"}) {
+  for (const char* name : {"cpusetcpus", "cpusetmems", "cgroupparent", "outputs", "session"}) {
     if (query.has(name)) return unsupported(std::string("the build option ") + name + " is not supported");
   }
-  const json limits = TRY(json_param(query, "ulimits"));
-  if (!limits.is_null() && !limits.empty()) return unsupported("the build option ulimits is not supported");
   if (query.flag("squash")) return invalid("squash is only supported with experimental mode");
   const std::string version = query.get("version");
   if (!version.empty() && version != "1" && version != "2")
@@ -73,6 +73,24 @@ Result<> refuse_unsupported(const Query& query) {
       return invalid("The daemon on this platform does not support setting security options on build");
   }
   return {};
+}
+
+// [{"Name": "nofile", "Soft": 1024, "Hard": 2048}]
+Result<std::vector<engine::Ulimit>> parse_ulimits(const Query& query) {
+  std::vector<engine::Ulimit> limits;
+  const json list = TRY(json_param(query, "ulimits"));
+  if (list.is_null()) return limits;
+  const Error wrong = invalid("invalid ulimits: expected [{\"Name\": …, \"Soft\": …, \"Hard\": …}]");
+  if (!list.is_array()) return wrong;
+  for (const json& item : list) {
+    const bool fits = item.is_object() && item.contains("Name") && item["Name"].is_string() && item.contains("Soft") &&
+                      item["Soft"].is_number_integer() && item.contains("Hard") && item["Hard"].is_number_integer();
+    if (!fits) return wrong;
+    limits.push_back({.name = item["Name"].get<std::string>(),
+                      .soft = item["Soft"].get<int64_t>(),
+                      .hard = item["Hard"].get<int64_t>()});
+  }
+  return limits;
 }
 
 Result<engine::BuildRequest> parse_request(const Query& query) {
@@ -86,6 +104,9 @@ Result<engine::BuildRequest> parse_request(const Query& query) {
   request.tags = query.all("t");
   for (const std::string& tag : request.tags) TRY(engine::Reference::parse(tag));
   request.platform = query.get("platform");
+  if (request.platform.find(',') != std::string::npos) {
+    return unsupported("platform " + request.platform + ": an image is built for one platform at a time");
+  }
   request.no_cache = query.flag("nocache");
   request.pull = query.flag("pull");
   request.network_mode = query.get("networkmode");
@@ -93,6 +114,12 @@ Result<engine::BuildRequest> parse_request(const Query& query) {
   if (caches.is_array()) {
     for (const json& item : caches) {
       if (item.is_string()) request.cache_from.push_back(item.get<std::string>());
+    }
+  }
+  const json targets = TRY(json_param(query, "gantry-cache-to"));
+  if (targets.is_array()) {
+    for (const json& item : targets) {
+      if (item.is_string()) request.cache_to.push_back(item.get<std::string>());
     }
   }
   // Gantry's own parameters: what BuildKit's clients send by other ways.
@@ -112,6 +139,7 @@ Result<engine::BuildRequest> parse_request(const Query& query) {
   }
   const std::optional<int64_t> shm_size = TRY(query.number("shmsize"));
   if (shm_size.value_or(0) > 0) request.shm_size = static_cast<uint64_t>(*shm_size);
+  request.ulimits = TRY(parse_ulimits(query));
   return request;
 }
 
@@ -232,14 +260,21 @@ Result<> build(Exchange& exchange, const Call& call, World& world) {
   request.secrets = TRY(parse_secrets(exchange.request().headers.get("x-gantry-secrets")));
   const std::optional<std::filesystem::path> local = TRY(local_context(call.query));
   request.context_stays = local.has_value();
-  request.context = local ? *local : TRY(make_context_directory(world));
-  const ScopeExit clean([&request, &local] {
+  const std::filesystem::path place = local ? *local : TRY(make_context_directory(world));
+  request.context = place;
+  const ScopeExit clean([&place, &local] {
     std::error_code ignored;  // what stays is removed by the next start
-    if (!local) std::filesystem::remove_all(request.context, ignored);
+    if (!local) std::filesystem::remove_all(place, ignored);
   });
+  std::atomic<bool> gone{false};
+  const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&gone] { gone = true; });
   // Nothing is sent before the whole body has been read: a client that is still sending would not read it. A local
   // context's body is the Dockerfile, if it does not lie in the context.
-  if (local) {
+  if (call.query.has("remote")) {
+    std::string text = TRY(exchange.read_body(kMaxJsonBody));
+    if (!text.empty()) request.dockerfile_text = std::move(text);
+    request.context = TRY(engine::fetch_context(call.query.get("remote"), place, [&gone] { return gone.load(); }));
+  } else if (local) {
     std::string text = TRY(exchange.read_body(kMaxJsonBody));
     if (!text.empty()) request.dockerfile_text = std::move(text);
   } else {
@@ -248,8 +283,6 @@ Result<> build(Exchange& exchange, const Call& call, World& world) {
 
   if (call.query.flag("gantry-check")) return check(exchange, request);
 
-  std::atomic<bool> gone{false};
-  const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&gone] { gone = true; });
   ProgressStream stream(exchange);
   BuildStream lines(stream, call.query.flag("q"));
   const Result<ImageId> built = world.build(
@@ -262,17 +295,30 @@ Result<> build(Exchange& exchange, const Call& call, World& world) {
   return stream.finish({});
 }
 
-// Cached steps and the directories of cache mounts. Single entries have no names here, so filters are refused.
+// Cached steps and, without limits, the directories of cache mounts. Single entries have no names here, so that other
+// filters are refused.
 Result<> prune(Exchange& exchange, const Call& call, World& world) {
-  static constexpr std::string_view kNone[] = {""};  // an empty list would let every filter pass
-  TRY(Filters::parse(call.query.get("filters"), kNone));
-  const uint64_t freed = TRY(world.engine.builder().prune_cache());
+  static constexpr std::string_view kKnown[] = {"until"};
+  const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
+  engine::ImageStore::CachePrune limits;
+  limits.unused_since = TRY(until_of(filters, world.loop.clock().wall()));
+  for (const char* name : {"keep-storage", "reserved-space"}) {  // the later name of it
+    const std::optional<int64_t> keep = TRY(call.query.number(name));
+    if (keep.value_or(0) > 0) limits.keep_bytes = static_cast<uint64_t>(*keep);
+  }
+  const PruneTurn turn = TRY(PruneTurn::take(PruneTurn::Kind::builder));
+  const uint64_t freed = TRY(world.engine.builder().prune_cache(limits));
   return send_json(exchange, 200, {{"CachesDeleted", json::array()}, {"SpaceReclaimed", freed}});
 }
 
 }  // namespace
 
 void add_build_routes(Router& router, World& world) {
+  for (const char* path : {"/session", "/grpc"}) {
+    router.add("POST", path, [](Exchange&, const Call&) -> Result<> {
+      return unsupported("BuildKit's protocol is not served here: set DOCKER_BUILDKIT=0, or use `gantry build`");
+    });
+  }
   router.add("POST", "/build/prune",
              [&world](Exchange& exchange, const Call& call) { return prune(exchange, call, world); });
   router.add("POST", "/build", [&world](Exchange& exchange, const Call& call) { return build(exchange, call, world); });

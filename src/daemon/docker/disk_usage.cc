@@ -80,6 +80,27 @@ json images_json(const std::vector<Image>& images, const std::vector<ContainerDe
   return list;
 }
 
+// One record for the steps and one for the cache mounts: single ones have no names.
+Result<json> cache_json(World& world) {
+  json records = json::array();
+  const auto add = [&records](const char* id, const char* type, const char* description, uint64_t size) {
+    if (size == 0) return;
+    records.push_back({{"ID", id},
+                       {"Type", type},
+                       {"Description", description},
+                       {"InUse", false},
+                       {"Shared", false},
+                       {"Size", size},
+                       {"CreatedAt", "0001-01-01T00:00:00Z"},
+                       {"LastUsedAt", nullptr},
+                       {"UsageCount", 0}});
+  };
+  add("steps", "regular", "layers of build steps that no image has", TRY(world.images.cache_bytes()));
+  add("cache-mounts", "exec.cachemount", "directories of RUN --mount=type=cache",
+      world.engine.builder().cache_mount_bytes());
+  return records;
+}
+
 Result<> disk_usage(Exchange& exchange, const Call& call, World& world) {
   const Wanted wanted = TRY(parse_types(call.query));
   const std::vector<ContainerDetails> containers = world.loop.ask([&] { return world.engine.list_containers(); });
@@ -98,6 +119,7 @@ Result<> disk_usage(Exchange& exchange, const Call& call, World& world) {
     add_sizes(world, container, summary);
     answer["Containers"].push_back(std::move(summary));
   }
+  if (wanted.cache) answer["BuildCache"] = TRY(cache_json(world));
   if (wanted.volumes) {
     for (const engine::VolumeDetails& volume : world.loop.ask([&] { return world.engine.list_volumes(); })) {
       json value = volume_json(volume);

@@ -1,8 +1,13 @@
 // Images that come and go: POST /images/create (pull and import), push, load and save.
+#include <stdlib.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/scope_exit.h"
 #include "base/strings.h"
 #include "daemon/body_pipe.h"
 #include "daemon/docker/answers.h"
@@ -10,6 +15,8 @@
 #include "daemon/docker/progress_stream.h"
 #include "daemon/docker/routes.h"
 #include "daemon/hang_up.h"
+#include "engine/container/container_root.h"
+#include "engine/container/tree_copy.h"
 #include "engine/image/reference.h"
 
 namespace gantry::daemon::docker {
@@ -206,6 +213,27 @@ Result<> save(Exchange& exchange, const std::vector<std::string>& names, World& 
   return exchange.end();
 }
 
+// Gantry's own: the image's files as one tar, without a container.
+Result<> rootfs(Exchange& exchange, const Call& call, World& world) {
+  const engine::Image image = TRY(world.images.find(call["name"]));
+  engine::ImageStore::Layers layers = TRY(world.images.layers(image.id));
+  std::string place = (world.roots.data / "tmp" / "rootfs-XXXXXX").native();
+  if (::mkdtemp(place.data()) == nullptr) return Error::from_errno(errno, "mkdtemp", place);
+  const ScopeExit clean([&place] {
+    std::error_code ignored;  // what stays is removed by the next start
+    std::filesystem::remove_all(place, ignored);
+  });
+  engine::RootSource source{.id = ContainerId(image.id.str()), .layers = std::move(layers.directories), .directory = place};
+  source.layers_hold = std::move(layers.hold);
+  for (const char* name : {"upper", "work"}) {
+    if (::mkdir((source.directory / name).c_str(), 0755) != 0) return Error::from_errno(errno, "mkdir", place);
+  }
+  const engine::ContainerRoot root = TRY(engine::ContainerRoot::open_without_mounts(source));
+  TRY(exchange.begin(200, "application/x-tar"));
+  TRY(engine::write_whole_tar(root.fd(), [&](std::string_view data) { return exchange.write(data); }));
+  return exchange.end();
+}
+
 std::vector<std::string> names_to_save(const Call& call) {
   std::vector<std::string> names;
   for (const std::string& item : call.query.all("names")) {
@@ -225,6 +253,8 @@ void add_image_transfer_routes(Router& router, World& world) {
              [&world](Exchange& exchange, const Call& call) { return load(exchange, call, world); });
   router.add("POST", "/images/{name...}/push",
              [&world](Exchange& exchange, const Call& call) { return push(exchange, call, world); });
+  router.add("GET", "/images/{name...}/rootfs",
+             [&world](Exchange& exchange, const Call& call) { return rootfs(exchange, call, world); });
   router.add("GET", "/images/get", [&world](Exchange& exchange, const Call& call) {
     return save(exchange, names_to_save(call), world);
   });

@@ -9,6 +9,7 @@
 #include "daemon/docker/filters.h"
 #include "daemon/docker/image_events.h"
 #include "daemon/docker/image_json.h"
+#include "daemon/docker/prune.h"
 #include "daemon/docker/routes.h"
 #include "engine/image/reference.h"
 
@@ -111,16 +112,18 @@ Result<> remove(Exchange& exchange, const Call& call, World& world) {
 }
 
 Result<> prune(Exchange& exchange, const Call& call, World& world) {
-  static constexpr std::string_view kKnown[] = {"dangling", "label", "label!"};
+  static constexpr std::string_view kKnown[] = {"dangling", "label", "label!", "until"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
   const std::optional<bool> dangling = TRY(filters.flag("dangling"));
   const bool dangling_only = dangling.value_or(true);
+  const std::optional<WallTime> until = TRY(until_of(filters, world.loop.clock().wall()));
+  const PruneTurn turn = TRY(PruneTurn::take(PruneTurn::Kind::images));
   json deleted = json::array();
   uint64_t reclaimed = 0;
   const std::map<std::string, std::vector<std::string>> users = image_users(world);
   for (const Image& image : world.images.list()) {
     const bool wanted = (image.tags.empty() || !dangling_only) && filters.labels(image.config.labels);
-    if (!wanted || users.contains(image.id.str())) continue;
+    if (!wanted || users.contains(image.id.str()) || (until && image.created_at >= *until)) continue;
     const std::vector<std::string> names = image.tags.empty() ? std::vector<std::string>{image.id.str()} : image.tags;
     bool gone = false;
     for (const std::string& name : names) {

@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/build/build_caches.h"
 #include "engine/build/builder.h"
 #include "engine/build/dockerfile.h"
+#include "engine/build/lint.h"
 #include "engine/build/source_tree.h"
 #include "engine/build/stage_graph.h"
 #include "engine/image/image_document.h"
@@ -27,6 +29,7 @@ struct StageResult {
   ImageDocument document;
   std::string chain;                                            // "" = no layer
   std::vector<std::pair<std::string, std::string>> arguments;   // declared and set, in order
+  std::set<std::string> declared;                               // arguments, set or not
   std::shared_ptr<void> hold;                                   // keeps the layers
 };
 
@@ -85,6 +88,7 @@ struct BuildJob {
   std::map<std::string, std::string> platform_args;
   Dockerfile file;
   StageGraph graph;
+  BuildCaches& caches;
   std::optional<SourceTree> context;
   FileDigests* digests = nullptr;  // of the context; null: every file is read
 
@@ -93,6 +97,8 @@ struct BuildJob {
   std::condition_variable changed = {};
   std::map<size_t, StageResult> results = {};
   std::set<std::string> consumed = {};  // build arguments that some ARG declared
+  std::vector<LintWarning> warnings = {};
+  bool made_layers = false;             // not everything was cached
   std::optional<Error> failure = {};    // the first one: the other stages stop
 
   // Also once another stage has failed.

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/beneath.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "engine/build/build_job.h"
 #include "engine/build/builder_shared.h"
@@ -55,11 +56,6 @@ std::map<std::string, std::string> platform_arguments(const Platform& target, co
 
 std::string warnings_of(const BuildJob& job) {
   std::string warnings;
-  // As a cache that cannot be reached: the result is the same, it only takes longer.
-  if (!job.request.cache_from.empty()) {
-    warnings += "[Warning] cache-from (" + join(job.request.cache_from, " ") +
-                ") was not used: only the cache of this machine is\n";
-  }
   constexpr std::string_view kProxies = " http_proxy https_proxy ftp_proxy no_proxy all_proxy ";
   std::vector<std::string> unused;
   for (const auto& [name, value] : job.request.build_args) {
@@ -71,6 +67,22 @@ std::string warnings_of(const BuildJob& job) {
     warnings += "[Warning] One or more build-args [" + join(unused, " ") + "] were not consumed\n";
   }
   return warnings;
+}
+
+// What is shown of the warnings; an error if the file wants none.
+Result<std::string> lint_report(const BuildJob& job, const LintRules& rules) {
+  std::vector<LintWarning> shown;
+  std::set<std::string> names;
+  for (const LintWarning& warning : job.warnings) {
+    if (rules.skips(warning.rule)) continue;
+    shown.push_back(warning);
+    names.insert(warning.rule);
+  }
+  std::stable_sort(shown.begin(), shown.end(),
+                   [](const LintWarning& a, const LintWarning& b) { return a.line < b.line; });
+  const std::string text = render_warnings(shown);
+  if (!rules.is_error || shown.empty()) return text;
+  return invalid("lint violation found for rules: " + join(std::vector(names.begin(), names.end()), ", ") + text);
 }
 
 // Stages that a stage reads from, among the needed ones.
@@ -195,8 +207,9 @@ Builder::Builder(ImageStore& store, StepRunner& runner, std::filesystem::path wo
 
 Builder::~Builder() = default;
 
-Result<uint64_t> Builder::prune_cache() {
-  const uint64_t steps = TRY(store_.prune_cache());
+Result<uint64_t> Builder::prune_cache(const ImageStore::CachePrune& prune) {
+  const uint64_t steps = TRY(store_.prune_cache(prune));
+  if (prune.unused_since.has_value() || prune.keep_bytes.has_value()) return steps;
   const uint64_t mounts = TRY(shared_->cache_mounts.prune());
   std::error_code ignored;
   std::filesystem::remove_all(work_ / "digests", ignored);
@@ -208,6 +221,7 @@ uint64_t Builder::cache_mount_bytes() const { return shared_->cache_mounts.size(
 Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback& progress,
                                const CancelCheck& cancelled) {
   const Platform platform = request.platform.empty() ? Platform::of_host() : TRY(Platform::parse(request.platform));
+  BuildCaches caches(store_, request);
   BuildJob job{.request = request,
                .store = store_,
                .runner = runner_,
@@ -219,11 +233,15 @@ Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback&
                .platform_args = platform_arguments(platform, request.target),
                .file = TRY(parse_dockerfile(TRY(dockerfile_text(request)), request.dockerfile)),
                .graph = {},
+               .caches = caches,
                .context = {}};
   TRY(job.check_cancelled());
   StageOptions options{.build_args = request.build_args, .platform_args = job.platform_args, .target = request.target};
   for (const auto& [name, place] : request.contexts) options.contexts.insert(to_lower(name));
   job.graph = TRY(make_stage_graph(job.file, options));
+  const LintRules rules = TRY(LintRules::parse(job.file.check));
+  job.warnings = lint(job.file, options);
+  TRY(lint_report(job, rules));  // a file that is to fail does so before it is built
   std::optional<FileDigests> digests;
   if (!request.context.empty()) {
     job.context.emplace(TRY(LayerView::open({request.context})), TRY(ignore_patterns(request)));
@@ -232,13 +250,29 @@ Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback&
       job.digests = &*digests;
     }
   }
+  std::string warnings;
+  TRY(caches.open(warnings, job.stop_check()));
+  const auto say = [&progress](const std::string& text) {
+    if (!text.empty() && progress) progress(BuildProgress{.output = text});
+  };
+  say(std::exchange(warnings, {}));
   OutputOrder order(progress, job.graph.needed.size());
   const Result<> ran = StageRun(job, order).run();
   if (digests) digests->save();
   TRY(ran);
-  const std::string warning = warnings_of(job);
-  if (!warning.empty() && progress) progress(BuildProgress{.output = warning});
-  return register_result(job, std::move(job.results.at(job.graph.needed.back())));
+  StageResult result = std::move(job.results.at(job.graph.needed.back()));
+  say(warnings_of(job) + TRY(lint_report(job, rules)));
+  caches.mark(result.document);
+  const ImageDocument document = result.document;
+  const ImageId id = TRY(register_result(job, std::move(result)));
+  TRY(caches.write(document, warnings, job.stop_check()));
+  say(warnings);
+  job.results.clear();  // and with them their holds
+  if (job.made_layers && cache_limit_.has_value()) {
+    const Result<uint64_t> freed = store_.prune_cache({.unused_since = {}, .keep_bytes = *cache_limit_});
+    if (!freed.ok()) log_warning("build cache: " + freed.error().message());
+  }
+  return id;
 }
 
 }  // namespace gantry::engine

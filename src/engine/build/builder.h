@@ -39,13 +39,15 @@ struct BuildRequest {
   std::string network_mode;  // of RUN: "", "default", "bridge", "none", "host"
   std::vector<std::string> extra_hosts;  // "name:address"
   std::optional<uint64_t> shm_size;
+  std::vector<Ulimit> ulimits;  // of RUN
   std::map<std::string, std::string> secrets;  // id → value, for RUN --mount=type=secret
   std::map<std::string, std::string> ssh;      // id → path of an agent's socket on this machine
   // Name → what stands for a stage or image of that name: "docker-image://REF", a directory here, or "target:STAGE"
   // of the same file.
   std::map<std::string, std::string> contexts;
   std::set<std::string> no_cache_filter;       // stages that are built anew
-  std::vector<std::string> cache_from;         // images whose layers may be taken
+  std::vector<std::string> cache_from;         // as of --cache-from, local paths absolute: see remote_cache.h
+  std::vector<std::string> cache_to;
   std::map<std::string, std::string> auths;    // registry domain → X-Registry-Auth
   bool allows_insecure = false;                // RUN --security=insecure
   std::optional<int64_t> source_date_epoch;    // seconds: the image's time
@@ -97,6 +99,7 @@ struct Step {
   std::string network_mode;
   std::vector<std::string> extra_hosts;
   std::optional<uint64_t> shm_size;
+  std::vector<Ulimit> ulimits;
   std::vector<StepMount> mounts;
   bool insecure = false;  // all privileges
 };
@@ -134,15 +137,19 @@ class Builder {
   // then "Dockerfile:N" with the lines around it), Code::cancelled.
   Result<ImageId> build(const BuildRequest& request, const BuildCallback& progress, const CancelCheck& cancelled);
 
-  // Forgets cached steps, and removes the directories of cache mounts that nobody uses. Bytes that became free.
-  Result<uint64_t> prune_cache();
+  // Forgets cached steps, and removes the directories of cache mounts that nobody uses (those stay if `prune` sets
+  // limits). Bytes that became free.
+  Result<uint64_t> prune_cache(const ImageStore::CachePrune& prune = {});
   uint64_t cache_mount_bytes() const;
+  // From now on every build that made something ends with letting go of what is more than this. Before the first build.
+  void limit_cache(uint64_t bytes) { cache_limit_ = bytes; }
 
  private:
   ImageStore& store_;
   StepRunner& runner_;
   std::filesystem::path work_;
   std::unique_ptr<BuilderShared> shared_;
+  std::optional<uint64_t> cache_limit_;
 };
 
 }  // namespace gantry::engine

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -218,6 +219,7 @@ class Parser {
       const std::string_view value = trim(line.substr(equals + 1));
       if (key != "escape" && key != "syntax" && key != "check") return {};
       (void)TRY(lines_.take());
+      if (key == "check") file_.check = std::string(value);
       if (key != "escape") continue;
       if (escape_given) return dockerfile_error(lines_.number(), "only one escape parser directive can be used");
       if (value != "\\" && value != "`") {
@@ -276,8 +278,7 @@ class Parser {
   }
 
   static Error unknown_instruction(const std::string& keyword, unsigned line) {
-    std::vector<std::string> names;
-    for (const Known& known : kKnown) names.emplace_back(known.keyword);
+    const std::vector<std::string> names = known_instructions();
     std::string message = "unknown instruction: " + keyword;
     if (const auto meant = nearest(keyword, names)) message += " (did you mean " + *meant + "?)";
     return dockerfile_error(line, message);
@@ -341,6 +342,24 @@ Result<Dockerfile> parse_dockerfile(std::string_view text, const std::string& na
 }
 
 Result<Instruction> parse_instruction(std::string_view text) { return Parser(text).parse_one(); }
+
+std::vector<std::string> known_instructions() {
+  std::vector<std::string> names;
+  for (const Known& known : kKnown) names.emplace_back(known.keyword);
+  return names;
+}
+
+const std::vector<std::string>& known_flags(std::string_view keyword) {
+  static const std::map<std::string_view, std::vector<std::string>> kFlags = {
+      {"ADD", {"chown", "chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack"}},
+      {"COPY", {"from", "chown", "chmod", "link", "parents", "exclude"}},
+      {"FROM", {"platform"}},
+      {"HEALTHCHECK", {"interval", "timeout", "start-period", "start-interval", "retries"}},
+      {"RUN", {"mount", "network", "security"}}};
+  static const std::vector<std::string> kNone;
+  const auto found = kFlags.find(keyword);
+  return found == kFlags.end() ? kNone : found->second;
+}
 
 Error dockerfile_error(unsigned line, const std::string& message) {
   return invalid("dockerfile parse error on line " + std::to_string(line) + ": " + message);

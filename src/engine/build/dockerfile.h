@@ -38,6 +38,7 @@ struct Instruction {
 
 struct Dockerfile {
   char escape = '\\';
+  std::string check;  // value of the directive of that name
   std::vector<Instruction> instructions;
   std::vector<std::string> lines;  // of the source, for messages
 };
@@ -47,6 +48,10 @@ Result<Dockerfile> parse_dockerfile(std::string_view text, const std::string& na
 
 // One instruction without a file around it: an ONBUILD trigger, a change of `commit` or `import`.
 Result<Instruction> parse_instruction(std::string_view text);
+
+// Every instruction that there is, in capitals, and the flags that it knows, without "--".
+std::vector<std::string> known_instructions();
+const std::vector<std::string>& known_flags(std::string_view keyword);
 
 // "dockerfile parse error on line N: …"
 Error dockerfile_error(unsigned line, const std::string& message);

@@ -192,7 +192,7 @@ Result<> set_health_flag(const InstructionFlag& flag, HealthCheck& check) {
   if (flag.name == "start-period") return duration(check.start_period);
   if (flag.name == "start-interval") return duration(check.start_interval);
   if (flag.name != "retries") {
-    return unknown_flag(flag.name, {"interval", "timeout", "start-period", "start-interval", "retries"});
+    return unknown_flag(flag.name, known_flags("HEALTHCHECK"));
   }
   const std::optional<uint64_t> retries = parse_unsigned(flag.value);
   if (!retries || *retries > 1'000'000) return invalid("--retries must be a number: " + gantry::quoted(flag.value));

@@ -145,7 +145,9 @@ Result<> fetch_git(const RemoteSource& source, const fs::path& directory, const 
   Result<std::string> fetched =
       git({"-C", place, "fetch", "-q", "--depth", "1", "--", source.url, wanted}, cancelled);
   // Some servers hand out branches and tags only.
-  if (!fetched.ok()) fetched = git({"-C", place, "fetch", "-q", "--tags", "--", source.url}, cancelled);
+  if (!fetched.ok()) {
+    fetched = git({"-C", place, "fetch", "-q", "--tags", "--", source.url, "+refs/heads/*:refs/remotes/origin/*"}, cancelled);
+  }
   if (!fetched.ok()) return std::move(fetched).error().within(source.url);
   TRY(git({"-C", place, "checkout", "-q", "--detach", source.identity}, cancelled).within(source.url));
   std::error_code error;

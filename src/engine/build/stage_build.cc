@@ -86,6 +86,7 @@ Result<> StageBuild::run_triggers() {
 // ---- All others
 
 Result<> StageBuild::execute(const Instruction& instruction) {
+  warn_of_undefined(instruction);
   if (instruction.keyword == "ARG") return declare(instruction);
   if (instruction.keyword == "RUN") return run_command(instruction);
   if (instruction.keyword == "COPY" || instruction.keyword == "ADD") return copy(instruction);
@@ -104,6 +105,20 @@ VariableLookup StageBuild::lookup() const {
     }
     return get_variable(result_.document.config.environment, name);
   };
+}
+
+void StageBuild::warn_of_undefined(const Instruction& instruction) {
+  std::vector<std::string> known(result_.declared.begin(), result_.declared.end());
+  for (const std::string& variable : result_.document.config.environment) {
+    known.push_back(variable.substr(0, variable.find('=')));
+  }
+  const VariableLookup is_known = [&](const std::string& name) -> std::optional<std::string> {
+    if (name == "PATH" || result_.declared.contains(name)) return "";
+    return lookup()(name);
+  };
+  const std::vector<LintWarning> found = undefined_variables(instruction, job_.file.escape, is_known, known);
+  std::lock_guard lock(job_.mutex);
+  job_.warnings.insert(job_.warnings.end(), found.begin(), found.end());
 }
 
 void StageBuild::remember(const std::string& created_by, bool empty_layer) {
@@ -136,6 +151,7 @@ Result<> StageBuild::declare(const Instruction& instruction) {
       std::lock_guard lock(job_.mutex);
       job_.consumed.insert(name);
     }
+    result_.declared.insert(name);
     std::optional<std::string> value;
     if (equals != std::string::npos) value = TRY(expanded(std::string_view(word).substr(equals + 1)));
     if (auto given = given_value(name, value.has_value())) value = std::move(given);
@@ -172,23 +188,39 @@ Result<> StageBuild::cached_layer(const std::string& key, const std::function<Re
   TRY(make(directory));
   TRY(job_.check_cancelled());
   ImageStore::NewLayer layer = TRY(job_.store.add_layer(result_.chain, directory.upper()));
-  TRY(job_.store.cache_put(key, layer.chain_id));
-  TRY(job_.store.cache_put(key + " diff", layer.diff_id));
-  take_layer(layer.chain_id, layer.diff_id, std::move(layer.hold));
+  return keep_layer(key, std::move(layer));
+}
+
+Result<> StageBuild::keep_layer(const std::string& key, ImageStore::NewLayer layer) {
+  TRY(job_.store.cache_put(key, layer.chain_id + " " + layer.diff_id));
+  {
+    std::lock_guard lock(job_.mutex);
+    job_.made_layers = true;
+  }
+  take_layer(key, layer.chain_id, layer.diff_id, std::move(layer.hold));
   return {};
 }
 
 Result<bool> StageBuild::take_from_cache(const std::string& key) {
-  const std::optional<std::string> chain = job_.store.cache_get(key);
-  const std::optional<std::string> diff_id = job_.store.cache_get(key + " diff");
-  if (!chain || !diff_id || chain_id(result_.chain, *diff_id) != *chain) return false;
-  Result<ImageStore::Layers> layers = job_.store.layers_of_chain(*chain);
-  if (!layers.ok()) return false;  // deleted meanwhile: made again
-  take_layer(*chain, *diff_id, std::move(layers->hold));
+  const std::string entry = job_.store.cache_get(key).value_or("");
+  const std::string chain = entry.substr(0, entry.find(' '));
+  const std::string diff_id = entry.substr(std::min(entry.size(), chain.size() + 1));
+  if (!entry.empty() && chain_id(result_.chain, diff_id) == chain) {
+    Result<ImageStore::Layers> layers = job_.store.layers_of_chain(chain);
+    if (layers.ok()) {  // else deleted meanwhile
+      take_layer(key, chain, diff_id, std::move(layers->hold));
+      return true;
+    }
+  }
+  std::optional<ImageStore::NewLayer> layer = job_.caches.take(key, result_.chain, job_.stop_check());
+  if (!layer.has_value()) return false;
+  TRY(keep_layer(key, *std::move(layer)));
   return true;
 }
 
-void StageBuild::take_layer(const std::string& chain, const std::string& diff_id, std::shared_ptr<void> hold) {
+void StageBuild::take_layer(const std::string& key, const std::string& chain, const std::string& diff_id,
+                            std::shared_ptr<void> hold) {
+  job_.caches.add({.key = key, .parent = result_.chain, .diff_id = diff_id});
   result_.chain = chain;
   result_.document.diff_ids.push_back(diff_id);
   result_.hold = std::move(hold);  // a layer keeps those below it

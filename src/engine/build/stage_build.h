@@ -55,6 +55,7 @@ class StageBuild {
   Result<> change_directory(const Instruction& instruction);
 
   VariableLookup lookup() const;
+  void warn_of_undefined(const Instruction& instruction);
   Result<std::string> expanded(std::string_view text) const { return expand(text, job_.file.escape, lookup()); }
   void remember(const std::string& created_by, bool empty_layer);
   void forget_overridden_arguments(const Instruction& instruction);
@@ -64,7 +65,9 @@ class StageBuild {
   // Takes the result of the same step before, or makes it with `make`, which fills the upper directory.
   Result<> cached_layer(const std::string& key, const std::function<Result<>(const StepDirectory&)>& make);
   Result<bool> take_from_cache(const std::string& key);
-  void take_layer(const std::string& chain, const std::string& diff_id, std::shared_ptr<void> hold);
+  Result<> keep_layer(const std::string& key, ImageStore::NewLayer layer);
+  void take_layer(const std::string& key, const std::string& chain, const std::string& diff_id,
+                  std::shared_ptr<void> hold);
   Result<LayerView> view();
   Result<Owner> owner_of(const std::string& text);
 
@@ -107,6 +110,8 @@ class StageBuild {
     std::optional<bool> unpack;
   };
   Result<> copy(const Instruction& instruction);
+  Result<bool> take_linked(const std::string& key, const StepDirectory& directory);
+  static Result<> copy_root(const ImageStore::Layers& below, const StepDirectory& directory);
   Result<CopyFlags> apply_copy_flags(const Instruction& instruction, CopyPlan& plan, std::optional<SourceTree>& other);
   Result<> find_sources(const Instruction& instruction, const std::vector<std::string>& words, const CopyFlags& flags,
                         CopyPlan& plan, std::vector<RemoteSource>& remotes);

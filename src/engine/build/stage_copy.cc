@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "engine/build/builder_shared.h"
+#include "engine/build/link_tree.h"
 #include "engine/build/stage_build.h"
 #include "engine/image/byte_source.h"
 
@@ -61,8 +62,11 @@ Result<> StageBuild::copy(const Instruction& instruction) {
     return place;
   };
   CacheKey key("copy");
+  // --link: what is below does not count, so that a new base needs no new copy.
+  CacheKey link_key("link");
   key.add(result_.chain).add(uint64_t{flags.link});
   TRY(add_to_key(plan, key));
+  TRY(add_to_key(plan, link_key));
   std::vector<std::optional<std::filesystem::path>> places(remotes.size());
   for (size_t i = 0; i < remotes.size(); ++i) {
     const RemoteSource& remote = remotes[i];
@@ -78,11 +82,15 @@ Result<> StageBuild::copy(const Instruction& instruction) {
       TRY(drain(measured));
       identity = measured.finish();
     }
-    key.add("remote").add(remote.url).add(remote.name).add(identity).add(remote.directory);
-    key.add(uint64_t{remote.keeps_git_dir}).add(uint64_t{flags.unpack.value_or(false)});
+    for (CacheKey* it : {&key, &link_key}) {
+      it->add("remote").add(remote.url).add(remote.name).add(identity).add(remote.directory);
+      it->add(uint64_t{remote.keeps_git_dir}).add(uint64_t{flags.unpack.value_or(false)});
+    }
   }
+  const std::string linked = flags.link ? link_key.finish() : "";
   TRY(cached_layer(key.finish(), [&](const StepDirectory& directory) -> Result<> {
     const ImageStore::Layers below = TRY(job_.store.layers_of_chain(result_.chain));
+    if (flags.link && TRY(take_linked(linked, directory))) return copy_root(below, directory);
     // --link: as if nothing were below, so that the layer stands for itself.
     const ImageStore::Layers seen = flags.link ? TRY(job_.store.layers_of_chain("")) : below;
     LayerWriter writer = TRY(LayerWriter::open(directory.upper(), seen.directories));
@@ -91,13 +99,28 @@ Result<> StageBuild::copy(const Instruction& instruction) {
       const std::filesystem::path place = places[i] ? *places[i] : TRY(fetch(i));
       TRY(copy_remote(remotes[i], place, flags, plan, writer, directory.files() / ("remote" + std::to_string(i))));
     }
-    if (!flags.link) return {};
-    const LayerView tree = TRY(LayerView::open(below.directories));
-    const Fd root = TRY(open_file(directory.upper(), O_RDONLY | O_DIRECTORY));
-    return set_attributes(root.get(), "/", TRY(FileAttributes::of(tree.root())));
+    return flags.link ? copy_root(below, directory) : Result<>();
   }));
+  if (flags.link) TRY(job_.store.cache_put(linked, result_.chain));
   remember(instruction.text() + " # buildkit", /*empty_layer=*/false);
   return {};
+}
+
+// The layer of the same step on another base, if it is here.
+Result<bool> StageBuild::take_linked(const std::string& key, const StepDirectory& directory) {
+  const std::optional<std::string> chain = uses_cache() ? job_.store.cache_get(key) : std::nullopt;
+  if (!chain) return false;
+  const Result<ImageStore::Layers> layers = job_.store.layers_of_chain(*chain);
+  if (!layers.ok()) return false;
+  TRY(link_tree(layers->directories.front(), directory.upper()));
+  return true;
+}
+
+// overlayfs shows the topmost layer's root as "/".
+Result<> StageBuild::copy_root(const ImageStore::Layers& below, const StepDirectory& directory) {
+  const LayerView tree = TRY(LayerView::open(below.directories));
+  const Fd root = TRY(open_file(directory.upper(), O_RDONLY | O_DIRECTORY));
+  return set_attributes(root.get(), "/", TRY(FileAttributes::of(tree.root())));
 }
 
 // What was fetched, as if it were in the context.
@@ -155,10 +178,7 @@ Result<StageBuild::CopyFlags> StageBuild::apply_copy_flags(const Instruction& in
     } else if (flag.name == "unpack" && is_add) {
       flags.unpack = TRY(boolean_flag(flag));
     } else {
-      return unknown_flag(flag.name, is_add ? std::vector<std::string>{"chown", "chmod", "link", "exclude", "checksum",
-                                                                       "keep-git-dir", "unpack"}
-                                            : std::vector<std::string>{"from", "chown", "chmod", "link", "parents",
-                                                                       "exclude"});
+      return unknown_flag(flag.name, known_flags(instruction.keyword));
     }
   }
   return flags;

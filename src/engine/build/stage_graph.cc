@@ -73,7 +73,7 @@ class GraphMaker {
     Stage stage{.name = {}, .base = {}, .platform = {}, .base_stage = {}, .from = &from, .instructions = {}};
     for (const InstructionFlag& flag : from.flags) {
       if (flag.name != "platform") {
-        return dockerfile_error(from.line, unknown_flag(flag.name, {"platform"}).message());
+        return dockerfile_error(from.line, unknown_flag(flag.name, known_flags("FROM")).message());
       }
       stage.platform = TRY(expanded(flag.value, from));
     }

@@ -54,7 +54,7 @@ Result<StageBuild::RunFlags> StageBuild::run_flags(const Instruction& instructio
         return Error(Code::forbidden, "security.insecure is not allowed: build with --allow security.insecure");
       }
     } else if (flag.name != "mount") {
-      return unknown_flag(flag.name, {"mount", "network", "security"});
+      return unknown_flag(flag.name, known_flags("RUN"));
     }
   }
   return flags;
@@ -71,6 +71,7 @@ Result<> StageBuild::run_command(const Instruction& instruction) {
   step.network_mode = flags.network;
   step.extra_hosts = job_.request.extra_hosts;
   step.shm_size = job_.request.shm_size;
+  step.ulimits = job_.request.ulimits;
   step.insecure = flags.insecure;
   const std::string key = TRY(key_of(step, flags));
   for (const auto& [name, value] : job_.request.build_args) {
@@ -91,6 +92,9 @@ Result<std::string> StageBuild::key_of(const Step& step, const RunFlags& flags) 
   const bool is_default = step.network_mode.empty() || step.network_mode == "default";
   key.add(is_default ? "" : step.network_mode).add_list(host_names).add(step.shm_size.value_or(0));
   key.add(uint64_t{step.insecure});
+  for (const Ulimit& limit : step.ulimits) {
+    key.add(limit.name).add(static_cast<uint64_t>(limit.soft)).add(static_cast<uint64_t>(limit.hard));
+  }
   for (const StepMount& script : step.mounts) key.add(script.content);
   for (const RunMount& mount : flags.mounts) TRY(add_mount_to_key(mount, key));
   return key.finish();

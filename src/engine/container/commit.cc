@@ -30,7 +30,7 @@ Result<> copy_upper(int upper, const RootSource& source, int into) {
     const LayerView below = TRY(LayerView::open(source.layers));
     FdSource tar(pipe.read.get());
     UnpackOptions options;
-    options.below = &below;
+    options.below = present(below);
     TRY(unpack(tar, into, options));
     return {};
   };

@@ -54,7 +54,7 @@ class ArchiveLoad {
     }
   }
 
-  Result<LocalImageStore::Spool*> member(const std::string& name) {
+  Result<Spool*> member(const std::string& name) {
     std::string path = cleaned(name);
     for (int links = 0; links < 8; ++links) {
       const auto found = members_.find(path);
@@ -67,12 +67,12 @@ class ArchiveLoad {
   }
 
   Result<std::string> text_member(const std::string& name, size_t limit) {
-    LocalImageStore::Spool* spool = TRY(member(name));
+    Spool* spool = TRY(member(name));
     return read_file(spool->path, limit).within(name);
   }
 
-  Result<LocalImageStore::Spool*> blob(const Descriptor& descriptor) {
-    LocalImageStore::Spool* spool = TRY(member("blobs/sha256/" + hex_part(descriptor.digest)));
+  Result<Spool*> blob(const Descriptor& descriptor) {
+    Spool* spool = TRY(member("blobs/sha256/" + hex_part(descriptor.digest)));
     if (spool->digest != descriptor.digest || spool->size != descriptor.size) {
       return invalid("blob " + descriptor.digest + " does not match its digest and size");
     }
@@ -95,7 +95,7 @@ class ArchiveLoad {
       const std::string chain = chain_id(parent, diff_id);
       std::optional<LocalImageStore::Held> held = store_.hold_layer(chain);
       if (!held.has_value()) {
-        LocalImageStore::Spool* spool = TRY(member(layers[i]));
+        Spool* spool = TRY(member(layers[i]));
         const Fd file = TRY(open_file(spool->path, O_RDONLY));
         FdSource source(file.get());
         held = TRY(store_.install_layer(parent, diff_id, source, {}).within("layer " + layers[i]));
@@ -181,7 +181,7 @@ class ArchiveLoad {
   }
 
   LocalImageStore& store_;
-  std::map<std::string, LocalImageStore::Spool> members_;
+  std::map<std::string, Spool> members_;
   std::map<std::string, std::string> links_;
   std::vector<LocalImageStore::NewImage> images_;
   std::vector<std::string> loaded_;

@@ -65,7 +65,8 @@ class ArchiveSave {
       item.blobs.push_back(TRY(write_layer(layer)));
     }
     TRY(text_blob(item.image.config_json));
-    item.manifest = LocalImageStore::manifest_of(item.image, item.blobs);
+    // Readers of OCI layouts pass over manifests in Docker's form.
+    item.manifest = LocalImageStore::manifest_of(item.image, item.blobs, LocalImageStore::ManifestForm::oci);
     return text_blob(item.manifest.text);
   }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "base/fd.h"
 #include "base/scope_exit.h"
 #include "base/strings.h"
 
@@ -85,6 +86,13 @@ Result<std::vector<ImageDatabase::Row>> ImageDatabase::run(const char* sql,
 
 Result<> ImageDatabase::write(const char* sql, std::initializer_list<std::string_view> values) {
   TRY(run(sql, values));
+  return {};
+}
+
+Result<> ImageDatabase::sync() const {
+  const std::string log = file_.native() + "-wal";
+  const Fd file = TRY(open_file(log, O_RDONLY));
+  if (fsync(file.get()) != 0) return Error::from_errno(errno, "fsync", log);
   return {};
 }
 
@@ -181,8 +189,9 @@ Result<> ImageDatabase::cache_remove(const std::string& key) { return write("DEL
 
 Result<std::vector<ImageDatabase::CacheRow>> ImageDatabase::cache() {
   std::vector<CacheRow> rows;
-  for (Row& row : TRY(run("SELECT key, value FROM cache ORDER BY used"))) {
-    rows.push_back({.key = std::move(row[0]), .value = std::move(row[1])});
+  for (Row& row : TRY(run("SELECT key, value, used FROM cache ORDER BY used"))) {
+    rows.push_back(
+        {.key = std::move(row[0]), .value = std::move(row[1]), .used_ns = static_cast<int64_t>(number(row[2]))});
   }
   return rows;
 }

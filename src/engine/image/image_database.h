@@ -51,6 +51,8 @@ class ImageDatabase {
   ~ImageDatabase();
   ImageDatabase(const ImageDatabase&) = delete;
 
+  // Until now what was written survives `kill -9`; from now on also a power cut. Takes no part in the guard.
+  Result<> sync() const;
   // All of the writes in `change`, or none.
   Result<> transaction(Function<Result<>()> change);
 
@@ -75,6 +77,7 @@ class ImageDatabase {
   struct CacheRow {
     std::string key;
     std::string value;
+    int64_t used_ns = 0;
   };
   Result<std::vector<CacheRow>> cache();  // least recently used first
 

@@ -178,6 +178,7 @@ Result<ImageDocument> parse_image_document(const std::string& json) {
   document.created = TRY(text(root, "created"));
   document.diff_ids = TRY(texts(rootfs, "diff_ids"));
   document.history = TRY(parse_history(member(root, "history")));
+  document.cache_keys = TRY(texts(root, "gantry.cache.keys"));
   if (document.diff_ids.size() > kMostLayers) {
     return invalid("image has " + std::to_string(document.diff_ids.size()) + " layers, the kernel's limit is " +
                    std::to_string(kMostLayers));
@@ -200,6 +201,7 @@ std::string render_image_document(const ImageDocument& document) {
   put(root, "variant", document.variant);
   put(root, "author", document.author);
   put(root, "comment", document.comment);
+  if (!document.cache_keys.empty()) root["gantry.cache.keys"] = document.cache_keys;
   Json& history = root["history"] = Json::array();
   for (const HistoryItem& item : document.history) {
     Json& entry = history.emplace_back(Json::object());

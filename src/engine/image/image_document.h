@@ -28,6 +28,8 @@ struct ImageDocument {
   std::string created;  // RFC 3339; may be empty
   std::vector<std::string> diff_ids;
   std::vector<HistoryItem> history;
+  // An inline build cache: the key of the step that made each layer, bottom first; "" = none. May be shorter.
+  std::vector<std::string> cache_keys;
 };
 
 // Errors: Code::invalid, in particular for what is no image config (a Helm chart, an attestation).

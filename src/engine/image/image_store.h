@@ -108,6 +108,10 @@ using TransferCallback = std::function<void(const TransferProgress&)>;
 // True: stop as soon as possible with Code::cancelled. Called from the working thread.
 using CancelCheck = std::function<bool()>;
 
+class RemoteCache;
+struct CachePlace;
+struct CachedStep;
+
 class ImageStore {
  public:
   // Opens or creates the store; removes half-written things of an earlier life.
@@ -176,12 +180,27 @@ class ImageStore {
   // As layers(), by chain id, for half-built images. "" gives one empty directory.
   virtual Result<Layers> layers_of_chain(const std::string& chain_id) = 0;
 
-  // Small key/value table for the builder's cache: key → value, last use kept for pruning. The layers of a value that
-  // is a chain id are kept while the entry lives, whether an image has them or not.
+  // Small key/value table for the builder's cache: key → value, last use kept for pruning. The layers of a value whose
+  // first word is a chain id are kept while the entry lives, whether an image has them or not.
   virtual std::optional<std::string> cache_get(const std::string& key) = 0;
   virtual Result<> cache_put(const std::string& key, const std::string& value) = 0;
-  // Forgets all cache entries and deletes the layers that only they needed. Returns the bytes that became free.
-  virtual Result<uint64_t> prune_cache() { return uint64_t{0}; }
+  // Forgets cache entries and deletes the layers that only they needed, never what images or builds use. Returns the
+  // bytes that became free.
+  struct CachePrune {
+    std::optional<WallTime> unused_since;  // only those that nobody has used since
+    std::optional<uint64_t> keep_bytes;    // the least recently used first, until the rest takes no more than this
+  };
+  virtual Result<uint64_t> prune_cache(const CachePrune& /*prune*/) { return uint64_t{0}; }
+  // What the layers take that are here for cache entries only.
+  virtual Result<uint64_t> cache_bytes() { return uint64_t{0}; }
+
+  // Build caches elsewhere: see remote_cache.h. Blocking.
+  virtual Result<std::shared_ptr<RemoteCache>> open_cache(const CachePlace&, const CancelCheck&) {
+    return unsupported("this store reads no caches");
+  }
+  virtual Result<> write_cache(const CachePlace&, const std::vector<CachedStep>&, const CancelCheck&) {
+    return unsupported("this store writes no caches");
+  }
 };
 
 }  // namespace gantry::engine

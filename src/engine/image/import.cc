@@ -31,7 +31,7 @@ Result<ImageId> LocalImageStore::import(int input, const ImportOptions& options)
   ScopeExit remove([&] { remove_from_disk({directory}); });
   {
     const Fd root = TRY(open_file(directory, O_RDONLY | O_DIRECTORY));
-    TRY(copy_root_attributes("", root.get()));
+    TRY(copy_root_attributes(nullptr, root.get()));
     FdSource raw(input);
     const std::unique_ptr<ByteSource> plain = TRY(decompressed(raw));
     TRY(unpack(*plain, root.get(), {}));

@@ -97,7 +97,7 @@ Result<LayerBlobRow> LocalImageStore::compressed_layer(const ExportedLayer& laye
 
 // The compressed form takes the place of a plain one.
 Result<> LocalImageStore::replace_layer_blob(const Spool& spool, const LayerBlobRow& row) {
-  std::filesystem::path old;
+  std::vector<std::filesystem::path> old;
   {
     std::lock_guard lock(mutex_);
     const std::filesystem::path place = blob_path(row.digest);
@@ -105,27 +105,32 @@ Result<> LocalImageStore::replace_layer_blob(const Spool& spool, const LayerBlob
       return Error::from_errno(errno, "link", place.native());
     }
     const auto known = layer_blobs_.find(row.diff_id);
-    if (known != layer_blobs_.end() && known->second.digest != row.digest) old = blob_path(known->second.digest);
     TRY(database_->save(row));
+    if (known != layer_blobs_.end() && known->second.digest != row.digest) {
+      move_aside(blob_path(known->second.digest), old);
+    }
     layer_blobs_.insert_or_assign(row.diff_id, row);
   }
-  if (!old.empty()) remove_from_disk({old});
+  remove_from_disk(old);
   return {};
 }
 
 LocalImageStore::ExportedManifest LocalImageStore::manifest_of(const Exported& image,
-                                                               const std::vector<LayerBlobRow>& blobs) {
+                                                               const std::vector<LayerBlobRow>& blobs,
+                                                               ManifestForm form) {
   for (const std::string& text : image.documents) {
     const Result<ManifestDocument> parsed = parse_manifest(text, "");
     const auto* manifest = parsed.ok() ? std::get_if<Manifest>(&*parsed) : nullptr;
     if (manifest == nullptr || manifest->config.digest != image.id.str()) continue;
     const bool same = std::equal(manifest->layers.begin(), manifest->layers.end(), blobs.begin(), blobs.end(),
                                  [](const Descriptor& a, const LayerBlobRow& b) { return a.digest == b.digest; });
-    const Json root = Json::parse(text, nullptr, false);
-    if (same) return {.media_type = root.value("mediaType", std::string(kOciManifestType)), .text = text};
+    const std::string type = Json::parse(text, nullptr, false).value("mediaType", std::string(kOciManifestType));
+    const bool fits = form == ManifestForm::any || type == kOciManifestType;
+    if (same && fits) return {.media_type = type, .text = text};
   }
   // Docker's own form is what every registry and client of the last ten years knows; it has no zstd.
-  const bool is_docker = std::all_of(blobs.begin(), blobs.end(),
+  const bool is_docker = form == ManifestForm::any &&
+                         std::all_of(blobs.begin(), blobs.end(),
                                      [](const LayerBlobRow& blob) { return blob.media_type.ends_with("+gzip"); });
   const std::string type = is_docker ? kDockerManifestType : kOciManifestType;
   Json root = {{"schemaVersion", 2}, {"mediaType", type}};

@@ -21,6 +21,14 @@ struct LocalImageStore::Shared {
 };
 
 LocalImageStore::~LocalImageStore() {
+  if (syncer_.joinable()) {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+      sync_changed_.notify_all();
+    }
+    syncer_.join();
+  }
   if (!shared_) return;
   std::lock_guard lock(shared_->mutex);
   shared_->store = nullptr;
@@ -108,19 +116,23 @@ Result<std::vector<std::filesystem::path>> LocalImageStore::collect_garbage(std:
   }));
   std::vector<std::filesystem::path> garbage;
   for (const std::string& chain : removed) {
-    // Moved aside at once, so that a pull of the same layer can begin before the removal has ended.
-    const std::filesystem::path aside = temporary_path("gone");
-    std::error_code error;
-    std::filesystem::rename(layer_directory(chain), aside, error);
-    if (!error) garbage.push_back(aside);
+    move_aside(layer_directory(chain), garbage);
     layers_.erase(chain);
     removed_chains.push_back(chain);
   }
   for (const LayerBlobRow& row : removed_blobs) {
     layer_blobs_.erase(row.diff_id);
-    garbage.push_back(blob_path(row.digest));
+    move_aside(blob_path(row.digest), garbage);
   }
   return garbage;
+}
+
+// Under the mutex, so that whoever brings the same content again while the removal goes on makes a file of its own.
+void LocalImageStore::move_aside(const std::filesystem::path& path, std::vector<std::filesystem::path>& garbage) const {
+  const std::filesystem::path aside = temporary_path("gone");
+  std::error_code error;
+  std::filesystem::rename(path, aside, error);
+  if (!error) garbage.push_back(aside);
 }
 
 void LocalImageStore::remove_from_disk(const std::vector<std::filesystem::path>& paths) {
@@ -168,12 +180,9 @@ Result<ImageStore::Layers> LocalImageStore::layers(const ImageId& image) {
 }
 
 // overlayfs shows the topmost layer's root as "/": a layer that says nothing about it must not change it.
-Result<> LocalImageStore::copy_root_attributes(const std::string& parent_chain, int directory) const {
+Result<> LocalImageStore::copy_root_attributes(const LayerView* below, int directory) {
   FileAttributes attributes{.mode = 0755};
-  if (!parent_chain.empty()) {
-    const LayerView below = TRY(LayerView::open({layer_directory(parent_chain)}));
-    attributes = TRY(FileAttributes::of(below.root()));
-  }
+  if (below != nullptr) attributes = TRY(FileAttributes::of(below->root()));
   return set_attributes(directory, "/", attributes);
 }
 
@@ -193,7 +202,8 @@ Result<LocalImageStore::Held> LocalImageStore::adopt_layer(LayerRow row, const s
 }
 
 Result<LocalImageStore::Held> LocalImageStore::install_layer(const std::string& parent, const std::string& diff_id,
-                                                             ByteSource& tar, const CancelCheck& cancelled) {
+                                                             ByteSource& tar, const CancelCheck& cancelled,
+                                                             const std::function<Result<>()>& below_ready) {
   LayerRow row{.chain = chain_id(parent, diff_id), .diff_id = diff_id, .parent = parent};
   {
     // Two pulls of one layer unpack it once.
@@ -207,22 +217,32 @@ Result<LocalImageStore::Held> LocalImageStore::install_layer(const std::string& 
     installed_.notify_all();
   });
   if (std::optional<Held> existing = hold_layer(row.chain)) return {std::move(*existing)};
-  const Layers below_layers = TRY(layers_of_chain(parent));
-  const LayerView below = TRY(LayerView::open(below_layers.directories));
+  std::optional<LayerView> below;
+  std::shared_ptr<void> below_hold;
+  const auto open_below = [&]() -> Result<const LayerView*> {
+    if (parent.empty()) return nullptr;
+    if (!below.has_value()) {
+      if (below_ready) TRY(below_ready());
+      Layers layers = TRY(layers_of_chain(parent));
+      below = TRY(LayerView::open(layers.directories));
+      below_hold = std::move(layers.hold);
+    }
+    return &*below;
+  };
 
   const std::filesystem::path directory = temporary_path("layer");
   if (mkdir(directory.c_str(), 0755) != 0) return Error::from_errno(errno, "mkdir", directory.native());
   ScopeExit remove([&] { remove_from_disk({directory}); });
   {
     const Fd root = TRY(open_file(directory, O_RDONLY | O_DIRECTORY));
-    TRY(copy_root_attributes(parent, root.get()));
     std::unique_ptr<ByteSource> plain = TRY(decompressed(tar));
     MeasuringSource measured(*plain);
-    const Unpacked unpacked =
-        TRY(unpack(measured, root.get(), {.below = parent.empty() ? nullptr : &below, .cancelled = cancelled}));
+    const Unpacked unpacked = TRY(unpack(measured, root.get(), {.below = open_below, .cancelled = cancelled}));
     row.size = unpacked.bytes;
     const std::string found = measured.finish();
     if (found != diff_id) return invalid("layer content is " + found + ", the image's config says " + diff_id);
+    const LayerView* lower = TRY(open_below());
+    if (!unpacked.has_root) TRY(copy_root_attributes(lower, root.get()));
   }
   Held held = TRY(adopt_layer(std::move(row), directory));
   return held;
@@ -258,23 +278,7 @@ Result<ImageStore::NewLayer> LocalImageStore::add_layer(const std::string& paren
       .diff_id = held.row.diff_id, .chain_id = held.row.chain, .size = held.row.size, .hold = std::move(held.hold)};
 }
 
-LocalImageStore::Spool::Spool(Spool&& other) noexcept
-    : path(std::move(other.path)), digest(std::move(other.digest)), size(other.size) {
-  other.path.clear();
-}
-
-LocalImageStore::Spool& LocalImageStore::Spool::operator=(Spool&& other) noexcept {
-  std::swap(path, other.path);
-  std::swap(digest, other.digest);
-  std::swap(size, other.size);
-  return *this;
-}
-
-LocalImageStore::Spool::~Spool() {
-  if (!path.empty()) unlink(path.c_str());
-}
-
-Result<LocalImageStore::Spool> LocalImageStore::spool(ByteSource& source, const char* purpose) {
+Result<Spool> LocalImageStore::spool(ByteSource& source, const char* purpose) {
   Spool spool;
   const std::filesystem::path path = temporary_path(purpose);
   const Fd file = TRY(open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0600));

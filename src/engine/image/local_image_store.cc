@@ -94,9 +94,10 @@ Result<> LocalImageStore::load_layers() {
     layer_blobs_.emplace(std::move(diff_id), std::move(row));
   }
   for (const ImageDatabase::CacheRow& row : TRY(database_->cache())) {
-    if (!is_sha256_digest(row.value)) continue;
-    if (chain_directories(row.value).ok()) {
-      cached_chains_.insert(row.value);
+    const std::string chain = chain_of_entry(row.value);
+    if (chain.empty()) continue;
+    if (chain_directories(chain).ok()) {
+      cached_chains_.insert(chain);
     } else {
       TRY(database_->cache_remove(row.key));
     }
@@ -262,10 +263,10 @@ Result<ImageId> LocalImageStore::register_image(const NewImage& image) {
     TRY(keep_blob(text));
     row.blobs.push_back(digest_of(text));
   }
-  const Fd directory = TRY(open_file(root_, O_RDONLY | O_DIRECTORY));
-  if (syncfs(directory.get()) != 0) return Error::from_errno(errno, "syncfs", root_.native());
+  const bool is_synced = image.durability == NewImage::Durability::synced;
+  if (is_synced) TRY(sync_now());
 
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   TRY(chain_directories(chain).within("image " + short_id(row.id)));
   // Somebody may have deleted the same image, and with it these files, since.
   TRY(keep_blob(image.config_json));
@@ -278,20 +279,32 @@ Result<ImageId> LocalImageStore::register_image(const NewImage& image) {
     if (row.parent.empty()) row.parent = existing->second.row.parent;
   }
   TRY(database_->transaction([&]() -> Result<> {
-    for (std::string at = chain; !at.empty(); at = layers_.at(at).parent) TRY(database_->mark_synced(at));
+    for (std::string at = chain; is_synced && !at.empty(); at = layers_.at(at).parent) {
+      TRY(database_->mark_synced(at));
+    }
     TRY(database_->save(row));
     for (const std::string& name : image.names) TRY(database_->save(NameRow{.name = name, .image = row.id}));
     return {};
   }));
-  for (std::string at = chain; !at.empty(); at = layers_.at(at).parent) layers_.at(at).unsynced_boot.clear();
+  for (std::string at = chain; is_synced && !at.empty(); at = layers_.at(at).parent) {
+    layers_.at(at).unsynced_boot.clear();
+  }
   for (const std::string& name : image.names) names_[name] = row.id;
   ImageId id(row.id);
   images_.insert_or_assign(row.id, Known{.image = image_from(document, image.config_json), .row = row, .chain = chain});
+  lock.unlock();
+  if (!is_synced) {
+    sync_soon();
+  } else {
+    TRY(database_->sync());
+  }
   return id;
 }
 
 Result<ImageId> LocalImageStore::add_image(const std::string& config_json, const std::string& parent) {
-  return register_image({.config_json = config_json, .parent = parent});
+  // A commit has a parent, and what it holds is nowhere else; a build can be done again.
+  const auto durability = parent.empty() ? NewImage::Durability::soon : NewImage::Durability::synced;
+  return register_image({.config_json = config_json, .parent = parent, .durability = durability});
 }
 
 // What forbids deleting the image itself. Texts and order as Docker's.
@@ -384,41 +397,11 @@ Result<RemovedImages> LocalImageStore::remove(const std::string& reference, bool
           images_.contains(blob) || std::any_of(images_.begin(), images_.end(), [&](const auto& it) {
             return std::find(it.second.row.blobs.begin(), it.second.row.blobs.end(), blob) != it.second.row.blobs.end();
           });
-      if (!is_needed) garbage.push_back(blob_path(blob));
+      if (!is_needed) move_aside(blob_path(blob), garbage);
     }
   }
   remove_from_disk(garbage);
   return removed;
-}
-
-std::optional<std::string> LocalImageStore::cache_get(const std::string& key) {
-  std::lock_guard lock(mutex_);
-  Result<std::optional<std::string>> value = database_->cache_get(key, now_ns());
-  return value.ok() ? *value : std::nullopt;
-}
-
-Result<> LocalImageStore::cache_put(const std::string& key, const std::string& value) {
-  std::lock_guard lock(mutex_);
-  TRY(database_->cache_put(key, value, now_ns()));
-  if (is_sha256_digest(value)) cached_chains_.insert(value);
-  return {};
-}
-
-Result<uint64_t> LocalImageStore::prune_cache() {
-  uint64_t before = 0;
-  uint64_t after = 0;
-  std::vector<std::filesystem::path> garbage;
-  {
-    std::lock_guard lock(mutex_);
-    for (const auto& [chain, row] : layers_) before += row.size;
-    for (const ImageDatabase::CacheRow& row : TRY(database_->cache())) TRY(database_->cache_remove(row.key));
-    cached_chains_.clear();
-    std::vector<std::string> chains;
-    garbage = TRY(collect_garbage(chains));
-    for (const auto& [chain, row] : layers_) after += row.size;
-  }
-  remove_from_disk(garbage);
-  return before - after;
 }
 
 }  // namespace gantry::engine

@@ -1,6 +1,7 @@
 // The ImageStore on this machine's disk: see image_store.h for what it promises, this for how it is put together.
 // Look-ups and names: local_image_store.cc; layers, holds and garbage: layer_store.cc; transfers: archive_load.cc,
-// archive_save.cc, import.cc, pull.cc, push.cc; how a layer leaves: layer_export.cc.
+// archive_save.cc, import.cc, pull.cc, push.cc; how a layer leaves: layer_export.cc; the builder's cache: cache_store.cc,
+// and elsewhere: cache_transfer.cc; what has to reach the disk: image_sync.cc.
 //
 // Lock order: `mutex_` only; never held while a blob or layer is read or written.
 #pragma once
@@ -10,6 +11,8 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <span>
+#include <thread>
 
 #include "engine/image/byte_source.h"
 #include "engine/image/image_database.h"
@@ -17,8 +20,12 @@
 #include "engine/image/image_store.h"
 #include "engine/image/manifest.h"
 #include "engine/image/reference.h"
+#include "engine/image/spool.h"
 
 namespace gantry::engine {
+
+class BlobDownload;
+class LayerView;
 
 class LocalImageStore final : public ImageStore {
  public:
@@ -46,9 +53,15 @@ class LocalImageStore final : public ImageStore {
   Result<Layers> layers_of_chain(const std::string& chain_id) override;
   std::optional<std::string> cache_get(const std::string& key) override;
   Result<> cache_put(const std::string& key, const std::string& value) override;
-  Result<uint64_t> prune_cache() override;
+  Result<uint64_t> prune_cache(const CachePrune& prune) override;
+  Result<uint64_t> cache_bytes() override;
+  Result<std::shared_ptr<RemoteCache>> open_cache(const CachePlace& place, const CancelCheck& cancelled) override;
+  Result<> write_cache(const CachePlace& place, const std::vector<CachedStep>& steps,
+                       const CancelCheck& cancelled) override;
 
  private:
+  class CacheReader;
+  class CacheWriter;
   friend class ArchiveLoad;
   friend class ArchiveSave;
   friend class ImagePull;
@@ -65,24 +78,7 @@ class LocalImageStore final : public ImageStore {
     LayerRow row;
     std::shared_ptr<void> hold;
   };
-  // A file under tmp/ that goes away unless it becomes a blob.
-  struct Spool {
-    std::filesystem::path path;
-    std::string digest;
-    uint64_t size = 0;
-    Spool() = default;
-    Spool(Spool&& other) noexcept;
-    Spool& operator=(Spool&& other) noexcept;
-    ~Spool();
-  };
   using SharedSpool = std::shared_ptr<Spool>;
-  // A blob that some pull downloads and others wait for.
-  struct SharedDownload {
-    std::mutex mutex;  // of what follows
-    std::condition_variable changed;
-    uint64_t bytes = 0;
-    std::optional<Result<SharedSpool>> result;
-  };
 
   LocalImageStore(std::filesystem::path root, RegistrySettings settings);
   Result<> start();
@@ -103,26 +99,31 @@ class LocalImageStore final : public ImageStore {
   Result<> remove_image_row(const std::string& id);
   // Deletes layers and blobs that nothing needs; returns what must be removed from disk after unlocking.
   Result<std::vector<std::filesystem::path>> collect_garbage(std::vector<std::string>& removed_chains);
+  void move_aside(const std::filesystem::path& path, std::vector<std::filesystem::path>& garbage) const;
   std::set<std::string> needed_chains(bool with_holds) const;
+  static std::string chain_of_entry(const std::string& value);
+  uint64_t bytes_for_cache(std::span<const ImageDatabase::CacheRow> rows) const;
   std::shared_ptr<void> hold_chain(const std::string& chain);
 
   // Without it.
   void release_chain(const std::string& chain);
   void remove_from_disk(const std::vector<std::filesystem::path>& paths);
   std::optional<Held> hold_layer(const std::string& chain);
-  // Unpacks one layer and checks it. Bytes behind `tar` may be compressed. Takes no digest on trust.
+  // Unpacks one layer and checks it. Bytes behind `tar` may be compressed. Takes no digest on trust. `below_ready` is
+  // called before the layers below are needed, and may wait for them; empty: they are there.
   Result<Held> install_layer(const std::string& parent, const std::string& diff_id, ByteSource& tar,
-                             const CancelCheck& cancelled);
+                             const CancelCheck& cancelled, const std::function<Result<>()>& below_ready = {});
   Result<Held> adopt_layer(LayerRow row, const std::filesystem::path& directory);
-  Result<> copy_root_attributes(const std::string& parent_chain, int directory) const;
+  static Result<> copy_root_attributes(const LayerView* below, int directory);
   Result<std::vector<std::filesystem::path>> chain_directories(const std::string& chain) const;
 
   Result<Spool> spool(ByteSource& source, const char* purpose);
   Result<> keep_blob(const std::string& content);  // under its digest
   Result<> keep_layer_blob(const Spool& spool, const std::string& diff_id, const std::string& media_type);
 
-  std::shared_ptr<SharedDownload> join_download(const std::string& digest, bool& is_first);
-  void end_download(const std::string& digest, SharedDownload& download, const Result<SharedSpool>& result);
+  // The download of a blob that is under way, or a new one that the caller has to carry out.
+  std::shared_ptr<BlobDownload> join_download(const std::string& digest, bool& is_first);
+  void end_download(const std::string& digest, BlobDownload& download, Result<SharedSpool> result);
 
   // How an image leaves: its config, the layers as blobs, and the manifest that it came with if that still fits.
   struct ExportedLayer {
@@ -142,21 +143,34 @@ class LocalImageStore final : public ImageStore {
   Result<LayerBlobRow> compressed_layer(const ExportedLayer& layer, const CancelCheck& cancelled);
   Result<> replace_layer_blob(const Spool& spool, const LayerBlobRow& row);
   Result<> note_digest(const ImageId& id, const std::string& name, const std::string& document);
-  // The manifest of the image with these blobs: the one that it came with, else a new one.
+  // The manifest of the image with these blobs: the one that it came with if it is of that form, else a new one.
   struct ExportedManifest {
     std::string media_type;
     std::string text;
   };
-  static ExportedManifest manifest_of(const Exported& image, const std::vector<LayerBlobRow>& blobs);
+  enum class ManifestForm {
+    any,  // as it came; a new one in Docker's form where that can say it
+    oci,
+  };
+  static ExportedManifest manifest_of(const Exported& image, const std::vector<LayerBlobRow>& blobs, ManifestForm form);
 
-  // The last step of every way in: makes the image and its names visible at once, synced.
+  // The last step of every way in: makes the image and its names visible at once. `kill -9` takes nothing away after
+  // that. A power cut takes nothing away either from what came from outside and cannot be had again (load, import,
+  // commit); of what was pulled or built, it may take what is younger than the sync that begins at once: incomplete
+  // layers are told by their `unsynced_boot`, and forgotten.
   struct NewImage {
+    enum class Durability { synced, soon };
     std::string config_json;
     std::string parent;
     std::vector<std::string> documents;  // manifests and indexes, verbatim
     std::vector<std::string> names;      // canonical
+    Durability durability = Durability::synced;
   };
   Result<ImageId> register_image(const NewImage& image);
+  Result<> sync_now();
+  void sync_soon();
+  void run_syncs();                                // of the syncer's thread
+  std::vector<std::string> unsynced_layers() const;  // with the mutex held
 
   const std::filesystem::path root_;
   const RegistrySettings settings_;
@@ -170,9 +184,13 @@ class LocalImageStore final : public ImageStore {
   std::set<std::string> cached_chains_;              // that cache entries stand for
   std::map<std::string, unsigned> holds_;            // by chain id
   bool garbage_was_held_ = false;
-  std::map<std::string, std::shared_ptr<SharedDownload>> downloads_;  // by digest, while they run
+  std::map<std::string, std::shared_ptr<BlobDownload>> downloads_;  // by digest, while they run
   std::set<std::string> installing_;                                  // chain ids
   std::condition_variable installed_;
+  std::thread syncer_;  // started when it is first needed
+  bool sync_wanted_ = false;
+  bool stopping_ = false;
+  std::condition_variable sync_changed_;
   std::shared_ptr<Shared> shared_;  // what holds point to: they may outlive the store
 };
 

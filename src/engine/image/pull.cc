@@ -1,14 +1,13 @@
-// LocalImageStore::pull: manifest, choice of platform, layers. Three layers are downloaded at once; they are unpacked
-// bottom up as soon as they are there. Nothing becomes visible before every digest has matched.
-#include <unistd.h>
-
+// LocalImageStore::pull: manifest, choice of platform, layers. Three layers are downloaded at once and unpacked while
+// they come; each is put on top of those below it when they are there. Nothing becomes visible before every digest has
+// matched.
 #include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
 
-#include "base/scope_exit.h"
+#include "engine/image/blob_download.h"
 #include "engine/image/digest.h"
 #include "engine/image/local_image_store.h"
 #include "engine/image/manifest.h"
@@ -17,8 +16,6 @@
 namespace gantry::engine {
 namespace {
 
-constexpr int kMostAttempts = 5;
-constexpr auto kRetryPause = std::chrono::seconds(5);  // times the number of failures
 constexpr auto kProgressPause = std::chrono::milliseconds(100);
 constexpr size_t kLargestConfig = size_t{16} << 20;
 
@@ -63,6 +60,7 @@ class ImagePull {
     }
     image.names.push_back(repository() + "@" + top.digest);
     if (reference_.digest.empty()) image.names.push_back(repository() + ":" + reference_.tag);
+    image.durability = LocalImageStore::NewImage::Durability::soon;
     const ImageId id = TRY(store_.register_image(image));
     report("", "Digest: " + top.digest);
     report("", "Status: Downloaded newer image for " + shown_name());
@@ -70,12 +68,13 @@ class ImagePull {
   }
 
  private:
-  using SharedSpool = LocalImageStore::SharedSpool;
-  // A layer that must be downloaded.
-  struct Download {
+  // A layer that is not here yet.
+  struct Layer {
     Descriptor descriptor;
     std::string id;  // first 12 digits of the digest
-    std::optional<Result<SharedSpool>> result;
+    std::string diff_id;
+    std::string parent;  // chain id of what is below
+    bool is_installed = false;
   };
 
   void report_headline(const std::string& which) {
@@ -182,175 +181,121 @@ class ImagePull {
     }
     for (size_t i = present; i < manifest.layers.size(); ++i) {
       const Descriptor& descriptor = manifest.layers[i];
-      downloads_.push_back({.descriptor = descriptor, .id = hex_part(descriptor.digest).substr(0, 12)});
-      report(downloads_.back().id, "Pulling fs layer");
+      const std::string& diff_id = document.diff_ids[i];
+      layers_.push_back({.descriptor = descriptor,
+                         .id = hex_part(descriptor.digest).substr(0, 12),
+                         .diff_id = diff_id,
+                         .parent = parent});
+      parent = chain_id(parent, diff_id);
+      report(layers_.back().id, "Pulling fs layer");
     }
-    for (size_t i = store_.settings_.downloads; i < downloads_.size(); ++i) report(downloads_[i].id, "Waiting");
+    for (size_t i = store_.settings_.downloads; i < layers_.size(); ++i) report(layers_[i].id, "Waiting");
 
     std::vector<std::thread> workers;
-    ScopeExit join([&] {
-      stopping_ = true;
-      for (std::thread& worker : workers) worker.join();
-    });
-    for (size_t i = 0; i < std::min<size_t>(store_.settings_.downloads, downloads_.size()); ++i) {
+    for (size_t i = 0; i < std::min<size_t>(store_.settings_.downloads, layers_.size()); ++i) {
       workers.emplace_back([this] { work(); });
     }
-    for (size_t i = 0; i < downloads_.size(); ++i) {
-      const std::string& diff_id = document.diff_ids[present + i];
-      TRY(install(downloads_[i], parent, diff_id));
-      parent = chain_id(parent, diff_id);
-    }
+    for (std::thread& worker : workers) worker.join();
+    if (failure_.has_value()) return *failure_;
     return {};
   }
 
-  Result<> install(Download& download, const std::string& parent, const std::string& diff_id) {
-    {
-      std::unique_lock lock(mutex_);
-      done_.wait(lock, [&] { return download.result.has_value(); });
-    }
-    const SharedSpool spool = TRY(std::move(*download.result));
-    report(download.id, "Extracting", spool->size, spool->size);
-    const Fd file = TRY(open_file(spool->path, O_RDONLY));
-    FdSource source(file.get());
-    LocalImageStore::Held held = TRY(store_.install_layer(parent, diff_id, source, [this] { return is_cancelled(); })
-                                         .within("layer " + download.id));
-    TRY(store_.keep_layer_blob(*spool, diff_id, download.descriptor.media_type));
-    installed_.push_back(held.row.chain);
-    holds_.push_back(std::move(held.hold));
-    report(download.id, "Pull complete");
-    return {};
-  }
-
-  // A worker thread: takes one download after the other.
+  // A worker thread: takes one layer after the other, the lowest first. So a layer that waits for those below it waits
+  // for something that is under way.
   void work() {
     HttpClient http;
     while (true) {
-      Download* download = nullptr;
+      size_t index = 0;
       {
         std::lock_guard lock(mutex_);
-        if (stopping_ || next_ == downloads_.size()) return;
-        download = &downloads_[next_++];
+        if (stopping_ || next_ == layers_.size()) return;
+        index = next_++;
       }
-      Result<SharedSpool> result = fetch_or_share(http, *download);
+      Result<LocalImageStore::Held> held = pull_layer(http, index);
       std::lock_guard lock(mutex_);
-      download->result.emplace(std::move(result));
+      if (held.ok()) {
+        layers_[index].is_installed = true;
+        installed_.push_back(held->row.chain);
+        holds_.push_back(std::move(held->hold));
+      } else if (!failure_.has_value()) {
+        failure_ = std::move(held).error();
+        stopping_ = true;
+      }
       done_.notify_all();
     }
   }
 
-  // Downloads a blob, or waits for another pull that is at it.
-  Result<SharedSpool> fetch_or_share(HttpClient& http, const Download& download) {
+  // Unpacks the layer while it, or another pull, downloads it.
+  Result<LocalImageStore::Held> pull_layer(HttpClient& http, size_t index) {
+    const Layer& layer = layers_[index];
     while (true) {
       bool is_first = false;
-      const std::shared_ptr<LocalImageStore::SharedDownload> shared =
-          store_.join_download(download.descriptor.digest, is_first);
-      if (is_first) {
-        Result<LocalImageStore::Spool> fetched = fetch(http, download, *shared);
-        Result<SharedSpool> result = fetched.ok()
-                                         ? Result<SharedSpool>(std::make_shared<LocalImageStore::Spool>(
-                                               std::move(fetched).value()))
-                                         : Result<SharedSpool>(std::move(fetched).error());
-        store_.end_download(download.descriptor.digest, *shared, result);
-        return result;
-      }
-      std::optional<Result<SharedSpool>> result = TRY(follow(download, *shared));
-      const bool was_given_up = !result->ok() && result->error().code() == Code::cancelled;
-      if (!was_given_up) return *std::move(result);  // else it is our turn
+      const std::shared_ptr<BlobDownload> download = store_.join_download(layer.descriptor.digest, is_first);
+      std::atomic<bool> is_given_up = false;
+      std::thread fetcher;
+      if (is_first) fetcher = std::thread([&] { fetch(http, layer, *download, is_given_up); });
+      Result<LocalImageStore::Held> held = install(index, *download, is_first);
+      is_given_up = true;
+      if (fetcher.joinable()) fetcher.join();
+      const bool was_others_end = !held.ok() && held.error().code() == Code::cancelled && !is_first && !is_cancelled();
+      if (!was_others_end) return held;  // else it is our turn
     }
   }
 
-  Result<std::optional<Result<SharedSpool>>> follow(const Download& download, LocalImageStore::SharedDownload& shared) {
-    uint64_t shown = 0;
-    std::unique_lock lock(shared.mutex);
-    while (!shared.result.has_value()) {
-      shared.changed.wait_for(lock, kProgressPause);  // the caller can only be asked, it does not call
-      if (is_cancelled()) return Error(Code::cancelled, "pull cancelled");
-      if (shared.bytes == shown) continue;
-      shown = shared.bytes;
-      lock.unlock();
-      report(download.id, "Downloading", shown, download.descriptor.size);
-      lock.lock();
+  void fetch(HttpClient& http, const Layer& layer, BlobDownload& download, const std::atomic<bool>& is_given_up) {
+    const BlobFetch fetch{.registry = *registry_,
+                          .http = http,
+                          .descriptor = layer.descriptor,
+                          .file = store_.temporary_path("pull"),
+                          .name = layer.id,
+                          .report = [&](const std::string& status, uint64_t current,
+                                        uint64_t total) { report(layer.id, status, current, total); },
+                          .cancelled = [&] { return is_given_up.load() || is_cancelled(); }};
+    Result<Spool> fetched = fetch_blob(fetch, download);
+    if (fetched.ok()) {
+      store_.end_download(layer.descriptor.digest, download, std::make_shared<Spool>(std::move(fetched).value()));
+    } else {
+      store_.end_download(layer.descriptor.digest, download, std::move(fetched).error());
     }
-    if (shared.result->ok()) {
-      lock.unlock();
-      report(download.id, "Download complete");
-      lock.lock();
-    }
-    return shared.result;
   }
 
-  Result<LocalImageStore::Spool> fetch(HttpClient& http, const Download& download,
-                                       LocalImageStore::SharedDownload& shared) {
-    LocalImageStore::Spool spool;
-    const std::filesystem::path path = store_.temporary_path("pull");
-    const Fd file = TRY(open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600));
-    spool.path = path;
-    Sha256 hash;
-    for (int attempt = 1;; ++attempt) {
-      const uint64_t before = spool.size;
-      Result<> got = fetch_once(http, download, file, spool, hash, shared);
-      if (got.ok()) break;
-      // Only what may go away by itself is tried again.
-      if (got.error().code() != Code::unavailable || attempt == kMostAttempts) return std::move(got).error();
-      if (spool.size == before) TRY(pause(download, attempt));  // a connection that broke midway is taken up at once
-    }
-    if (spool.size != download.descriptor.size) {
-      return invalid("layer " + download.id + " has " + std::to_string(spool.size) + " bytes instead of " +
-                     std::to_string(download.descriptor.size));
-    }
-    report(download.id, "Verifying Checksum");
-    spool.digest = hash.finish();
-    if (spool.digest != download.descriptor.digest) {
-      return invalid("filesystem layer verification failed for digest " + download.descriptor.digest);
-    }
-    report(download.id, "Download complete");
-    return spool;
-  }
-
-  // Goes on where the last attempt stopped, if the registry can.
-  Result<> fetch_once(HttpClient& http, const Download& download, const Fd& file, LocalImageStore::Spool& spool,
-                      Sha256& hash, LocalImageStore::SharedDownload& shared) {
+  Result<LocalImageStore::Held> install(size_t index, BlobDownload& download, bool is_first) {
+    const Layer& layer = layers_[index];
     auto last_report = std::chrono::steady_clock::time_point();
-    bool first = true;
-    const Registry::Sink sink = [&](std::string_view piece, int status) -> Result<> {
-      if (std::exchange(first, false) && status == 200 && spool.size > 0) {
-        if (ftruncate(file.get(), 0) != 0 || lseek(file.get(), 0, SEEK_SET) < 0) {
-          return Error::from_errno(errno, "ftruncate", spool.path.native());
-        }
-        spool.size = 0;
-        hash = Sha256();
-      }
-      if (spool.size + piece.size() > download.descriptor.size) {
-        return invalid("layer " + download.id + " is longer than its manifest says");
-      }
-      TRY(write_all(file.get(), piece));
-      hash.update(piece);
-      spool.size += piece.size();
+    const auto show = [&](uint64_t offset) {
       const auto now = std::chrono::steady_clock::now();
-      if (now - last_report >= kProgressPause || spool.size == download.descriptor.size) {
-        last_report = now;
-        report(download.id, "Downloading", spool.size, download.descriptor.size);
-        std::lock_guard lock(shared.mutex);
-        shared.bytes = spool.size;
+      if (now - last_report < kProgressPause) return;
+      last_report = now;
+      if (download.has_ended()) {
+        report(layer.id, "Extracting", offset, layer.descriptor.size);
+      } else if (!is_first) {  // whoever downloads tells its own user only
+        report(layer.id, "Downloading", download.bytes(), layer.descriptor.size);
       }
-      return {};
     };
-    if (spool.size == download.descriptor.size && spool.size > 0) return {};
-    return registry_->blob(http, download.descriptor, spool.size, sink, [this] { return is_cancelled(); });
+    const CancelCheck cancelled = [this] { return is_cancelled(); };
+    DownloadSource source(download, cancelled, show);
+    Result<LocalImageStore::Held> held =
+        store_.install_layer(layer.parent, layer.diff_id, source, cancelled, [&] { return wait_for_below(index); })
+            .within("layer " + layer.id);
+    // If it has not, then somebody else put the layer there, or the layer is bad: the download is given up.
+    if (download.has_ended()) {
+      const Result<LocalImageStore::SharedSpool> spool = download.wait(cancelled);
+      if (!held.ok() && !spool.ok()) return spool.error();  // why, without our context
+      if (held.ok() && spool.ok()) {
+        TRY(store_.keep_layer_blob(**spool, layer.diff_id, layer.descriptor.media_type));
+      }
+    }
+    if (held.ok()) report(layer.id, "Pull complete");
+    return held;
   }
 
-  Result<> pause(const Download& download, int attempt) {
-    const auto end = std::chrono::steady_clock::now() + kRetryPause * attempt;
+  // The layers below may still be unpacked by other workers.
+  Result<> wait_for_below(size_t index) {
+    if (index == 0) return {};
     std::unique_lock lock(mutex_);
-    while (true) {
-      if (is_cancelled()) return Error(Code::cancelled, "pull cancelled");
-      const auto left = std::chrono::ceil<std::chrono::seconds>(end - std::chrono::steady_clock::now());
-      if (left.count() <= 0) return {};
-      lock.unlock();
-      report(download.id, "Retrying in " + std::to_string(left.count()) + (left.count() == 1 ? " second" : " seconds"));
-      lock.lock();
-      done_.wait_for(lock, std::chrono::seconds(1));  // the caller can only be asked, it does not call
-    }
+    done_.wait(lock, [&] { return layers_[index - 1].is_installed || stopping_; });
+    if (!layers_[index - 1].is_installed) return Error(Code::cancelled, "pull cancelled");
+    return {};
   }
 
   LocalImageStore& store_;
@@ -365,30 +310,27 @@ class ImagePull {
   std::vector<std::shared_ptr<void>> holds_;
   std::vector<std::string> installed_;  // chain ids
 
-  std::mutex mutex_;  // of next_ and the downloads' results
+  std::deque<Layer> layers_;  // bottom first
+  std::mutex mutex_;          // while workers run: of next_, is_installed, failure_, installed_ and holds_
   std::condition_variable done_;
-  std::deque<Download> downloads_;
   size_t next_ = 0;
+  std::optional<Error> failure_;
 };
 
-std::shared_ptr<LocalImageStore::SharedDownload> LocalImageStore::join_download(const std::string& digest,
-                                                                                bool& is_first) {
+std::shared_ptr<BlobDownload> LocalImageStore::join_download(const std::string& digest, bool& is_first) {
   std::lock_guard lock(mutex_);
-  std::shared_ptr<SharedDownload>& slot = downloads_[digest];
+  std::shared_ptr<BlobDownload>& slot = downloads_[digest];
   is_first = slot == nullptr;
-  if (is_first) slot = std::make_shared<SharedDownload>();
+  if (is_first) slot = std::make_shared<BlobDownload>();
   return slot;
 }
 
-void LocalImageStore::end_download(const std::string& digest, SharedDownload& download,
-                                   const Result<SharedSpool>& result) {
+void LocalImageStore::end_download(const std::string& digest, BlobDownload& download, Result<SharedSpool> result) {
   {
     std::lock_guard lock(mutex_);
     downloads_.erase(digest);
   }
-  std::lock_guard lock(download.mutex);
-  download.result = result;
-  download.changed.notify_all();
+  download.end(std::move(result));
 }
 
 Result<ImageId> LocalImageStore::pull(const std::string& reference, const PullOptions& options,

@@ -1,13 +1,11 @@
 // LocalImageStore::push: layers side by side, then config and manifest. What the registry has is not sent; what
 // another of its repositories has is mounted.
-#include <unistd.h>
-
 #include <atomic>
-#include <cstring>
 #include <set>
 #include <thread>
 
 #include "base/scope_exit.h"
+#include "engine/image/blob_upload.h"
 #include "engine/image/digest.h"
 #include "engine/image/local_image_store.h"
 #include "engine/image/registry.h"
@@ -39,7 +37,8 @@ class ImagePush {
     blobs_.resize(image_.layers.size());
     TRY(push_layers());
     TRY(push_config());
-    const LocalImageStore::ExportedManifest manifest = LocalImageStore::manifest_of(image_, blobs_);
+    const LocalImageStore::ExportedManifest manifest =
+        LocalImageStore::manifest_of(image_, blobs_, LocalImageStore::ManifestForm::any);
     HttpClient http;
     TRY(registry_->put_manifest(http, reference_.tag, manifest.media_type, manifest.text));
     const std::string digest = digest_of(manifest.text);
@@ -107,41 +106,31 @@ class ImagePush {
       return {};
     }
     const Fd file = TRY(open_file(store_.blob_path(blob.digest), O_RDONLY));
-    TRY(upload(http, place, blob.digest, id, blob.size, [&](uint64_t offset, std::span<char> into) -> Result<size_t> {
-      const ssize_t got = pread(file.get(), into.data(), into.size(), static_cast<off_t>(offset));
-      if (got < 0) return Error::from_errno(errno, "pread", blob.digest);
-      return static_cast<size_t>(got);
-    }));
+    TRY(registry_->upload(http, place, blob.digest, watched(id, file_upload(file.get(), blob.size)),
+                          [this] { return is_cancelled(); }));
     report(id, "Pushed");
     return {};
   }
 
-  Result<> upload(HttpClient& http, const std::string& place, const std::string& digest, const std::string& id,
-                  uint64_t size, const std::function<Result<size_t>(uint64_t, std::span<char>)>& read) {
-    auto last_report = std::chrono::steady_clock::time_point();
-    const HttpRequest::Upload content{
-        .size = size, .read = [&](uint64_t offset, std::span<char> into) -> Result<size_t> {
-          const auto now = std::chrono::steady_clock::now();
-          if (!id.empty() && now - last_report >= kProgressPause) {
-            last_report = now;
-            report(id, "Pushing", offset, size);
-          }
-          return read(offset, into);
-        }};
-    return registry_->upload(http, place, digest, content, [this] { return is_cancelled(); });
+  // Tells how far it has got.
+  HttpRequest::Upload watched(const std::string& id, HttpRequest::Upload content) {
+    const uint64_t size = content.size;
+    return {.size = size,
+            .read = [this, id, size, read = std::move(content.read), last = std::chrono::steady_clock::time_point()](
+                        uint64_t offset, std::span<char> into) mutable -> Result<size_t> {
+              const auto now = std::chrono::steady_clock::now();
+              if (now - last >= kProgressPause) {
+                last = now;
+                report(id, "Pushing", offset, size);
+              }
+              return read(offset, into);
+            }};
   }
 
   Result<> push_config() {
     HttpClient http;
-    const std::string digest = image_.id.str();
-    if (TRY(registry_->has_blob(http, digest))) return {};
-    const std::string place = TRY(registry_->begin_upload(http, digest, ""));
-    const std::string& text = image_.config_json;
-    return upload(http, place, digest, "", text.size(), [&](uint64_t offset, std::span<char> into) -> Result<size_t> {
-      const size_t size = std::min<size_t>(into.size(), text.size() - offset);
-      memcpy(into.data(), text.data() + offset, size);
-      return size;
-    });
+    return push_blob(*registry_, http, image_.id.str(), text_upload(image_.config_json),
+                     [this] { return is_cancelled(); });
   }
 
   // Other repositories of the registry that some image with this layer came from or went to.

@@ -101,12 +101,21 @@ Result<> Registry::upload(HttpClient& http, std::string place, const std::string
     }
     if (!answer.ok() && answer.error().code() != Code::unavailable) return std::move(answer).error();
     const bool passes = !answer.ok() || answer->status == 416 || answer->status == 429 || answer->status >= 500;
-    if (!passes) return push_refusal(*answer, "uploading to");
+    // docker-registry gives up an upload whose connection broke: it has written more than it has acknowledged. It may
+    // notice only after we have asked how far it got.
+    const bool is_forgotten = answer.ok() && failures > 0 && (answer->status == 400 || answer->status == 404);
+    if (!passes && !is_forgotten) return push_refusal(*answer, "uploading to");
     if (++failures == kMostAttempts) {
       return answer.ok() ? push_refusal(*answer, "uploading to") : std::move(answer).error();
     }
     if (cancelled && cancelled()) return Error(Code::cancelled, "cancelled");
-    Result<uint64_t> reached = upload_offset(http, place);
+    Result<uint64_t> reached = is_forgotten ? Result<uint64_t>(uint64_t{0}) : upload_offset(http, place);
+    if (is_forgotten || (!reached.ok() && reached.error().code() != Code::unavailable)) {
+      place = TRY(begin_upload(http, digest, ""));
+      if (place.empty()) return {};
+      offset = 0;
+      continue;
+    }
     const bool moved = reached.ok() && *reached > offset && *reached <= content.size;
     if (reached.ok() && *reached <= content.size) offset = *reached;
     if (!moved) std::this_thread::sleep_for(kRetryPause * failures);  // the other side gets time to come back

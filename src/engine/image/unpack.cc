@@ -115,6 +115,7 @@ class Unpacker {
   Result<> add_root(const TarEntry& entry) {
     const Fd directory = TRY(open_at(root_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     directory_times_.emplace_back(".", entry.modified);
+    done_.has_root = true;
     return set_attributes(directory.get(), ".", attributes_of(entry));
   }
 
@@ -158,12 +159,17 @@ class Unpacker {
     const Fd made = TRY(open_at(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (fchmod(made.get(), 0755) != 0) return Error::from_errno(errno, "fchmod", path);  // whatever the umask
     if (hides_lower) return mark_opaque(made.get());
-    if (options_.below == nullptr) return {};
-    const std::optional<LayerView::Node> lower = TRY(options_.below->find(path, LayerView::LastLink::keep));
+    const std::optional<LayerView::Node> lower = TRY(find_below(path));
     if (!lower.has_value() || !lower->is_directory()) return {};
     const FileAttributes attributes = TRY(FileAttributes::of(*lower));
     directory_times_.emplace_back(path, attributes.modified);
     return set_attributes(made.get(), path, attributes);
+  }
+
+  Result<std::optional<LayerView::Node>> find_below(const std::string& path) {
+    const LayerView* below = options_.below ? TRY(options_.below()) : nullptr;
+    if (below == nullptr) return std::optional<LayerView::Node>();
+    return below->find(path, LayerView::LastLink::keep);
   }
 
   // Whether there was one.
@@ -194,8 +200,7 @@ class Unpacker {
       return mark_opaque(directory.get());
     }
     const std::string path = directory_path.empty() ? hidden : directory_path + "/" + hidden;
-    if (options_.below == nullptr) return {};
-    if (!TRY(options_.below->find(path, LayerView::LastLink::keep)).has_value()) return {};
+    if (!TRY(find_below(path)).has_value()) return {};
     whiteouts_.push_back(path);
     return create_node_at(parent, hidden, S_IFCHR, makedev(0, 0));
   }
@@ -306,13 +311,12 @@ class Unpacker {
 
   // overlayfs has no hard links across layers: the new name gets a file of its own.
   Result<> copy_up(const std::string& path, int parent, const std::string& name) {
-    std::optional<LayerView::Node> lower;
-    if (options_.below != nullptr) lower = TRY(options_.below->find(path, LayerView::LastLink::keep));
+    const std::optional<LayerView::Node> lower = TRY(find_below(path));
     if (!lower.has_value() || lower->is_directory()) {
       return invalid("hard link to " + gantry::quoted(path) + ", which is not in the archive");
     }
     const FileAttributes attributes = TRY(FileAttributes::of(*lower));
-    return count(TRY(copy_node(*options_.below, *lower, parent, name, attributes)));
+    return count(TRY(copy_node(*TRY(options_.below()), *lower, parent, name, attributes)));
   }
 
   // Last of all, because writing into a directory changes its time.

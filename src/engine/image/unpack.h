@@ -21,6 +21,11 @@ struct UnpackLimits {
   uint64_t entries = 10'000'000;
 };
 
+using LowerLayers = std::function<Result<const LayerView*>()>;
+inline LowerLayers present(const LayerView& view) {
+  return [&view]() -> Result<const LayerView*> { return &view; };
+}
+
 struct UnpackOptions {
   enum class Form {
     layer,  // .wh.NAME → char 0:0, .wh..wh..opq → trusted.overlay.opaque; needs root
@@ -29,8 +34,10 @@ struct UnpackOptions {
   Form form = Form::layer;
   // files: everything gets this owner instead of the tar's.
   std::optional<std::pair<uid_t, gid_t>> owner;
-  // layer: what is below, for hard links into it and for the modes of directories that the tar forgot. May be null.
-  const LayerView* below = nullptr;
+  // layer: what is below, for hard links into it, whiteouts, and the modes of directories that the tar forgot. Asked for
+  // only when an entry needs it, and may then block until it is there: so layers can be unpacked side by side. May be
+  // empty, and give null: there is nothing below.
+  LowerLayers below;
   UnpackLimits limits;
   std::function<bool()> cancelled;  // may be empty
 };
@@ -38,6 +45,7 @@ struct UnpackOptions {
 struct Unpacked {
   uint64_t bytes = 0;  // of file contents
   uint64_t entries = 0;
+  bool has_root = false;  // there was an entry for the directory itself
 };
 
 // `directory` is a descriptor of an empty or existing directory. `tar` must be uncompressed; it is read to its end.

@@ -171,11 +171,107 @@ TEST_F(BuilderTest, ScopesOfArguments) {
   EXPECT_NE(log.find("[Warning] One or more build-args [TYPO] were not consumed"), std::string::npos);
 }
 
-TEST_F(BuilderTest, ACacheElsewhereIsSaidNotToBeUsed) {
+TEST_F(BuilderTest, TheCacheOutlivesTheStore) {
+  const std::string text = "FROM base\nRUN one\nRUN two";
+  const std::string first = build(text);
+  runner.steps.clear();
+  store.reset();
+  store = std::move(*ImageStore::open(root / "images"));
+  EXPECT_EQ(build(text), first);
+  EXPECT_TRUE(runner.steps.empty());
+}
+
+TEST_F(BuilderTest, ACacheInADirectoryIsTakenByAStoreThatHasBuiltNothing) {
+  file("a", "A");
+  const std::string text = "FROM base AS one\nRUN first\nFROM base\nCOPY a /a\nCOPY --from=one /ran /got\nRUN second";
+  const std::string place = (root / "cache").native();
+  BuildRequest writing;
+  writing.cache_to = {"type=local,mode=max,dest=" + place};
+  const std::string first = build(text, writing);
+  ASSERT_TRUE(store->find(first).ok()) << first;
+  EXPECT_EQ(runner.steps.size(), 2u);
+  ASSERT_TRUE(store->remove(first, true, {}).ok());
+  ASSERT_TRUE(store->prune_cache({}).ok());
+  runner.steps.clear();
+  BuildRequest reading;
+  reading.cache_from = {"type=local,src=" + place};
+  const std::string second = build(text, reading);
+  EXPECT_TRUE(runner.steps.empty()) << "every step came from the cache";
+  EXPECT_EQ(look(second, "/got"), "0644 0:0 first");
+  EXPECT_EQ(look(second, "/a"), "0644 0:0 A");
+  file("a", "B");
+  EXPECT_EQ(look(build(text, reading), "/a"), "0644 0:0 B");
+}
+
+TEST_F(BuilderTest, AnImageWithAnInlineCacheIsOne) {
+  const std::string text = "FROM base\nRUN one\nRUN two";
+  BuildRequest writing;
+  writing.cache_to = {"type=inline"};
+  writing.tags = {"cached:1"};
+  ASSERT_TRUE(store->find(build(text, writing)).ok());
+  ASSERT_TRUE(store->prune_cache({}).ok());  // the image keeps its layers
+  runner.steps.clear();
+  BuildRequest reading;
+  reading.cache_from = {"cached:1"};
+  build(text, reading);
+  EXPECT_TRUE(runner.steps.empty());
+}
+
+TEST_F(BuilderTest, ALinkedCopyIsTakenOverToANewBase) {
+  file("dir/a", "A", 0640);
+  const auto text = [](const char* base) { return std::string("FROM base\nRUN ") + base + "\nCOPY --link dir /x/y/\n"; };
+  const std::string first = build(text("one"));
+  const std::string second = build(text("two"));
+  EXPECT_NE(first, second);
+  EXPECT_EQ(look(second, "/x/y/a"), "0640 0:0 A");
+  const auto inode = [&](const std::string& id) {
+    Result<LayerView> tree = view(id);
+    return tree->find("/x/y/a").value()->status().st_ino;
+  };
+  EXPECT_EQ(inode(first), inode(second)) << "the same file, not a copy";
+  EXPECT_EQ(store->find(first)->diff_ids.back(), store->find(second)->diff_ids.back());
+}
+
+TEST_F(BuilderTest, ACacheThatCannotBeReadIsWarnedOf) {
   BuildRequest request;
-  request.cache_from = {"registry.example/app:cache"};
-  build("FROM base\nRUN z\n", request);
-  EXPECT_NE(log.find("[Warning] cache-from (registry.example/app:cache) was not used"), std::string::npos) << log;
+  request.cache_from = {"type=local,src=" + (root / "nowhere").native()};
+  ASSERT_TRUE(store->find(build("FROM base\nRUN one", request)).ok());
+  EXPECT_NE(log.find("[Warning] cache-from type=local,src="), std::string::npos) << log;
+  request.cache_from = {"type=gha"};
+  EXPECT_EQ(build("FROM base", request),
+            "cache-from \"type=gha\": cache type \"gha\" is not supported: use registry, local");
+}
+
+TEST_F(BuilderTest, TheLeastRecentlyUsedStepsGoFirstAndNothingThatAnImageHas) {
+  file("big1", std::string(40'000, '1'));
+  file("big2", std::string(40'000, '2'));
+  file("big3", std::string(40'000, '3'));
+  for (const char* name : {"big1", "big2", "big3"}) build(std::string("FROM scratch\nCOPY ") + name + " /");
+  for (const Image& image : store->list()) {
+    if (image.tags.empty()) ASSERT_TRUE(store->remove(image.id.str(), true, {}).ok());
+  }
+  EXPECT_EQ(store->cache_bytes().value(), 120'000u);
+  build("FROM scratch\nCOPY big1 /");  // used again: the last to go, and now an image's
+  EXPECT_EQ(store->prune_cache({.unused_since = {}, .keep_bytes = 40'000}).value(), 40'000u);
+  EXPECT_EQ(store->cache_bytes().value(), 40'000u) << "big3; big1 belongs to an image";
+  build("FROM scratch\nCOPY big3 /");
+  EXPECT_NE(log.find("cached"), std::string::npos);
+  build("FROM scratch\nCOPY big2 /");
+  EXPECT_EQ(log.find("cached"), std::string::npos);
+  EXPECT_EQ(store->prune_cache({.unused_since = WallTime{}, .keep_bytes = {}}).value(), 0u) << "all have been used since";
+}
+
+TEST_F(BuilderTest, LintWarningsComeAtTheEndAndMayBeErrors) {
+  build("FROM base\nCMD run it\nCOPY $NONE /x");
+  build("FROM base\nENV A=$NONE\nCMD run it");
+  EXPECT_TRUE(log.ends_with("\n 2 warnings found:\n - UndefinedVar: Usage of undefined variable '$NONE' (line 2)\n"
+                            " - JSONArgsRecommended: JSON arguments recommended for CMD to prevent unintended behavior "
+                            "related to OS signals (line 3)\n"))
+      << log;
+  build("# check=skip=JSONArgsRecommended\nFROM base\nCMD run it");
+  EXPECT_EQ(log.find("warning"), std::string::npos);
+  EXPECT_EQ(error("# check=error=true\nFROM base\nCMD run it"),
+            "lint violation found for rules: JSONArgsRecommended");
 }
 
 TEST_F(BuilderTest, AddUnpacksLocalArchives) {

@@ -119,6 +119,10 @@ constexpr Row kRows[] = {
     {"HEALTHCHECK NONE", "config Healthcheck", R"({"Test":["NONE"]})"},
     {"HEALTHCHECK --interval=5s --retries=2 CMD true", "config Healthcheck",
      R"({"Interval":5000000000,"Retries":2,"Test":["CMD-SHELL","true"]})"},
+    {"HEALTHCHECK --timeout=1m CMD x", "config Healthcheck", R"({"Test":["CMD-SHELL","x"],"Timeout":60000000000})"},
+    {"HEALTHCHECK --start-period=1s --start-interval=2s CMD x", "config Healthcheck",
+     R"({"StartInterval":2000000000,"StartPeriod":1000000000,"Test":["CMD-SHELL","x"]})"},
+    {"HEALTHCHECK --retries=x CMD y", "error", "--retries must be a number: \"x\""},
     {"HEALTHCHECK CMD [\"a\",\"b\"]", "config Healthcheck", R"({"Test":["CMD","a","b"]})"},
     {"HEALTHCHECK --interval=5 CMD x", "error", "time: missing unit in duration \"5\""},
     {"HEALTHCHECK --foo=5s CMD x", "error", "unknown flag: --foo"},
@@ -196,6 +200,11 @@ constexpr Row kRows[] = {
     // ADD.
     {"ADD a /x", "path /x", "0644 0:0 A"},
     {"ADD archive.tar /x", "path /x/in", "0644 0:0 packed"},
+    {"ADD --chown=5:6 a /x", "path /x", "0644 5:6 A"},
+    {"ADD --chmod=0700 a /x", "path /x", "0700 0:0 A"},
+    {"ADD --link a /lib/a", "path /lib/a", "0644 0:0 A"},
+    {"ADD --exclude=*.txt dir /x", "path /x/y.txt", "<missing>"},
+    {"ADD --parents a /x", "error", "unknown flag: --parents"},
     {"ADD --unpack=false archive.tar /x/", "path /x/in", "<missing>"},
     {"COPY archive.tar /x/", "path /x/in", "<missing>"},
     {"ADD --checksum=sha256:0 a /x", "error", "checksum requires a remote source, and a is none"},
@@ -307,6 +316,27 @@ TEST_F(BuildTable, EveryRowGivesWhatItSays) {
     request.no_cache = true;
     const std::string result = build(text, request);
     EXPECT_EQ(seen(result, row.what), row.expected) << text << "\n→ " << result;
+  }
+}
+
+// The parser's own lists: an instruction or flag that is added needs a row.
+TEST_F(BuildTable, EveryInstructionAndFlagHasARow) {
+  const auto has = [](const std::string& instruction, const std::string& text) {
+    return std::any_of(std::begin(kRows), std::end(kRows), [&](const Row& row) {
+      for (const std::string& line : split(row.dockerfile, '\n')) {
+        if (line.starts_with(instruction) && line.find(text) != std::string::npos) return true;
+      }
+      return false;
+    });
+  };
+  for (const std::string& instruction : known_instructions()) {
+    EXPECT_TRUE(has(instruction, "")) << instruction;
+    for (const std::string& flag : known_flags(instruction)) {
+      EXPECT_TRUE(has(instruction, "--" + flag)) << instruction << " --" << flag;
+    }
+  }
+  for (const char* type : {"bind", "cache", "tmpfs", "secret", "ssh"}) {
+    EXPECT_TRUE(has("RUN", std::string("type=") + type)) << type;
   }
 }
 

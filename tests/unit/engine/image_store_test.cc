@@ -243,7 +243,7 @@ TEST_F(ImageStoreTest, CacheEntriesKeepTheirLayersUntilPruned) {
   EXPECT_EQ(store->cache_get("text"), "some text");
   EXPECT_TRUE(store->layers_of_chain(*store->cache_get("key")).ok());
   EXPECT_EQ(store->cache_get("other"), std::nullopt);
-  EXPECT_EQ(store->prune_cache().value(), 7u);
+  EXPECT_EQ(store->prune_cache({}).value(), 7u);
   EXPECT_EQ(store->cache_get("key"), std::nullopt);
   EXPECT_EQ(count("layers"), 0u);
 }

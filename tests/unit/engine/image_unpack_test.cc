@@ -160,7 +160,7 @@ TEST(Unpack, WhiteoutsHideTheLayersBelowAndNothingOfTheirOwn) {
                                     {.path = ".wh.never"},
                                     {.path = "d/.wh.old"},
                                     {.path = ".wh..wh.plnk", .content = "x"}}),
-                          upper.path(), {.below = &below})
+                          upper.path(), {.below = present(below)})
                   .ok());
   EXPECT_TRUE(S_ISCHR(status_of(upper / "gone").st_mode));
   // overlayfs lists whiteouts that hide nothing, as broken files.
@@ -192,7 +192,7 @@ TEST(Unpack, WhatTheTarForgotComesFromTheLayersBelow) {
                   .ok());
   const LayerView below = VALUE(LayerView::open({lower.path()}));
   ASSERT_TRUE(
-      unpack_text(make_tar({{.path = "srv/link", .type = '1', .link = "srv/file"}}), upper.path(), {.below = &below})
+      unpack_text(make_tar({{.path = "srv/link", .type = '1', .link = "srv/file"}}), upper.path(), {.below = present(below)})
           .ok());
   EXPECT_EQ(status_of(upper / "srv").st_mode & 07777, 01770u);
   EXPECT_EQ(status_of(upper / "srv").st_uid, 5u);
@@ -216,7 +216,7 @@ TEST(LayerTar, ADirectoryMakesTheSameTarWhichMakesTheSameDirectory) {
                                     {.path = "o/", .type = '5'},
                                     {.path = "o/.wh..wh..opq"},
                                     {.path = "dir/x", .content = "x"}}),
-                          first.path(), {.below = &below})
+                          first.path(), {.below = present(below)})
                   .ok());
   std::filesystem::create_directories((first / long_name).parent_path());
   ASSERT_TRUE(write_file(first / long_name, "long").ok());
@@ -234,7 +234,7 @@ TEST(LayerTar, ADirectoryMakesTheSameTarWhichMakesTheSameDirectory) {
   EXPECT_EQ(summary.diff_id, digest_of(tar));
   EXPECT_EQ(summary.size, 1000u + 1 + 4 + 6);
 
-  const Result<Unpacked> unpacked = unpack_text(tar, second.path(), {.below = &below});
+  const Result<Unpacked> unpacked = unpack_text(tar, second.path(), {.below = present(below)});
   ASSERT_TRUE(unpacked.ok()) << unpacked.error().message();
   const Fd copy = VALUE(open_file(second.path(), O_RDONLY | O_DIRECTORY));
   EXPECT_EQ(summarize_layer(copy.get()).value().diff_id, summary.diff_id);
