@@ -1,24 +1,25 @@
 #!/usr/bin/env python3
 """Builds and pulls, beside what else is installed (dockerd's classic builder, podman), in one run.
 
-usage: bench/images.py --bin DIR [--files 10000] [--stages 20] [--pull-mb 500] [--repeat 5]
+usage: bench/images.py --bin DIR [--files 10000] [--stages 20] [--pull-mb 500] [--rounds 5] [--only build|pull]
 
-Every engine works on a data root of its own. Numbers are seconds, the median of the repetitions.
+Every engine works on a data root of its own, on contexts of its own with the same content, and takes turns with the
+others in every round. Figures are seconds of the whole command: the median of the rounds, the lowest and the highest,
+and how many times as long as Gantry's that is.
 """
 import argparse
+import contextlib
 import hashlib
+import multiprocessing
 import os
 import pathlib
 import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import zlib
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e"))
 
 
 def run(command, **options):
@@ -34,21 +35,27 @@ def timed(action):
     return time.monotonic() - begun
 
 
-def many_files(directory, count):
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def many_files(directory, count, seed):
     directory.mkdir()
     for i in range(count):
         path = directory / f"d{i // 100}" / f"f{i}"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f"file {i}\n" * 20)
+        path.write_text(f"file {i} of {seed}\n" * 20)
     (directory / "Dockerfile").write_text("FROM scratch\nCOPY . /all\n")
     return directory
 
 
-def many_stages(directory, count):
+def many_stages(directory, count, seed):
     directory.mkdir()
     lines = []
     for i in range(count):
-        (directory / f"f{i}").write_text(f"{i}\n")
+        (directory / f"f{i}").write_text(f"{i} {seed}\n")
         lines += [f"FROM scratch AS s{i}", f"COPY f{i} /f{i}", f"ENV A={i}"]
     lines += ["FROM scratch"] + [f"COPY --from=s{i} /f{i} /f{i}" for i in range(count)]
     (directory / "Dockerfile").write_text("\n".join(lines) + "\n")
@@ -64,64 +71,137 @@ class Gantry:
         self.gantry = binaries / "gantry"
         run([self.gantry, "images"], env=self.environment)  # starts the daemon
 
-    def build(self, directory):
-        run([self.gantry, "build", "-q", "-t", "bench", directory], env=self.environment)
+    def build(self, directory, name="bench"):
+        run([self.gantry, "build", "-q", "-t", name, directory], env=self.environment)
 
     def pull(self, image):
         run([self.gantry, "pull", "-q", image], env=self.environment)
 
-    def remove(self, image):
-        run([self.gantry, "rmi", image], env=self.environment)
+    def push(self, image):
+        run([self.gantry, "push", "-q", image], env=self.environment)
+
+    def forget(self):
+        run([self.gantry, "system", "prune", "-a", "-f"], env=self.environment)
 
     def close(self):
         subprocess.run([self.gantry, "daemon", "stop"], env=self.environment, capture_output=True)
+
+
+class Dockerd:
+    """Debian's dockerd without a network of its own; its classic builder, as its CLI has no other here."""
+    name = "dockerd"
+
+    def __init__(self, root):
+        place = root / "dockerd"
+        place.mkdir()
+        self.host = f"unix://{place}/docker.sock"
+        self.log = open(place / "log", "w")
+        self.process = subprocess.Popen(
+            ["dockerd", "--data-root", place / "data", "--exec-root", place / "exec", "--pidfile", place / "pid",
+             "--host", self.host, "--bridge=none", "--iptables=false", "--ip6tables=false",
+             "--exec-opt", "native.cgroupdriver=cgroupfs"], stdout=self.log, stderr=self.log)
+        self.environment = os.environ | {"DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "0", "HOME": str(root)}
+        for _ in range(300):  # it tells nobody when it is ready
+            if subprocess.run(["docker", "version"], env=self.environment, capture_output=True).returncode == 0:
+                return
+            time.sleep(0.1)
+        raise SystemExit("dockerd does not answer: " + (place / "log").read_text()[-2000:])
+
+    def build(self, directory, name="bench"):
+        run(["docker", "build", "-q", "-t", name, directory], env=self.environment)
+
+    def pull(self, image):
+        run(["docker", "pull", "-q", image], env=self.environment)
+
+    def forget(self):
+        run(["docker", "system", "prune", "-a", "-f"], env=self.environment)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
 
 
 class Podman:
     name = "podman"
 
     def __init__(self, root):
-        self.options = ["--root", root / "podman", "--runroot", root / "podman-run", "--storage-driver", "overlay"]
+        place = root / "podman"
+        self.options = ["--root", place / "root", "--runroot", place / "run", "--tmpdir", place / "tmp",
+                        "--storage-driver", "overlay", "--events-backend", "none"]
 
-    def build(self, directory):
-        run(["podman", *self.options, "build", "--layers", "-q", "-t", "bench", directory])
+    def build(self, directory, name="bench"):
+        run(["podman", *self.options, "build", "--layers", "-q", "-t", name, directory])
 
     def pull(self, image):
         run(["podman", *self.options, "pull", "--tls-verify=false", "-q", image])
 
-    def remove(self, image):
-        run(["podman", *self.options, "rmi", "-f", image])
+    def forget(self):
+        run(["podman", *self.options, "rmi", "-f", "-a"])
 
     def close(self):
-        pass
+        with contextlib.suppress(SystemExit):
+            self.forget()
 
 
-def measure_builds(engine, root, arguments):
-    rows = []
+class Table:
+    """What each engine took at each thing, in the order in which it was done."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def add(self, what, engine, seconds):
+        self.rows.setdefault(what, {}).setdefault(engine, []).append(seconds)
+
+    def show(self):
+        for what, engines in self.rows.items():
+            own = statistics.median(engines["gantry"])
+            for engine, times in engines.items():
+                middle = statistics.median(times)
+                print(f"{what:32} {engine:24} {middle:8.3f}  ({min(times):.3f} to {max(times):.3f})"
+                      f"  x {middle / own:.2f}", flush=True)
+
+
+def measure_builds(table, engines, root, arguments):
     for kind, make, count in (("files", many_files, arguments.files), ("stages", many_stages, arguments.stages)):
-        directory = make(root / f"{engine.name}-{kind}", count)
-        changed = directory / ("d0/f0" if kind == "files" else "f0")
-        rows.append((f"cold build, {count} {kind}", timed(lambda: engine.build(directory))))
+        places = {}
+        for round in range(arguments.rounds):
+            for engine in engines:
+                place = make(root / f"{engine.name}-{kind}-{round}", count, f"{round}")
+                table.add(f"cold build, {count} {kind}", engine.name, timed(lambda: engine.build(place)))
+                if round + 1 < arguments.rounds:
+                    shutil.rmtree(place)
+                else:
+                    places[engine.name] = place
         time.sleep(2.1)  # files that were written just now are not trusted to be unchanged
-        engine.build(directory)
-        rows.append((f"no change, {count} {kind}",
-                     statistics.median(timed(lambda: engine.build(directory)) for _ in range(arguments.repeat))))
-        times = []
-        for i in range(arguments.repeat):
-            changed.write_text(f"changed {i} {os.urandom(8).hex()}\n")
-            times.append(timed(lambda: engine.build(directory)))
-        rows.append((f"one file changed, {count} {kind}", statistics.median(times)))
-    return rows
+        for engine in engines:
+            engine.build(places[engine.name])
+        for round in range(arguments.rounds):
+            for engine in engines:
+                table.add(f"no change, {count} {kind}", engine.name, timed(lambda: engine.build(places[engine.name])))
+        for round in range(arguments.rounds):
+            for engine in engines:
+                changed = places[engine.name] / ("d0/f0" if kind == "files" else "f0")
+                changed.write_text(f"changed {round} {os.urandom(8).hex()}\n")
+                table.add(f"one file changed, {count} {kind}", engine.name,
+                          timed(lambda: engine.build(places[engine.name])))
+        for engine in engines:
+            engine.forget()
+            shutil.rmtree(places[engine.name])
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def unpack_blob(job):
+    blob, target = job
+    inflate, digest = zlib.decompressobj(31), hashlib.sha256()
+    with open(blob, "rb") as source, open(target, "wb") as sink:
+        while piece := source.read(1 << 20):
+            plain = inflate.decompress(piece)
+            digest.update(plain)
+            sink.write(plain)
 
 
-def with_registry(root, gantry, megabytes, action):
-    """A registry on loopback that holds an image of ten layers, half of whose bytes compress."""
+def measure_pulls(table, engines, root, arguments):
+    """An image of ten layers, half of whose bytes compress, from a registry on loopback."""
     port = free_port()
     config = root / "registry.yml"
     config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {root}/registry}}}}\n"
@@ -130,64 +210,57 @@ def with_registry(root, gantry, megabytes, action):
     try:
         directory = root / "big"
         directory.mkdir()
-        size = megabytes * 1_000_000 // 10
+        size = arguments.pull_mb * 1_000_000 // 10
         for i in range(10):
             (directory / f"f{i}").write_bytes(os.urandom(size // 2) + b"text that repeats\n" * (size // 2 // 18))
         (directory / "Dockerfile").write_text("FROM scratch\n" + "".join(f"COPY f{i} /\n" for i in range(10)))
         image = f"127.0.0.1:{port}/bench/big:1"
-        run([gantry.gantry, "build", "-q", "-t", image, directory], env=gantry.environment)
-        run([gantry.gantry, "push", "-q", image], env=gantry.environment)
-        gantry.remove(image)
-        run([gantry.gantry, "rmi", "-f", "bench"], env=gantry.environment)
-        subprocess.run(["curl", "-s", "-X", "POST", "--unix-socket", root / "run/gantry.sock", "http://x/build/prune"],
-                       capture_output=True)
-        blobs = [p for p in (root / "registry").rglob("data") if p.stat().st_size > 1_000_000]
-        action(image, blobs)
+        gantry = engines[0]
+        gantry.build(directory, image)
+        gantry.push(image)
+        shutil.rmtree(directory)
+        blobs = [path for path in (root / "registry").rglob("data") if path.stat().st_size > 1_000_000]
+        jobs = [(blob, root / f"floor{i}") for i, blob in enumerate(blobs)]
+        what = f"pull of {arguments.pull_mb} MB"
+        with multiprocessing.Pool() as pool:
+            for _ in range(arguments.rounds):
+                for engine in engines:
+                    engine.forget()
+                    os.sync()  # nobody pays for what another one has written
+                    table.add(what, engine.name, timed(lambda: engine.pull(image)))
+                os.sync()
+                table.add(what, "inflate, hash, write", timed(lambda: pool.map(unpack_blob, jobs, chunksize=1)))
+                for _, target in jobs:
+                    target.unlink()
     finally:
         server.kill()
         server.wait()
 
 
-def floor(blobs, root):
-    """What the same bytes cost one process: inflate, hash, write."""
-    def work():
-        for i, blob in enumerate(blobs):
-            inflate, digest = zlib.decompressobj(31), hashlib.sha256()
-            with open(blob, "rb") as source, open(root / f"floor{i}", "wb") as sink:
-                while piece := source.read(1 << 20):
-                    plain = inflate.decompress(piece)
-                    digest.update(plain)
-                    sink.write(plain)
-    return timed(work)
-
-
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=pathlib.Path, required=True)
     parser.add_argument("--files", type=int, default=10000)
     parser.add_argument("--stages", type=int, default=20)
     parser.add_argument("--pull-mb", type=int, default=500)
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=["build", "pull"])
+    parser.add_argument("--without", action="append", default=[], help="leave an engine out, such as podman")
     arguments = parser.parse_args()
     root = pathlib.Path(tempfile.mkdtemp(prefix="gantry-bench-", dir="/var/tmp"))
-    gantry = Gantry(root, arguments.bin.resolve())
-    engines = [gantry] + ([Podman(root)] if shutil.which("podman") else [])
+    engines, table = [], Table()
     try:
-        table = {}
-        for engine in engines:
-            for what, seconds in measure_builds(engine, root, arguments):
-                table.setdefault(what, {})[engine.name] = seconds
-
-        def pulls(image, blobs):
-            for engine in engines:
-                table.setdefault(f"pull {arguments.pull_mb} MB", {})[engine.name] = timed(lambda: engine.pull(image))
-            table[f"pull {arguments.pull_mb} MB"]["inflate, hash, write (1 core)"] = floor(blobs, root)
-
-        if shutil.which("docker-registry"):
-            with_registry(root, gantry, arguments.pull_mb, pulls)
-        for what, row in table.items():
-            print(f"{what:32}" + "  ".join(f"{name} {seconds:8.3f}" for name, seconds in row.items()))
+        engines.append(Gantry(root, arguments.bin.resolve()))
+        for engine, tools in ((Dockerd, ("dockerd", "docker")), (Podman, ("podman",))):
+            if engine.name not in arguments.without and all(shutil.which(tool) for tool in tools):
+                engines.append(engine(root))
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {arguments.rounds} rounds")
+        if arguments.only != "pull":
+            measure_builds(table, engines, root, arguments)
+        if arguments.only != "build" and shutil.which("docker-registry"):
+            measure_pulls(table, engines, root, arguments)
     finally:
+        table.show()
         for engine in engines:
             engine.close()
         shutil.rmtree(root, ignore_errors=True)

@@ -19,6 +19,7 @@
 #include "daemon/hang_up.h"
 #include "engine/build/context_archive.h"
 #include "engine/build/dockerfile.h"
+#include "engine/build/lint.h"
 #include "engine/build/remote_context.h"
 #include "engine/image/reference.h"
 
@@ -248,9 +249,18 @@ Result<> check(Exchange& exchange, const engine::BuildRequest& request) {
   const std::string text = request.dockerfile_text
                                ? *request.dockerfile_text
                                : TRY(read_file(request.context / request.dockerfile, kMaxJsonBody));
-  TRY(engine::parse_dockerfile(text, request.dockerfile));
+  const engine::Dockerfile file = TRY(engine::parse_dockerfile(text, request.dockerfile));
+  engine::StageOptions options{.build_args = request.build_args, .platform_args = {}, .target = request.target};
+  for (const char* name : {"TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "BUILDPLATFORM", "BUILDOS",
+                           "BUILDARCH", "BUILDVARIANT", "TARGETSTAGE"}) {
+    options.platform_args[name] = "any";
+  }
+  const engine::LintRules rules = TRY(engine::LintRules::parse(file.check));
+  std::vector<engine::LintWarning> warnings = engine::lint(file, options);
+  std::erase_if(warnings, [&](const engine::LintWarning& warning) { return rules.skips(warning.rule); });
   ProgressStream stream(exchange);
-  stream.send({{"stream", "Check complete, no warnings found.\n"}});
+  stream.send({{"stream", warnings.empty() ? "Check complete, no warnings found.\n"
+                                           : "Check complete" + engine::render_warnings(warnings)}});
   return stream.finish({});
 }
 

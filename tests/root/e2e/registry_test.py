@@ -1,139 +1,23 @@
 """Pull and push against Debian's docker-registry on loopback: plain, with a CA of its own, with Basic and token
 authentication, over connections that break, and beside skopeo."""
 import base64
-import contextlib
 import http.client
 import http.server
+import io
 import json
 import os
 import shutil
 import socket
-import ssl
 import subprocess
+import tarfile
 import threading
 import unittest
-import urllib.parse
 import urllib.request
 
-from harness import Gantry, GantryTest, busybox_tar, free_port, main, wait_until
+from harness import Gantry, GantryTest, busybox_tar, main
+from registries import CuttingProxy, Registry, TokenServer, run
 
 NEEDED = ("docker-registry", "openssl")
-
-
-def run(*command, **options):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-class Registry:
-    """One docker-registry; `extra` is YAML of its auth or http sections."""
-
-    def __init__(self, root, name, http="", extra="", scheme="http"):
-        self.port = free_port()
-        self.host = f"127.0.0.1:{self.port}"
-        self.scheme = scheme
-        config = root / f"{name}.yml"
-        config.write_text(f"version: 0.1\nlog: {{level: error}}\n"
-                          f"storage: {{filesystem: {{rootdirectory: {root}/{name}}}, delete: {{enabled: true}}}}\n"
-                          f"http:\n  addr: '{self.host}'\n{http}\n{extra}\n")
-        self.log = open(root / f"{name}.log", "w")
-        self.process = subprocess.Popen(["docker-registry", "serve", config], stdout=self.log, stderr=self.log)
-        wait_until(self.answers, "the registry answers")
-
-    def answers(self):
-        with contextlib.suppress(OSError):
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return True
-        return False
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.log.close()
-
-
-class CuttingProxy:
-    """Passes bytes on to a port, and breaks the connection after a number of bytes of the answer, as often as told."""
-
-    def __init__(self, target):
-        self.target, self.cut_after, self.cuts = target, None, 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.open = True
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while self.open:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            upstream = socket.create_connection(("127.0.0.1", self.target))
-            threading.Thread(target=self.copy, args=(client, upstream, False), daemon=True).start()
-            threading.Thread(target=self.copy, args=(upstream, client, True), daemon=True).start()
-
-    def copy(self, source, sink, counts):
-        passed = 0
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if counts and self.cut_after is not None and passed + len(data) > self.cut_after:
-                    sink.sendall(data[:max(self.cut_after - passed, 0)])
-                    self.cut_after, self.cuts = None, self.cuts + 1
-                    for end in (source, sink):
-                        end.shutdown(socket.SHUT_RDWR)
-                    break
-                sink.sendall(data)
-                passed += len(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self.open = False
-        self.listener.close()
-
-
-class TokenServer(http.server.BaseHTTPRequestHandler):
-    """The token service of a registry; signs with the key that the registry trusts."""
-    key = certificate = None
-    asked = []
-
-    def do_GET(self):
-        query = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)
-        expected = "Basic " + base64.b64encode(b"alice:secret").decode()
-        TokenServer.asked.append(query.get("scope", []))
-        if self.headers.get("Authorization") not in (None, expected):
-            return self.answer(401, {"details": "wrong"})
-        allowed = self.headers.get("Authorization") == expected
-        access = []
-        for scope in query.get("scope", []):
-            kind, name, actions = scope.split(":")
-            wanted = actions.split(",")
-            access.append({"type": kind, "name": name, "actions": wanted if allowed else []})
-        self.answer(200, {"access_token": self.token(access)})  # no expires_in, and the other name
-
-    def token(self, access):
-        def part(value):
-            data = value if isinstance(value, bytes) else json.dumps(value).encode()
-            return base64.urlsafe_b64encode(data).rstrip(b"=")
-        der = base64.b64encode(ssl.PEM_cert_to_DER_cert(TokenServer.certificate.read_text())).decode()
-        head = part({"typ": "JWT", "alg": "RS256", "x5c": [der]})
-        body = part({"iss": "gantry-test", "sub": "alice", "aud": "registry", "exp": 4102444800, "nbf": 0, "iat": 0,
-                     "jti": os.urandom(8).hex(), "access": access})
-        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", TokenServer.key], input=head + b"." + body,
-                                   capture_output=True, check=True).stdout
-        return (head + b"." + body + b"." + part(signature)).decode()
-
-    def answer(self, status, value):
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
 
 
 @unittest.skipUnless(all(shutil.which(tool) for tool in NEEDED), f"needs {', '.join(NEEDED)}")
@@ -161,9 +45,14 @@ class RegistryTest(GantryTest):
         self.addCleanup(registry.close)
         return registry
 
-    def import_image(self, name):
+    def import_image(self, name, salt=b""):
         archive = self.gantry.root / "rootfs.tar"
         archive.write_bytes(busybox_tar())
+        if salt:
+            with tarfile.open(archive, "a") as tar:
+                entry = tarfile.TarInfo("salt")
+                entry.size = len(salt)
+                tar.addfile(entry, io.BytesIO(salt))
         self.gantry.command("import", "-c", 'CMD ["echo", "it runs"]', archive, name)
 
     def image_id(self, name):
@@ -261,7 +150,7 @@ class RegistryTest(GantryTest):
         self.gantry.command("push", f"{host}/team/two:1")
         self.assertIn(["repository:team/two:pull,push", "repository:team/app:pull"], TokenServer.asked)
 
-    def test_a_layer_survives_cuts_at_every_tenth(self):
+    def test_a_pull_goes_on_after_cuts_at_every_tenth_of_a_layer(self):
         registry = self.registry("cut")
         self.import_image(f"{registry.host}/app:1")
         self.gantry.command("push", f"{registry.host}/app:1")
@@ -271,11 +160,30 @@ class RegistryTest(GantryTest):
         name = f"127.0.0.1:{proxy.port}/app:1"
         self.gantry.command("rmi", f"{registry.host}/app:1")
         for tenth in range(1, 10):
-            proxy.cut_after = size * tenth // 10
+            proxy.cut_after, proxy.passed = size * tenth // 10, 0
             self.gantry.command("pull", name)
+            self.assertLess(proxy.passed, size * 1.1, "what had come is not fetched again")
             self.assertEqual(self.gantry.command("run", "--rm", name).out, "it runs\n")
             self.gantry.command("rmi", name)
         self.assertEqual(proxy.cuts, 9)
+
+    def test_a_push_goes_on_after_cuts_at_every_tenth_of_a_layer(self):
+        registry = self.registry("cut-push")
+        proxy = CuttingProxy(registry.port, cuts_requests=True)
+        self.addCleanup(proxy.close)
+        for tenth in range(1, 10):
+            name = f"127.0.0.1:{proxy.port}/app{tenth}:1"
+            # A layer of its own each time: one that the registry has is not sent.
+            self.import_image(name, salt=os.urandom(2_000_000))
+            proxy.cut_after, proxy.passed = 2_000_000 * tenth // 10, 0
+            self.gantry.command("push", name)
+            self.assertEqual(proxy.cuts, tenth)
+            size = max(layer["size"] for layer in self.manifest(registry, f"app{tenth}", "1")["layers"])
+            # docker-registry forgets what had arrived of a layer that broke off: that layer, and no other, is sent again.
+            self.assertLess(proxy.passed, size * (1 + tenth / 10) + 200_000)
+            self.gantry.command("rmi", name)
+            self.gantry.command("pull", f"{registry.host}/app{tenth}:1")
+            self.assertEqual(self.gantry.command("run", "--rm", f"{registry.host}/app{tenth}:1").out, "it runs\n")
 
     def manifest(self, registry, name, tag):
         kinds = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -284,16 +192,20 @@ class RegistryTest(GantryTest):
 
     def test_parallel_pulls_of_one_image_share_the_download(self):
         registry = self.registry("shared")
-        name = f"{registry.host}/app:1"
-        self.import_image(name)
-        self.gantry.command("push", name)
-        self.gantry.command("rmi", name)
+        self.import_image(f"{registry.host}/app:1", salt=os.urandom(20_000_000))
+        self.gantry.command("push", f"{registry.host}/app:1")
+        self.gantry.command("rmi", f"{registry.host}/app:1")
+        size = max(layer["size"] for layer in self.manifest(registry, "app", "1")["layers"])
+        proxy = CuttingProxy(registry.port)
+        self.addCleanup(proxy.close)
+        name = f"127.0.0.1:{proxy.port}/app:1"
         pulls = [threading.Thread(target=self.gantry.command, args=("pull", name)) for _ in range(6)]
         for pull in pulls:
             pull.start()
         for pull in pulls:
             pull.join()
         self.assertEqual(self.gantry.command("run", "--rm", name).out, "it runs\n")
+        self.assertLess(proxy.passed, size * 1.1)
 
     @unittest.skipUnless(shutil.which("skopeo"), "needs skopeo")
     def test_skopeo_reads_what_gantry_writes_and_the_other_way_round(self):
@@ -305,8 +217,11 @@ class RegistryTest(GantryTest):
         self.gantry.command("save", "-o", archive, f"{name}:1")
         insecure = ("--src-tls-verify=false", "--dest-tls-verify=false")
         policy = ("skopeo", "--insecure-policy", "copy")
-        inspected = json.loads(run("skopeo", "inspect", "--config", f"docker-archive:{archive}"))
-        self.assertEqual(inspected["config"]["Cmd"], ["echo", "it runs"])
+        pushed = run("skopeo", "inspect", "--tls-verify=false", "--config", f"docker://{name}:1")
+        # The archive is both: Docker's, and an OCI layout, whose manifests are of OCI's types whatever was pushed.
+        for found in (pushed, run("skopeo", "inspect", "--config", f"docker-archive:{archive}"),
+                      run("skopeo", "inspect", "--config", f"oci-archive:{archive}:1")):
+            self.assertEqual(json.loads(found)["config"]["Cmd"], ["echo", "it runs"])
         for form in ("oci", "v2s2"):
             for method in ("gzip", "zstd"):
                 if form == "v2s2" and method == "zstd":
@@ -320,6 +235,46 @@ class RegistryTest(GantryTest):
         made = self.gantry.root / "made.tar"
         run(*policy, "--src-tls-verify=false", f"docker://{name}:1", f"oci-archive:{made}:loaded")
         self.assertIn("loaded", self.gantry.command("load", "-i", made).out)
+
+    @unittest.skipUnless(shutil.which("umoci"), "needs umoci")
+    def test_umoci_unpacks_what_gantry_saves(self):
+        self.import_image("saved:1")
+        archive = self.gantry.root / "saved.tar"
+        self.gantry.command("save", "-o", archive, "saved:1")
+        layout = self.gantry.root / "layout"
+        with tarfile.open(archive) as tar:
+            tar.extractall(layout)
+        history = json.loads(run("umoci", "stat", "--json", "--image", f"{layout}:1"))["history"]
+        self.assertEqual(len([item for item in history if not item.get("empty_layer")]), 1)
+        run("umoci", "unpack", "--image", f"{layout}:1", self.gantry.root / "bundle")
+        self.assertEqual((self.gantry.root / "bundle/rootfs/bin/busybox").read_bytes(),
+                         open("/bin/busybox", "rb").read())
+        config = json.loads((self.gantry.root / "bundle/config.json").read_text())
+        self.assertEqual(config["process"]["args"], ["echo", "it runs"])
+
+    @unittest.skipUnless(shutil.which("podman") and shutil.which("runc"), "needs podman and runc")
+    def test_podman_runs_what_gantry_pushes(self):
+        registry = self.registry("podman")
+        name = f"{registry.host}/app:1"
+        context = self.gantry.root / "podman-context"
+        context.mkdir()
+        (context / "said").write_text("built here\n")
+        self.import_image("base:1")
+        (context / "Dockerfile").write_text("FROM base:1\nCOPY said /\nRUN echo more >> /said && rm /etc/group\n"
+                                            'CMD ["sh", "-c", "cat /said; ls /etc"]\n')
+        self.gantry.command("build", "-q", "-t", name, context)
+        self.gantry.command("push", name)
+        place = self.gantry.root / "podman"
+        podman = ("podman", "--root", place / "root", "--runroot", place / "run", "--tmpdir", place / "tmp",
+                  "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime",
+                  "runc")
+        self.addCleanup(subprocess.run, [*podman, "rmi", "-f", "-a"], capture_output=True)
+        run(*podman, "pull", "-q", "--tls-verify=false", name)
+        out = run(*podman, "run", "--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit",
+                  "nproc=1024:1024", name)
+        self.assertIn("built here\nmore\n", out)
+        self.assertIn("passwd", out)
+        self.assertNotIn("group", out)
 
     def test_saved_images_come_back(self):
         self.import_image("one:1")
