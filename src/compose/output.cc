@@ -378,12 +378,12 @@ class YamlWriter {
   void indent(int depth) { out_.append(static_cast<size_t>(depth) * 2, ' '); }
 
   void character(char c) {
-    if (c == '$' && style_.double_dollars) out_ += '$';
+    if (c == '$' && double_dollars_) out_ += '$';
     out_ += c;
   }
 
   void run(std::string_view text) {
-    for (size_t dollar; style_.double_dollars && (dollar = text.find('$')) != std::string_view::npos;) {
+    for (size_t dollar; double_dollars_ && (dollar = text.find('$')) != std::string_view::npos;) {
       out_.append(text, 0, dollar).append("$$");
       text.remove_prefix(dollar + 1);
     }
@@ -391,6 +391,7 @@ class YamlWriter {
   }
 
   void scalar_text(std::string_view text, int depth, bool key) {
+    double_dollars_ = style_.double_dollars && !key;  // variables are not replaced in keys
     switch (quoting_of(text, key)) {
       case Quoting::plain: run(text); break;
       case Quoting::single_:
@@ -454,6 +455,7 @@ class YamlWriter {
   }
 
   std::string out_;
+  bool double_dollars_ = false;  // for the scalar that is being written
   const OutputStyle& style_;
 };
 

@@ -10,7 +10,8 @@
 namespace gantry::compose {
 
 struct OutputStyle {
-  bool double_dollars = true;   // `$` → `$$`, so that the output can be loaded again
+  bool double_dollars = true;   // `$` → `$$`, so that the output can be loaded again. YAML: in values alone, because variables
+                                // are not replaced in keys; JSON: in keys, too, as other programs expect it
   bool canonical = true;        // known attributes in the format's order, zero values left out
 };
 

@@ -3,7 +3,7 @@
 
     run.py --bin DIR [--seconds N] [--jobs N] [NAME…]      names without _fuzz; none: all targets
 
-New inputs stay in build/fuzz-corpus/NAME. A crash, a leak, an input that takes more than ten seconds or more than 1 GB is
+New inputs stay in build/fuzz-corpus/NAME. A crash, a leak, an input that takes more than thirty seconds or more than 1 GB is
 a failure: the input is kept as build/fuzz-crashes/NAME-… and named.
 """
 import argparse
@@ -28,7 +28,7 @@ def run(name, options):
     words += [str(seeds)] if seeds.is_dir() else []
     dictionary = ROOT / "tests/fuzz/corpus" / f"{name}.dict"
     words += [f"-dict={dictionary}"] if dictionary.is_file() else []
-    words += [f"-max_total_time={options.seconds}", "-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1",
+    words += [f"-max_total_time={options.seconds}", "-timeout=30", "-rss_limit_mb=1024", "-print_final_stats=1",
               "-max_len=16384", f"-artifact_prefix={crashes}/{name}-"]
     start = time.monotonic()
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
