@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "daemon/websocket.h"
 
 namespace gantry::daemon {
 namespace {
@@ -155,7 +156,9 @@ Result<Exchange::Hijacked> Exchange::hijack(std::string_view content_type) {
   state_ = State::hijacked;
   keep_alive_ = false;
   std::string head;
-  if (head_.headers.has_token("connection", "upgrade") && head_.headers.find("upgrade") != nullptr) {
+  if (Result<std::string> websocket = websocket_answer(head_); websocket.ok()) {
+    head = std::move(*websocket);
+  } else if (head_.headers.has_token("connection", "upgrade") && head_.headers.find("upgrade") != nullptr) {
     head = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + std::string(content_type) +
            "\r\nConnection: Upgrade\r\nUpgrade: " + head_.headers.get("upgrade") + "\r\n\r\n";
   } else {

@@ -1,5 +1,6 @@
 // Carries bytes both ways between a client whose connection was taken over and a program's streams, on the
-// connection's thread, until the program's output ends or the client is gone.
+// connection's thread, until the program's output ends or the client is gone. Output begins once the client has read
+// what was sent to it before, or after kDrainLimit (daemon/drain_watch.h says why).
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "daemon/websocket.h"
 
 namespace gantry::daemon {
 
@@ -21,12 +23,14 @@ std::string frame(Stream stream, std::string_view payload);
 // Takes the frames of streams that nobody wants out of a multiplexed stream; frames may come in any pieces.
 class FrameFilter {
  public:
-  FrameFilter(bool out, bool err) : out_(out), err_(err) {}
+  enum class Heads { kept, dropped };
+  FrameFilter(bool out, bool err, Heads heads = Heads::kept) : out_(out), err_(err), heads_(heads) {}
   std::string pass(std::string_view bytes);
 
  private:
   bool out_;
   bool err_;
+  Heads heads_;
   std::string head_;  // of the current frame, up to 8 bytes
   size_t left_ = 0;   // of its payload
   bool wanted_ = false;
@@ -58,6 +62,7 @@ struct Relay {
   std::function<void()> end_input;    // the client has sent its last byte
   bool end_with_input = false;        // …and that is the end for it: a session without a program that waits for EOF
   DetachKeys* detach_keys = nullptr;  // none: every key goes to the program
+  WebsocketReader* websocket = nullptr;  // what the client sends comes in frames; `outputs` make them on their own
 
   enum class End { output_ended, client_gone, detached };
   End run();

@@ -1,4 +1,5 @@
 """docker-py (Debian's python3-docker) as it is, against Gantry."""
+import concurrent.futures
 import io
 import socket
 import sys
@@ -93,6 +94,21 @@ class DockerPy(harness.GantryTest):
         self.assertEqual((state["Running"], state["ExitCode"]), (False, 0))
         container.exec_run(["sh", "-c", "sleep 0.1; echo late; echo done > /tmp/done"], detach=True)
         harness.wait_until(lambda: container.exec_run("cat /tmp/done")[0] == 0, "the detached exec has finished")
+
+    # docker-py throws away what arrives together with the head of the answer.
+    def test_exec_loses_no_output_to_the_head(self):
+        container = self.client.containers.run("busybox:test", ["sleep", "1000"], detach=True)
+
+        def many():
+            client = docker.DockerClient(base_url=self.gantry.host, version="auto", timeout=60)
+            mine = client.containers.get(container.id)
+            answers = [mine.exec_run(["echo", "hello"]) for _ in range(25)]
+            client.close()
+            return answers
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = [answer for done in [pool.submit(many) for _ in range(8)] for answer in done.result()]
+        self.assertEqual([answer for answer in answers if answer != (0, b"hello\n")], [])
 
     def test_attach_before_start_gets_everything(self):
         container = self.client.containers.create("busybox:test", ["cat"], stdin_open=True)
