@@ -1,4 +1,4 @@
-// /containers/{id}/{logs,attach,wait}: answers that last as long as the container, or longer.
+// /containers/{id}/{logs,attach,attach/ws,wait}: answers that last as long as the container, or longer.
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -10,10 +10,12 @@
 #include "daemon/docker/events.h"
 #include "daemon/docker/lookups.h"
 #include "daemon/docker/routes.h"
+#include "daemon/drain_watch.h"
 #include "daemon/event_hub.h"
 #include "daemon/hang_up.h"
 #include "daemon/relay.h"
 #include "daemon/waiting.h"
+#include "daemon/websocket.h"
 #include "engine/container/log_reader.h"
 
 namespace gantry::daemon::docker {
@@ -22,8 +24,6 @@ namespace {
 using engine::ContainerDetails;
 using engine::ContainerState;
 using nlohmann::json;
-
-constexpr size_t kMaxBatch = 64 * 1024;
 
 std::string_view stream_type(bool tty) {
   return tty ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream";
@@ -50,15 +50,21 @@ struct LogRequest {
     return request;
   }
 
-  // The entry as it goes out: nothing if its stream is not wanted.
-  std::string render(const engine::LogEntry& entry, bool tty) const {
+  // An entry as it goes out: nothing if its stream is not wanted.
+  void append(const engine::LogEntry& entry, bool tty, std::string& text) const {
     const bool is_err = entry.stream == engine::LogStream::err;
-    if (is_err ? !err : !out) return {};
-    std::string text;
-    if (timestamps) text += format_rfc3339_fixed(entry.time) + " ";
-    if (details) text += entry.attributes + " ";
-    text += entry.text;
-    return tty ? text : frame(is_err ? Stream::err : Stream::out, text);
+    if (is_err ? !err : !out) return;
+    std::string prefix;
+    if (timestamps) prefix = format_rfc3339_fixed(entry.time) + " ";
+    if (details) prefix += entry.attributes + " ";
+    if (!tty) text += frame_head(is_err ? Stream::err : Stream::out, prefix.size() + entry.text.size());
+    text.append(prefix).append(entry.text);
+  }
+  engine::LogRendering rendering(bool tty) const {
+    std::string name;
+    for (const bool part : {out, err, timestamps, details, tty}) name += part ? '1' : '0';
+    return {.name = std::move(name),
+            .append = [*this, tty](const engine::LogEntry& entry, std::string& text) { append(entry, tty, text); }};
   }
 };
 
@@ -123,13 +129,9 @@ Result<> logs(Exchange& exchange, const Call& call, World& world) {
   TRY(exchange.begin(200, call.version >= ApiVersion{1, 42} ? stream_type(tty) : ""));
   const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&] { log->reader().stop(); });
   const LowPriority low;
-  std::string batch;
-  for (;;) {
-    const std::optional<engine::LogEntry> entry = TRY(log->reader().next());
-    if (!entry) break;
-    batch += request.render(*entry, tty);
-    if (batch.size() < kMaxBatch && log->reader().is_ready()) continue;
-    TRY(exchange.write(std::exchange(batch, {})));
+  const engine::LogRendering rendering = request.rendering(tty);
+  while (const std::shared_ptr<const std::string> text = TRY(log->reader().next_text(rendering))) {
+    TRY(exchange.write(*text));
   }
   return exchange.end();
 }
@@ -143,28 +145,62 @@ struct AttachRequest {
   bool logs = false;
 };
 
-Result<> replay_log(const ContainerDetails& container, const AttachRequest& wanted, int socket) {
+// What an attached client gets: frames of Docker's, the bytes of a terminal, or messages of a websocket with both
+// streams in one.
+class Wire {
+ public:
+  Wire(const ContainerDetails& container, const AttachRequest& wanted, bool websocket)
+      : tty_(container.spec.tty),
+        websocket_(websocket),
+        whole_(wanted.out && wanted.err),
+        filter_(wanted.out, wanted.err, websocket ? FrameFilter::Heads::dropped : FrameFilter::Heads::kept) {}
+
+  // Of what the container's shim sends. None: as it is.
+  std::function<std::string(std::string_view)> transform() {
+    if (!websocket_ && (tty_ || whole_)) return {};
+    return [this](std::string_view bytes) {
+      std::string text = tty_ ? std::string(bytes) : filter_.pass(bytes);
+      return websocket_ && !text.empty() ? websocket_frame(WebsocketOpcode::binary, text) : text;
+    };
+  }
+  Result<> send_log(int socket, std::string_view text) const {
+    return http::send_all(socket, websocket_ ? websocket_frame(WebsocketOpcode::binary, text) : std::string(text));
+  }
+  bool log_has_frames() const { return !tty_ && !websocket_; }
+  WebsocketReader* reader() { return websocket_ ? &reader_ : nullptr; }
+  void end(int socket) const {
+    if (!websocket_) return;
+    (void)http::send_all(socket, websocket_frame(WebsocketOpcode::close, kWebsocketNormalEnd)).ok();  // it may be gone
+  }
+
+ private:
+  const bool tty_;
+  const bool websocket_;
+  const bool whole_;
+  FrameFilter filter_;
+  WebsocketReader reader_;
+};
+
+Result<> replay_log(const ContainerDetails& container, const AttachRequest& wanted, int socket, const Wire& wire) {
   const LogRequest request{.out = wanted.out, .err = wanted.err};
   const std::unique_ptr<engine::LogReader> reader = TRY(engine::open_log(container.log_path, {}));
-  for (;;) {
-    const std::optional<engine::LogEntry> entry = TRY(reader->next());
-    if (!entry) return {};
-    TRY(http::send_all(socket, request.render(*entry, container.spec.tty)));
+  const engine::LogRendering rendering = request.rendering(!wire.log_has_frames());
+  DrainWatch(socket).wait(kDrainLimit);
+  while (const std::shared_ptr<const std::string> text = TRY(reader->next_text(rendering))) {
+    TRY(wire.send_log(socket, *text));
   }
+  return {};
 }
 
 Relay::End run_attached(const ContainerDetails& container, const AttachRequest& wanted, Exchange::Hijacked client,
-                        Fd stdio, DetachKeys& keys) {
-  FrameFilter filter(wanted.out, wanted.err);
+                        Fd stdio, DetachKeys& keys, Wire& wire) {
   const bool tty = container.spec.tty;
   const bool takes_input = wanted.in && container.spec.open_stdin;
   Relay relay;
   relay.client = client.socket;
   relay.read_ahead = std::move(client.read_ahead);
-  relay.outputs.push_back({.fd = stdio.get(), .transform = {}});
-  if (!tty && !(wanted.out && wanted.err)) {
-    relay.outputs.back().transform = [&filter](std::string_view bytes) { return filter.pass(bytes); };
-  }
+  relay.outputs.push_back({.fd = stdio.get(), .transform = wire.transform()});
+  relay.websocket = wire.reader();
   if (takes_input) {
     relay.input = stdio.get();
     if (container.spec.stdin_once && !tty) {
@@ -202,34 +238,69 @@ Result<> refuse_attach(Exchange& exchange, const Error& error) {
   return exchange.send_raw_error(std::to_string(status) + " " + reason, error.message());
 }
 
-Result<> attach(Exchange& exchange, const Call& call, World& world) {
-  TRY(exchange.read_body(kMaxJsonBody));  // some clients send their options again; they are not the program's input
-  const AttachRequest wanted{.in = call.query.flag("stdin"),
-                             .out = call.query.flag("stdout"),
-                             .err = call.query.flag("stderr"),
-                             .stream = call.query.flag("stream"),
-                             .logs = call.query.flag("logs")};
-  Result<DetachKeys> keys = DetachKeys::parse(call.query.get("detachKeys"));
-  if (!keys.ok()) return refuse_attach(exchange, keys.error());
-  const Result<ContainerDetails> container = find_attachable(world, call["id"]);
-  if (!container.ok()) return refuse_attach(exchange, container.error());
+struct Attachment {
+  AttachRequest wanted;
+  ContainerDetails container;
+  DetachKeys keys;
+  Fd stdio;  // none: only the log is wanted
+};
+
+Result<Attachment> prepare_attach(Exchange& exchange, const Call& call, World& world, AttachRequest wanted) {
+  DetachKeys keys = TRY(DetachKeys::parse(call.query.get("detachKeys")));
+  ContainerDetails container = TRY(find_attachable(world, call["id"]));
   Fd stdio;
   if (wanted.stream) {
     // Attached before the answer is sent: a client that starts the container after it misses nothing.
-    Result<Fd> attached = await<Fd>(exchange, world.loop, [&world, id = container->observed.id](auto reply) mutable {
+    stdio = TRY(await<Fd>(exchange, world.loop, [&world, id = container.observed.id](auto reply) mutable {
       world.engine.attach(id, std::move(reply));
-    });
-    if (!attached.ok()) return refuse_attach(exchange, attached.error());
-    stdio = std::move(*attached);
+    }));
   }
-  const bool multiplexed = !container->spec.tty && call.version >= ApiVersion{1, 42};
-  emit(world, *container, "attach");
-  Exchange::Hijacked client = TRY(exchange.hijack(stream_type(!multiplexed)));
-  if (wanted.logs && !container->log_path.empty()) TRY(replay_log(*container, wanted, client.socket));
-  if (!stdio) return {};
-  const Relay::End end = run_attached(*container, wanted, std::move(client), std::move(stdio), *keys);
-  if (end == Relay::End::detached) emit(world, *container, "detach");
+  return Attachment{
+      .wanted = wanted, .container = std::move(container), .keys = std::move(keys), .stdio = std::move(stdio)};
+}
+
+Result<> serve_attached(World& world, Attachment attachment, Exchange::Hijacked client, bool websocket) {
+  const ContainerDetails& container = attachment.container;
+  const int socket = client.socket;
+  Wire wire(container, attachment.wanted, websocket);
+  if (attachment.wanted.logs && !container.log_path.empty()) {
+    TRY(replay_log(container, attachment.wanted, socket, wire));
+  }
+  Relay::End end = Relay::End::output_ended;
+  if (attachment.stdio) {
+    end = run_attached(container, attachment.wanted, std::move(client), std::move(attachment.stdio), attachment.keys, wire);
+  }
+  if (end != Relay::End::client_gone) wire.end(socket);
+  if (end == Relay::End::detached) emit(world, container, "detach");
   return {};
+}
+
+AttachRequest attach_request(const Query& query) {
+  return {.in = query.flag("stdin"),
+          .out = query.flag("stdout"),
+          .err = query.flag("stderr"),
+          .stream = query.flag("stream"),
+          .logs = query.flag("logs")};
+}
+
+Result<> attach(Exchange& exchange, const Call& call, World& world) {
+  TRY(exchange.read_body(kMaxJsonBody));  // some clients send their options again; they are not the program's input
+  Result<Attachment> attachment = prepare_attach(exchange, call, world, attach_request(call.query));
+  if (!attachment.ok()) return refuse_attach(exchange, attachment.error());
+  const bool multiplexed = !attachment->container.spec.tty && call.version >= ApiVersion{1, 42};
+  emit(world, attachment->container, "attach");
+  Exchange::Hijacked client = TRY(exchange.hijack(stream_type(!multiplexed)));
+  return serve_attached(world, std::move(*attachment), std::move(client), false);
+}
+
+Result<> attach_websocket(Exchange& exchange, const Call& call, World& world) {
+  AttachRequest wanted = attach_request(call.query);
+  if (call.version < ApiVersion{1, 42}) wanted.in = wanted.out = wanted.err = true;
+  TRY(websocket_answer(exchange.request()));  // what does not ask for one is told so
+  Attachment attachment = TRY(prepare_attach(exchange, call, world, wanted));
+  emit(world, attachment.container, "attach");
+  Exchange::Hijacked client = TRY(exchange.hijack(""));
+  return serve_attached(world, std::move(attachment), std::move(client), true);
 }
 
 Result<engine::WaitCondition> wait_condition(const std::string& text) {
@@ -265,6 +336,8 @@ void add_container_stream_routes(Router& router, World& world) {
              [&world](Exchange& exchange, const Call& call) { return logs(exchange, call, world); });
   router.add("POST", "/containers/{id}/attach",
              [&world](Exchange& exchange, const Call& call) { return attach(exchange, call, world); });
+  router.add("GET", "/containers/{id}/attach/ws",
+             [&world](Exchange& exchange, const Call& call) { return attach_websocket(exchange, call, world); });
   router.add("POST", "/containers/{id}/wait",
              [&world](Exchange& exchange, const Call& call) { return wait(exchange, call, world); });
 }

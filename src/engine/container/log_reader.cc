@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "engine/container/log_blocks.h"
 #include "engine/container/log_entry.h"
 #include "engine/container/log_watch.h"
 #include "engine/image/byte_source.h"
@@ -28,6 +29,7 @@ struct LogFile {
   uint64_t size = 0;  // when it was opened
   int64_t changed_ns = 0;
   std::string ends;     // its first and last bytes, where the times of its first and last line are
+  std::shared_ptr<LogBlocks> blocks;  // shared with its other readers; made when needed
   bool packed = false;  // fd is an unnamed copy of what was in the .gz, which has the time of the file it was made from
 };
 
@@ -159,8 +161,17 @@ class FileLogReader final : public LogReader {
     return std::optional<LogEntry>();
   }
 
-  bool is_ready() const override {
-    return !stopped_ && !past_until_ && buffer_.find('\n', scanned_) != std::string::npos;
+  Result<std::shared_ptr<const std::string>> next_text(const LogRendering& rendering) override {
+    if (options_.since != WallTime{} || options_.until != WallTime{}) return next_entries(rendering);
+    while (!stopped_) {
+      const bool finished = finished_;
+      std::shared_ptr<const std::string> text = TRY(next_block(rendering));
+      if (text) return text;
+      if (!options_.follow || finished) break;
+      TRY(wait());
+    }
+    stopped_ = true;
+    return std::shared_ptr<const std::string>();
   }
 
   void finish() override {
@@ -199,6 +210,42 @@ class FileLogReader final : public LogReader {
     }
     files_.erase(files_.begin(), files_.begin() + static_cast<ptrdiff_t>(first));
     return {};
+  }
+
+  // What depends on each entry's time cannot be shared.
+  Result<std::shared_ptr<const std::string>> next_entries(const LogRendering& rendering) {
+    std::string text;
+    while (std::optional<LogEntry> entry = TRY(next())) {
+      rendering.append(*entry, text);
+      if (text.size() >= kChunk || (!text.empty() && !is_ready())) break;
+    }
+    return text.empty() ? nullptr : std::make_shared<const std::string>(std::move(text));
+  }
+
+  // There is another entry at hand.
+  bool is_ready() const {
+    return !stopped_ && !past_until_ && buffer_.find('\n', scanned_) != std::string::npos;
+  }
+
+  // As next_stored(), for whole blocks.
+  Result<std::shared_ptr<const std::string>> next_block(const LogRendering& rendering) {
+    for (;;) {
+      if (files_.empty()) {
+        if (options_.follow) files_ = TRY(open_all(path_));
+        if (files_.empty()) return std::shared_ptr<const std::string>();
+      }
+      const bool replaced = files_.size() > 1 || (options_.follow && is_replaced());
+      LogFile& file = files_.front();
+      if (options_.follow || offset_ < file.size) {
+        if (!file.blocks) file.blocks = TRY(LogBlocks::of(file.fd));
+        LogBlocks::Block block = TRY(file.blocks->at(offset_, rendering));
+        const bool moved = std::exchange(offset_, block.end) != block.end;
+        if (!block.text->empty()) return std::move(block.text);
+        if (moved) continue;
+      }
+      if (!replaced) return std::shared_ptr<const std::string>();
+      TRY(leave_file());
+    }
   }
 
   // The next entry without waiting. A follower goes on into files that have come meanwhile; others read what there

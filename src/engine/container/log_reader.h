@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,7 +34,13 @@ struct LogReadOptions {
   bool follow = false;           // wait for more until finish() or stop()
 };
 
-// next() belongs to one thread; stop() and finish() may come from any other one, at any time before the
+// How entries become the text that goes out.
+struct LogRendering {
+  std::string name;  // renderings of one name render alike: readers of the same log share what was rendered
+  std::function<void(const LogEntry&, std::string& text)> append;
+};
+
+// next() and next_text() belong to one thread, which uses one of them only; stop() and finish() may come from any other one, at any time before the
 // destructor. A log that does not exist (yet) reads as an empty one.
 class LogReader {
  public:
@@ -43,8 +50,8 @@ class LogReader {
   // (torn by a crash) is skipped. Errors: reading the file failed; the reader is of no use afterwards.
   virtual Result<std::optional<LogEntry>> next() = 0;
 
-  // next() has something at hand: whoever passes entries on may collect some more first.
-  virtual bool is_ready() const { return false; }
+  // As next(), but as many entries as there are at hand, up to some hundred kilobytes of them, as text. Null: the end.
+  virtual Result<std::shared_ptr<const std::string>> next_text(const LogRendering& rendering) = 0;
 
   // The container ended: what is in the log is still delivered, then the end. Call it when the exit has been
   // reported: the shim has then written everything.

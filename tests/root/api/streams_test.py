@@ -211,6 +211,73 @@ class Streams(harness.GantryTest):
         self.assertEqual((len(lines), lines[-1]), (300000, b"300000"))
         self.assertEqual(client.wait(60), 0)
 
+    def request(self, text):
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        client.settimeout(60)
+        client.connect(str(self.gantry.run / "gantry.sock"))
+        client.sendall(text.encode())
+        return client
+
+    def test_output_waits_until_the_head_was_read(self):
+        self.docker("create", "--name", "quick", "busybox:test", "sh", "-c", "echo said; echo more >&2")
+        client = self.request("POST /containers/quick/attach?stream=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: x\r\n"
+                              "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n")
+        select.select([client], [], [], 60)
+        self.docker("start", "quick")
+        self.docker("wait", "quick")
+        head = client.recv(65536)
+        self.assertTrue(head.startswith(b"HTTP/1.1 101") and head.endswith(b"\r\n\r\n"), head)
+        data = b""
+        while piece := client.recv(65536):
+            data += piece
+        self.assertEqual(sorted(data.split(b"\n")), sorted([b"\x01\0\0\0\0\0\0\x05said", b"\x02\0\0\0\0\0\0\x05more", b""]))
+
+    def test_attach_through_a_websocket(self):
+        self.docker("create", "-i", "--name", "echo", "busybox:test", "sh", "-c", "read x; echo got $x; echo oops >&2")
+        client = self.request("GET /v1.43/containers/echo/attach/ws?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: x\r\n"
+                              "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        stream = client.makefile("rb")
+        head = b"".join(iter(stream.readline, b"\r\n"))
+        self.assertTrue(head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n"), head)
+        self.assertIn(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", head)
+        self.docker("start", "echo")
+        client.sendall(b"\x82\x86mask" + bytes(a ^ b for a, b in zip(b"hello\n", b"maskma")))
+        messages, data = [], b""
+        while frame := stream.read(2):
+            payload = stream.read(frame[1])
+            messages.append(frame[0])
+            data += payload if frame[0] == 0x82 else b""
+        self.assertEqual(sorted(data.splitlines()), [b"got hello", b"oops"])
+        self.assertEqual(messages[-1], 0x88)
+
+    def test_a_websocket_must_be_asked_for(self):
+        self.docker("create", "--name", "plain", "busybox:test", "true")
+        client = self.request("GET /containers/plain/attach/ws?stream=1 HTTP/1.0\r\nHost: x\r\n\r\n")
+        answer = client.makefile("rb").read()
+        self.assertTrue(answer.startswith(b"HTTP/1.1 400"), answer)
+        self.assertIn(b"not websocket protocol", answer)
+
+    def test_slow_and_vanished_readers_of_logs_hold_up_nobody(self):
+        lines = 200_000
+        self.docker("create", "-i", "--name", "loud", "busybox:test", "sh", "-c", f"read go; seq 1 {lines}")
+        feeder = subprocess.Popen(["docker", "start", "-a", "-i", "loud"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                  env=self.gantry.environment | {"DOCKER_HOST": self.gantry.host})
+        harness.wait_until(lambda: self.gantry.inspect("loud")["State"]["Running"], "it runs")
+        follow = "GET /containers/loud/logs?stdout=1&follow=1 HTTP/1.0\r\nHost: x\r\n\r\n"
+        slow, quick, gone = (self.request(follow) for _ in range(3))
+        for client in (slow, quick, gone):
+            self.assertTrue(client.recv(12).startswith(b"HTTP/1.1 200"))
+        gone.close()
+        feeder.communicate(b"go\n", timeout=60)
+        self.assertEqual(self.docker("wait", "loud").stdout, b"0\n")
+        for client in (quick, slow):  # the slow one has read nothing so far
+            data = client.makefile("rb").read().partition(b"\r\n\r\n")[2]
+            expected = b"".join(b"\x01\0\0\0\0\0\0" + bytes([len(line)]) + line
+                                for line in (b"%d\n" % number for number in range(1, lines + 1)))
+            self.assertTrue(data == expected, (len(data), len(expected)))
+
     def test_a_vanished_reader_holds_up_nobody(self):
         with socket.socket(socket.AF_UNIX) as client:
             self.docker("create", "--name", "loud", "busybox:test", "seq", "1", "2000000")

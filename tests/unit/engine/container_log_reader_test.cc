@@ -49,9 +49,25 @@ class LogReaderTest : public testing::Test {
       numbers += (**entry).text.substr(5, 1);
     }
   }
+  static LogRendering numbers() {
+    return {.name = "numbers", .append = [](const LogEntry& entry, std::string& text) { text += entry.text.substr(5, 1); }};
+  }
+  static std::string rest_as_text(LogReader& reader) {
+    std::string all;
+    for (;;) {
+      Result<std::shared_ptr<const std::string>> text = reader.next_text(numbers());
+      if (!text) return text.error().message();
+      if (!*text) return all;
+      all += **text;
+    }
+  }
   std::string read(LogReadOptions options) {
     auto reader = open_log(path_, options);
-    return reader ? rest(**reader) : reader.error().message();
+    auto shared = open_log(path_, options);
+    if (!reader || !shared) return "cannot be opened";
+    const std::string numbers = rest(**reader);
+    EXPECT_EQ(rest_as_text(**shared), numbers);
+    return numbers;
   }
 
   std::filesystem::path directory_;
@@ -78,6 +94,50 @@ TEST_F(LogReaderTest, TailOfALogLongerThanAChunk) {
   EXPECT_EQ(read({.tail = 12}), "890123456789");
   EXPECT_EQ(read({.tail = 2500}).size(), 2500u);
   EXPECT_EQ(read({}).size(), 3000u);
+}
+
+TEST_F(LogReaderTest, ReadersAtOncePassOnTheSameText) {
+  std::string wanted;
+  {
+    std::ofstream log(path_);
+    for (int i = 0; i < 20000; ++i) {
+      log << line(i % 10);
+      wanted += std::to_string(i % 10);
+    }
+  }
+  std::vector<std::string> texts(8);
+  std::vector<std::thread> readers;
+  for (std::string& text : texts) {
+    readers.emplace_back([this, &text] {
+      auto reader = open_log(path_, {.follow = true});
+      (*reader)->finish();
+      text = rest_as_text(**reader);
+    });
+  }
+  for (std::thread& reader : readers) reader.join();
+  for (const std::string& text : texts) EXPECT_TRUE(text == wanted) << text.size();
+}
+
+TEST_F(LogReaderTest, AFollowersTextGoesOnWhereTheFileEnded) {
+  auto reader = open_log(path_, {.follow = true});
+  auto other = open_log(path_, {.follow = true});
+  std::thread writer([&] {
+    std::ofstream log(path_);
+    for (int i = 0; i < 5000; ++i) {
+      const std::string text = line(i % 10);
+      log << text.substr(0, 7) << std::flush << text.substr(7) << std::flush;
+    }
+    (*reader)->finish();
+    (*other)->finish();
+  });
+  std::string theirs;
+  std::thread second([&] { theirs = rest_as_text(**other); });
+  const std::string ours = rest_as_text(**reader);
+  writer.join();
+  second.join();
+  EXPECT_EQ(ours.size(), 5000u);
+  EXPECT_TRUE(ours == theirs);
+  EXPECT_EQ(ours.substr(0, 12), "012345678901");
 }
 
 TEST_F(LogReaderTest, SinceAndUntilIncludeTheirInstant) {
