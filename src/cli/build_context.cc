@@ -1,41 +1,18 @@
 #include "cli/build_context.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "base/ignore_patterns.h"
-#include "base/scope_exit.h"
+#include "cli/local_files.h"
 
 namespace gantry::cli {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-Result<std::vector<std::string>> names_in(const fs::path& directory) {
-  DIR* stream = ::opendir(directory.c_str());
-  if (stream == nullptr) return Error::from_errno(errno, "reading the build context", directory.string());
-  ScopeExit close([stream] { ::closedir(stream); });
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(stream)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());  // the same directory gives the same archive
-  return names;
-}
-
-Result<std::string> link_target(const fs::path& path) {
-  std::string target(4096, '\0');
-  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-  if (length < 0) return Error::from_errno(errno, "readlink", path.string());
-  target.resize(static_cast<size_t>(length));
-  return target;
-}
 
 // Docker looks for "<Dockerfile>.dockerignore" beside the Dockerfile first.
 Result<IgnorePatterns> read_ignore_file(const ContextOptions& options) {
@@ -58,7 +35,7 @@ class Walker {
 
   Result<> enter(const std::string& relative) {
     for (const std::string& name :
-         TRY(names_in(relative.empty() ? options_.directory : options_.directory / relative))) {
+         TRY(names_in(relative.empty() ? options_.directory : options_.directory / relative, "reading the build context"))) {
       TRY(visit(relative.empty() ? name : relative + "/" + name));
     }
     return {};

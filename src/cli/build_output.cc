@@ -78,7 +78,8 @@ Result<> write_build_output(Session& session, const BuildOutput& output, const s
   std::error_code error;
   std::filesystem::create_directories(output.destination, error);
   if (error) return Error::from_errno(error.value(), "--output", output.destination);
-  return extract_answer(*TRY(session.api()), "/images/" + name + "/rootfs", output.destination, {.keeps_names = true});
+  TRY(extract_answer(*TRY(session.api()), "/images/" + name + "/rootfs", output.destination, {.keeps_names = true}));
+  return {};
 }
 
 }  // namespace gantry::cli

@@ -124,20 +124,24 @@ Result<std::string> read_some(int fd) {
 }
 
 // The stream comes by callbacks and is unpacked by a reader: a pipe and a thread in between.
-Result<> extract_answer(client::ApiClient& api, const std::string& request, const std::string& directory,
-                        const ExtractRules& rules) {
+Result<uint64_t> extract_answer(client::ApiClient& api, const std::string& request, const std::string& directory,
+                                const ExtractRules& rules) {
   Pipe pipe = TRY(make_pipe(O_CLOEXEC));
   Result<> sent;
+  uint64_t received = 0;  // the thread's
   std::thread sender([&, write = std::move(pipe.write)]() mutable {
-    sent = api.stream_bytes("GET", request, "",
-                            [&](std::string_view bytes) { return write_all(write.get(), bytes).ok(); });
+    sent = api.stream_bytes("GET", request, "", [&](std::string_view bytes) {
+      received += bytes.size();
+      return write_all(write.get(), bytes).ok();
+    });
     write = Fd();
   });
   auto unpacked = extract_tar(directory, rules, [&pipe] { return read_some(pipe.read.get()); });
   pipe.read = Fd();
   sender.join();
   TRY(std::move(sent));
-  return unpacked;
+  TRY(std::move(unpacked));
+  return received;
 }
 
 }  // namespace gantry::cli

@@ -2,6 +2,7 @@
 // and links it holds. Blocking; one thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -24,8 +25,8 @@ Result<> extract_tar(const std::string& directory, const ExtractRules& rules,
 // What a descriptor gives next; "" at its end.
 Result<std::string> read_some(int fd);
 
-// The archive that the daemon answers to GET `request`.
-Result<> extract_answer(client::ApiClient& api, const std::string& request, const std::string& directory,
-                        const ExtractRules& rules);
+// The archive that the daemon answers to GET `request`; how many bytes it had.
+Result<uint64_t> extract_answer(client::ApiClient& api, const std::string& request, const std::string& directory,
+                                const ExtractRules& rules);
 
 }  // namespace gantry::cli

@@ -1,14 +1,12 @@
 #include "cli/tar_stream.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
-#include "base/scope_exit.h"
+#include "cli/local_files.h"
 
 namespace gantry::cli {
 
@@ -18,27 +16,6 @@ namespace {
 
 constexpr size_t kPiece = size_t{256} << 10;
 constexpr size_t kMaxDepth = 512;
-
-Result<std::vector<std::string>> names_in(const fs::path& directory) {
-  DIR* stream = ::opendir(directory.c_str());
-  if (stream == nullptr) return Error::from_errno(errno, "opendir", directory.string());
-  ScopeExit close([stream] { ::closedir(stream); });
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(stream)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-Result<std::string> link_target(const fs::path& path) {
-  std::string target(4096, '\0');
-  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-  if (length < 0) return Error::from_errno(errno, "readlink", path.string());
-  target.resize(static_cast<size_t>(length));
-  return target;
-}
 
 TarItem item_of(const fs::path& path, const std::string& name, const struct stat& status, TarEntry::Kind kind,
                 const TreeRules& rules) {
@@ -67,7 +44,7 @@ Result<> add_tree(const fs::path& path, const std::string& name, const TreeRules
   if (!is_directory) return {};
   TreeRules below = rules;
   below.follow_link = false;
-  for (const std::string& child : TRY(names_in(path))) {
+  for (const std::string& child : TRY(names_in(path, "reading the directory"))) {
     TRY(add_tree(path / child, name.empty() ? child : name + "/" + child, below, depth + 1, items));
   }
   return {};

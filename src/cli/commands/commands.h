@@ -30,7 +30,8 @@ std::string_view engine_command_alias(std::string_view words);
 extern const Command kEnginePs, kEngineRemove, kEngineStop, kEngineStart, kEngineRestart, kEngineKill, kEnginePause,
     kEngineUnpause, kEngineRename, kEngineUpdate, kEngineWait, kEngineContainerPrune;
 extern const Command kEngineInspect, kEngineLogs, kEngineTop, kEnginePort, kEngineDiff, kEngineEvents, kEngineStats;
-extern const Command kEngineRun, kEngineCreate, kEngineExec, kEngineAttach, kEngineCommit, kEngineExport;
+extern const Command kEngineRun, kEngineCreate, kEngineExec, kEngineAttach, kEngineCommit, kEngineCopy,
+    kEngineExport;
 extern const Command kEngineLoad, kEngineImport, kEnginePull, kEngineBuild, kEngineImages, kEngineRemoveImage,
     kEngineTag, kEngineHistory, kEngineSave, kEnginePush, kEngineImagePrune, kEngineLogin, kEngineLogout;
 extern const Command kEngineNetworks, kEngineVolumeCreate, kEngineVolumeList, kEngineVolumeInspect, kEngineVolumeRemove,

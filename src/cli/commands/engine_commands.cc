@@ -13,7 +13,7 @@ namespace {
 // Constant-initialised from addresses: usable before any constructor has run.
 constexpr std::array kCommands = {
     &kEngineAttach, &kEngineBuild, &kCertsInit, &kEngineCommit, &kCompletion, &kEngineContainerPrune, &kContextCreate,
-    &kContextInspect, &kContextList, &kContextRemove, &kContextShow, &kContextUse, &kEngineCreate, &kEngineDaemon,
+    &kContextInspect, &kContextList, &kContextRemove, &kContextShow, &kContextUse, &kEngineCopy, &kEngineCreate, &kEngineDaemon,
     &kEngineDiff, &kEngineEvents, &kEngineExec, &kEngineExport, &kEngineHistory, &kEngineImages, &kEngineImagePrune, &kEngineBuilderPrune,
     &kEngineImport, &kEngineInfo, &kEngineInspect, &kEngineKill, &kEngineLoad, &kEngineLogin, &kEngineLogout, &kEngineLogs, &kEngineNetworks,
     &kEnginePause, &kEnginePort, &kEnginePs, &kEnginePull, &kEnginePush, &kEngineRename, &kEngineRestart, &kEngineRemove,
@@ -33,7 +33,7 @@ constexpr Alias kAliases[] = {
     {"context list", "context ls"}, {"context remove", "context rm"}, {"system info", "info"}, {"system events", "events"},
 };
 // `container X` and `image X` are X.
-constexpr std::string_view kContainerCommands[] = {"attach", "commit", "create", "diff", "exec", "export", "inspect", "kill",
+constexpr std::string_view kContainerCommands[] = {"attach", "commit", "cp", "create", "diff", "exec", "export", "inspect", "kill",
                                                    "logs", "pause", "port", "rename", "restart", "run", "start", "stats",
                                                    "stop", "top", "unpause", "update", "wait"};
 constexpr std::string_view kImageCommands[] = {"build", "history", "import", "inspect", "load", "pull", "push", "save", "tag"};
