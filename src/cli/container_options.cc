@@ -379,7 +379,7 @@ class Builder {
       const size_t at = option.find_first_of("=:");
       const std::string name = option.substr(0, at);
       const std::string value = at == std::string::npos ? "" : option.substr(at + 1);
-      if (at == std::string::npos && name != "no-new-privileges") return invalid("invalid --security-opt: " + gantry::quoted(option));
+      if (at == std::string::npos && name != "no-new-privileges") return invalid("Invalid --security-opt: " + gantry::quoted(option));
       if (name == "systempaths" && value == "unconfined") {
         host_["MaskedPaths"] = Json::array();
         host_["ReadonlyPaths"] = Json::array();

@@ -371,7 +371,7 @@ enum class Flow { on, break_, continue_ };
 
 class Runner {
  public:
-  Runner(const Node& root, const Value& data) : root_(root) { variables_.emplace_back("$", data); }
+  Runner(const Node& root, const Value& data, Template::Missing missing) : root_(root), missing_(missing) { variables_.emplace_back("$", data); }
 
   Result<std::string> run() {
     TRY(nodes(root_.children, variables_[0].second));
@@ -545,6 +545,7 @@ class Runner {
       if (value->is_null()) return bad("nil pointer evaluating field " + name, operand);
       if (!value->is_object()) return bad("can't evaluate field " + name + " in " + printed(*value), operand);
       const auto found = value->find(name);
+      if (found == value->end() && missing_ == Template::Missing::no_value) return Value();
       if (found == value->end()) return bad("executing \"\" at <." + name + ">: map has no entry for key " + gantry::quoted(name), operand);
       value = &*found;
     }
@@ -552,6 +553,7 @@ class Runner {
   }
 
   const Node& root_;
+  const Template::Missing missing_;
   std::vector<std::pair<std::string, Value>> variables_;
   std::string out_;
 };
@@ -564,6 +566,8 @@ Result<Template> Template::parse(std::string_view text) {
   return result;
 }
 
-Result<std::string> Template::run(const Value& data) const { return Runner(*root_, data).run(); }
+Result<std::string> Template::run(const Value& data, Missing missing) const {
+  return Runner(*root_, data, missing).run();
+}
 
 }  // namespace gantry::cli

@@ -28,7 +28,8 @@ class Template {
   // Errors: invalid, `template parsing error: template: :1:3: …` with the line and column.
   static Result<Template> parse(std::string_view text);
   // Errors: invalid, a field that is not there, a function that gets what it cannot take.
-  Result<std::string> run(const Value& data) const;
+  enum class Missing { error, no_value };  // of a member that is not there; "<no value>" is what Go's templates print
+  Result<std::string> run(const Value& data, Missing missing = Missing::error) const;
 
  private:
   std::shared_ptr<const Node> root_;

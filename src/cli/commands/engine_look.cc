@@ -126,7 +126,7 @@ Result<int> port(Session& session, const Arguments& arguments) {
       for (const Value& binding : bindings) text += (wanted.empty() ? name + " -> " : "") + host_port(binding) + "\n";
     }
   }
-  if (!wanted.empty() && text.empty()) return not_found("no public port '" + wanted + "' published for " + words[0]);
+  if (!wanted.empty() && text.empty()) return not_found("No public port '" + words[1] + "' published for " + words[0]);
   session.out.write(text);
   return 0;
 }
@@ -184,7 +184,7 @@ Result<int> events(Session& session, const Arguments& arguments) {
       event["Time"] = number_of(event, "time");
       event["ID"] = text_of(member_of(event, "Actor"), "ID");
       if (format == "{{json .}}") shown = std::string(text);
-      else shown = line->run(event);
+      else shown = line->run(event, Template::Missing::no_value);  // not every event has every attribute
     }
     if (!shown.ok()) {
       problem = shown.error();

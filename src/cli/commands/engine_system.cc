@@ -1,7 +1,8 @@
-// gantry info, system df and system prune.
+// gantry version, info, system df and system prune.
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "base/version.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/engine_helpers.h"
 
@@ -22,6 +23,19 @@ constexpr Flag kPruneFlags[] = {
     {.name = "force", .letter = 'f', .help = "Don't ask"},
     {.name = "volumes", .help = "Anonymous volumes, too"},
 };
+
+Result<int> version(Session& session, const Arguments& arguments) {
+  const Value server = TRY(api_json(session, "GET", "/version"));
+  const std::string api = text_of(server, "ApiVersion");
+  std::string text = "Client: " + std::string(gantry::kVersion) + "\nDaemon: " + text_of(server, "Version") + " (API " + api + ")";
+  if (const std::string format = arguments.text("format"); !format.empty()) {
+    const Template line = TRY(Template::parse(format == "json" ? "{{json .}}" : format));
+    text = TRY(line.run({{"Client", {{"Version", gantry::kVersion}, {"ApiVersion", api}, {"DefaultAPIVersion", api}, {"Os", "linux"}}},
+                         {"Server", server}}));
+  }
+  session.out.write(text + "\n");
+  return 0;
+}
 
 Result<int> info(Session& session, const Arguments& arguments) {
   const Value all = TRY(api_json(session, "GET", "/info"));
@@ -178,6 +192,8 @@ Result<int> prune(Session& session, const Arguments& arguments) {
 
 }  // namespace
 
+const Command kEngineVersion{.syntax = {.name = "version", .summary = "Print the versions of client and daemon", .flags = kFormatFlag, .most_arguments = 0},
+                             .run = version};
 const Command kEngineInfo{.syntax = {.name = "info", .arguments = "", .summary = "Show what the daemon knows about itself and its machine", .flags = kFormatFlag, .most_arguments = 0}, .run = info};
 const Command kEngineSystemDf{.syntax = {.name = "system df", .arguments = "", .summary = "Show what is taken on disk", .flags = kDfFlags, .most_arguments = 0}, .run = df};
 const Command kEngineSystemPrune{.syntax = {.name = "system prune", .arguments = "", .summary = "Remove what is not used", .flags = kPruneFlags, .most_arguments = 0}, .run = prune};

@@ -98,14 +98,6 @@ Result<int> version(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> engine_version(Session& session, const Arguments&) {
-  const auto body = TRY(TRY((*TRY(session.api())).request("GET", "/version")).ok_body());
-  const ServerVersion server = TRY(parse_version(body));
-  session.out.write("Client: " + std::string(gantry::kVersion) + "\nDaemon: " + server.version + " (API " +
-                    server.api_version + ")\n");
-  return 0;
-}
-
 }  // namespace
 
 const Command kList{.syntax = {.name = "ls", .summary = "List projects", .flags = kListFlags, .most_arguments = 0},
@@ -113,8 +105,5 @@ const Command kList{.syntax = {.name = "ls", .summary = "List projects", .flags 
 const Command kVersion{
     .syntax = {.name = "version", .summary = "Print the version", .flags = kVersionFlags, .most_arguments = 0},
     .run = version};
-const Command kEngineVersion{
-    .syntax = {.name = "version", .summary = "Print the versions of client and daemon", .most_arguments = 0},
-    .run = engine_version};
 
 }  // namespace gantry::cli

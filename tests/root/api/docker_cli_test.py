@@ -45,11 +45,14 @@ class Scenes(unittest.TestCase):
     def environment(cls):
         return environment(cls.gantry.host, cls.gantry.root)
 
+    def difference(self, step, got):
+        return transcript.difference(step, got)
+
     def scene(self, scene):
         directory = self.gantry.root / "scene"
         directory.mkdir(exist_ok=True)
         env = self.environment()
-        problems = [transcript.difference(step, transcript.run(step.command, env, directory)) for step in scene.steps]
+        problems = [self.difference(step, transcript.run(step.command, env, directory)) for step in scene.steps]
         shutil.rmtree(directory)
         problems = [problem for problem in problems if problem]
         if problems:

@@ -27,7 +27,7 @@ TEST(Template, WhatPeopleAndScriptsWrite) {
       {"{{ .State.Pid }}/{{.State.Running}}", "42/true"},
       {"{{.Float}} {{.Null}}", "1.5 <no value>"},
       {"{{.List}} {{.Labels}}", "[x y z] map[a.x/y:1 b:2]"},
-      {"{{json .List}} {{json .Html}}", R"(["x","y","z"] "\u003ca\u0026b\u003e")"},
+      {"{{json .List}} {{json .Html}}", R"(["x","y","z"] "<a&b>")"},
       {"{{index .Labels \"a.x/y\"}}|{{index .Labels `none`}}|{{index .List 1}}", "1||y"},
       {"{{(index .Mounts 0).Source}} {{(index .Networks \"n2\").IP}}", "/a 10.1.0.2"},
       {"{{range .List}}{{.}},{{end}}", "x,y,z,"},
@@ -83,6 +83,12 @@ TEST(Template, MistakesAreNamedWithTheirPlace) {
     const std::string out = run(text);
     EXPECT_TRUE(out.starts_with("error: ") && out.find(message) != std::string::npos) << text << " gave " << out;
   }
+}
+
+TEST(Template, MissingMembersCanBeNothing) {
+  const auto parsed = Template::parse("{{.A.B}} {{.C}} {{.C.D}}");
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(*parsed->run(Value::parse(R"({"A":{}, "C":{}})"), Template::Missing::no_value), "<no value> map[] <no value>");
 }
 
 }  // namespace
