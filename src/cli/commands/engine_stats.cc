@@ -105,23 +105,35 @@ struct Sample {
   size_t container = 0;
   std::optional<Value> value;  // nothing: the stream has ended
   std::string problem;
+  // Instead of all that: the id of a container that has just started, or that nobody tells of them any more.
+  std::string started;
+  bool is_watch_over = false;
 };
 
 class Streams {
  public:
-  Result<> open(client::ApiClient& api, const std::vector<std::string>& names, bool again) {
-    for (size_t i = 0; i < names.size(); ++i) {
-      apis_.push_back(TRY(api.another()));
-      threads_.emplace_back([this, i, api = apis_.back().get(), path = container_path(names[i], "stats") + (again ? "?stream=1" : "?stream=0")] {
-        const auto result = api->stream_lines("GET", path, "", [&](std::string_view line) {
-          Value value = Value::parse(line, nullptr, false);
-          if (!value.is_discarded()) samples_.put({.container = i, .value = std::move(value), .problem = {}});
-          return true;
-        });
-        samples_.put({.container = i, .value = {}, .problem = result.ok() ? "" : result.error().message()});
+  Result<> open(client::ApiClient& api, size_t container, const std::string& name, bool again) {
+    const std::string path = container_path(name, "stats") + (again ? "?stream=1" : "?stream=0");
+    return run(api, [this, container, path](client::ApiClient& own) {
+      const auto result = own.stream_lines("GET", path, "", [&](std::string_view line) {
+        Value value = Value::parse(line, nullptr, false);
+        if (!value.is_discarded()) samples_.put({.container = container, .value = std::move(value)});
+        return true;
       });
-    }
-    return {};
+      samples_.put({.container = container, .problem = result.ok() ? "" : result.error().message()});
+    });
+  }
+  // Tells of containers that start from now on.
+  Result<> watch_starts(client::ApiClient& api) {
+    const std::string path = "/events?filters=" + client::url_encode(R"({"type":["container"],"event":["start"]})");
+    return run(api, [this, path](client::ApiClient& own) {
+      const auto result = own.stream_lines("GET", path, "", [&](std::string_view line) {
+        const Value event = Value::parse(line, nullptr, false);
+        if (!event.is_discarded()) samples_.put({.started = text_of(event, "id")});
+        return true;
+      });
+      samples_.put({.problem = result.ok() ? "" : result.error().message(), .is_watch_over = true});
+    });
   }
   ~Streams() {
     for (const auto& api : apis_) api->interrupt();
@@ -130,9 +142,22 @@ class Streams {
   Sample take() { return samples_.take(); }
 
  private:
+  Result<> run(client::ApiClient& api, std::function<void(client::ApiClient&)> work) {
+    apis_.push_back(TRY(api.another()));
+    threads_.emplace_back([own = apis_.back().get(), work = std::move(work)] { work(*own); });
+    return {};
+  }
+
   Mailbox<Sample> samples_;
   std::vector<std::unique_ptr<client::ApiClient>> apis_;
   std::vector<std::thread> threads_;
+};
+
+struct Watched {
+  std::string name;  // as it was given, or the id
+  bool is_living = true;
+  bool is_fresh = false;  // has told something since the last drawing
+  std::optional<Value> row;
 };
 
 Result<std::vector<std::string>> chosen(Session& session, const Arguments& arguments) {
@@ -143,51 +168,82 @@ Result<std::vector<std::string>> chosen(Session& session, const Arguments& argum
   return names;
 }
 
-Result<int> stats(Session& session, const Arguments& arguments) {
-  const std::vector<std::string> names = TRY(chosen(session, arguments));
-  const bool again = !arguments.on("no-stream");
-  const ListFormat list{kColumns, kTable};
-  const bool redraw = again && session.out.is_terminal();
-  std::vector<std::optional<Value>> rows(names.size());
-  const auto draw = [&]() -> Result<> {
-    std::vector<Value> known;
-    for (const auto& row : rows) {
-      if (row) known.push_back(*row);
-    }
-    session.out.write((redraw ? "\x1b[H\x1b[2J" : "") + TRY(format_list(list, arguments.text("format"), known)));
-    return {};
-  };
-  if (names.empty()) {
-    TRY(draw());
-    return 0;
-  }
-  Streams streams;
-  TRY(streams.open(*TRY(session.api()), names, again));
-  size_t living = names.size();
-  std::vector<bool> fresh(names.size(), false);
-  int status = 0;
-  while (living > 0) {
-    const Sample sample = streams.take();
-    if (!sample.value) {
-      --living;
-      if (!sample.problem.empty()) {
-        session.fail(sample.problem);
-        status = 1;
+// One run of the command.
+class Board {
+ public:
+  Board(Session& session, const Arguments& arguments)
+      : session_(session),
+        arguments_(arguments),
+        again_(!arguments.on("no-stream")),
+        watches_all_(again_ && arguments.positional().empty()) {}
+
+  Result<int> run() {
+    client::ApiClient& api = *TRY(session_.api());
+    if (watches_all_) TRY(streams_.watch_starts(api));  // before the list, so that none falls between
+    for (const std::string& name : TRY(chosen(session_, arguments_))) TRY(add(api, name));
+    if (watched_.empty()) TRY(draw());
+    while (watches_all_ || living() > 0) {
+      Sample sample = streams_.take();
+      if (sample.is_watch_over) {
+        return Error(Code::unavailable, sample.problem.empty() ? "the daemon has ended the stream of events" : sample.problem);
       }
-      if (again) rows[sample.container].reset();
-      continue;
+      if (sample.started.empty()) TRY(take(std::move(sample)));
+      else if (!knows(sample.started)) TRY(add(api, sample.started));
     }
-    rows[sample.container] = row_of(*sample.value, names[sample.container], arguments.on("no-trunc"));
-    fresh[sample.container] = true;
-    // A round is complete when everybody who lives has told something new.
-    if (again && static_cast<size_t>(std::ranges::count(fresh, true)) >= living) {
-      fresh.assign(names.size(), false);
-      TRY(draw());
-    }
+    if (!again_ && !watched_.empty()) TRY(draw());
+    return status_;
   }
-  if (!again) TRY(draw());
-  return status;
-}
+
+ private:
+  Result<> add(client::ApiClient& api, const std::string& name) {
+    watched_.push_back({.name = name, .row = {}});
+    return streams_.open(api, watched_.size() - 1, name, again_);
+  }
+  bool knows(const std::string& id) const {
+    return std::ranges::any_of(watched_, [&](const Watched& watched) { return watched.is_living && watched.name == id; });
+  }
+  ptrdiff_t living() const { return std::ranges::count(watched_, true, &Watched::is_living); }
+
+  Result<> take(Sample sample) {
+    Watched& watched = watched_[sample.container];
+    if (sample.value) {
+      watched.row = row_of(*sample.value, watched.name, arguments_.on("no-trunc"));
+      watched.is_fresh = true;
+    } else {
+      watched.is_living = watched.is_fresh = false;
+      if (!sample.problem.empty() && !watches_all_) {
+        session_.fail(sample.problem);
+        status_ = 1;
+      }
+      if (again_) watched.row.reset();
+      if (living() > 0 || !watches_all_) return {};
+    }
+    // A round is complete when everybody who lives has told something new.
+    if (!again_ || std::ranges::count(watched_, true, &Watched::is_fresh) < living()) return {};
+    for (Watched& each : watched_) each.is_fresh = false;
+    return draw();
+  }
+
+  Result<> draw() {
+    std::vector<Value> known;
+    for (const Watched& watched : watched_) {
+      if (watched.row) known.push_back(*watched.row);
+    }
+    const bool in_place = again_ && session_.out.is_terminal();
+    session_.out.write((in_place ? "\x1b[H\x1b[2J" : "") + TRY(format_list({kColumns, kTable}, arguments_.text("format"), known)));
+    return {};
+  }
+
+  Session& session_;
+  const Arguments& arguments_;
+  const bool again_;
+  const bool watches_all_;  // whatever runs, and what starts later
+  Streams streams_;
+  std::vector<Watched> watched_;
+  int status_ = 0;
+};
+
+Result<int> stats(Session& session, const Arguments& arguments) { return Board(session, arguments).run(); }
 
 }  // namespace
 
