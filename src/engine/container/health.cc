@@ -61,7 +61,7 @@ bool HealthTracker::in_start_period(const EffectiveCheck& check, WallTime at) co
 
 nanoseconds HealthTracker::next_delay(const EffectiveCheck& check, WallTime now) const {
   if (state_ == HealthState::starting && check.quick) {
-    const nanoseconds wait = std::max({nanoseconds(kQuickest), (now - started_at_) / 200, last_took_});
+    const nanoseconds wait = std::max({nanoseconds(kQuickest), (now - started_at_) / 500, last_took_});
     return std::min(wait, check.interval);
   }
   // start_interval is not longer than interval by intent, but a user may set it so: then it still holds.

@@ -43,7 +43,7 @@ class HealthTracker {
   static constexpr size_t kLogEntries = 5;
   static constexpr size_t kMaximumOutput = 4096;
   // Between quick probes. One that has been starting for long (a Java server) is asked less often: the wait grows to a
-  // 200th of its age, and is never shorter than the last probe took.
+  // 500th of its age, and is never shorter than the last probe took.
   static constexpr std::chrono::milliseconds kQuickest{40};
 
   // A new run of the container: `starting`, the streak zero; the log is kept.
