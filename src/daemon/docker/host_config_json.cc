@@ -152,6 +152,8 @@ void add_resources(const engine::Resources& resources, json& host) {
   host["CpuQuota"] = resources.cpu_quota;
   host["CpuRealtimePeriod"] = 0;
   host["CpuRealtimeRuntime"] = 0;
+  // Windows' own, which Docker's answers hold on every system.
+  for (const char* unused : {"CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"}) host[unused] = 0;
   host["CpusetCpus"] = resources.cpuset_cpus;
   host["CpusetMems"] = resources.cpuset_mems;
   host["PidsLimit"] = resources.pids_limit > 0 ? json(resources.pids_limit) : json();

@@ -12,6 +12,15 @@ class Load(harness.GantryTest):
     def test_lives_leave_nothing_and_memory_stays(self):
         load.life_and_death(self.gantry, sequential=100, workers=16, each=8)
 
+    def test_a_shim_is_small(self):
+        self.gantry.command("run", "-d", "--name", "one", "busybox:test", "sleep", "1000")
+        program = self.gantry.inspect("one")["State"]["Pid"]
+        shim = next(line.split()[1] for line in pathlib.Path(f"/proc/{program}/status").read_text().splitlines()
+                    if line.startswith("PPid:"))
+        own = sum(int(line.split()[1]) for line in pathlib.Path(f"/proc/{shim}/smaps_rollup").read_text().splitlines()
+                  if line.startswith("Private_"))
+        self.assertLess(own, 1024, "kB of the shim's own")
+
     # More readers than the 128 inotify instances that the kernel gives a user.
     def test_every_follower_gets_every_line(self):
         load.followers(self.gantry, readers=150, lines=4_000)
