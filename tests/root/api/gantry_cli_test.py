@@ -16,6 +16,7 @@ LEFT_OUT = {
     "docker plugin": "no plug-ins", "docker node": "no swarm", "docker service": "no swarm", "docker swarm": "no swarm",
     "docker checkpoint": "no checkpoints",
     'printf "%T"': "Go's types",
+    "docker cp d box:/etc/hostname": "names both",
     "docker network ls --format": "not built", "docker network inspect net --format": "not built",
     "docker images --format": "not built", "docker system df -v --format": "not built",
     "docker image inspect nosuch": "inspect tells of objects", "docker volume inspect nosuch": "other words",
