@@ -11,10 +11,17 @@ namespace gantry::net {
 namespace {
 
 constexpr size_t kMaxPacket = 65535;
-constexpr int kDatagramsAtOnce = 32;  // then others get their turn
+constexpr unsigned kDatagramsAtOnce = 32;  // then others get their turn
+// Of each container's socket: a thousand questions, or answers that are not fetched yet. The default holds some 250.
+constexpr int kSocketRoom = 1 << 20;
 constexpr size_t kConnectionsPerClient = 64;
 constexpr size_t kUnsentLimit = 256 * 1024;  // of a client that asks but does not read
 constexpr std::chrono::seconds kIdle{10};    // RFC 7766, 6.2.3: "a few seconds"
+
+void make_room(int fd) {
+  for (int option : {SO_RCVBUFFORCE, SO_SNDBUFFORCE})
+    ::setsockopt(fd, SOL_SOCKET, option, &kSocketRoom, sizeof kSocketRoom);
+}
 
 void make_non_blocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
@@ -48,8 +55,79 @@ struct DnsServer::Asker {
   std::map<uint64_t, std::unique_ptr<Connection>> connections;
 };
 
+// What one system call takes from a socket, and another gives back.
+struct DnsServer::Datagrams {
+  uint8_t bytes[kDatagramsAtOnce][kMaxPacket];
+  sockaddr_in peers[kDatagramsAtOnce];
+  mmsghdr received[kDatagramsAtOnce];
+  iovec parts[kDatagramsAtOnce];
+  std::vector<uint8_t> replies[kDatagramsAtOnce];
+  mmsghdr to_send[kDatagramsAtOnce];
+  iovec reply_parts[kDatagramsAtOnce];
+  unsigned waiting = 0;  // replies
+
+  unsigned receive(int socket) {
+    for (unsigned i = 0; i < kDatagramsAtOnce; ++i) {
+      parts[i] = {.iov_base = bytes[i], .iov_len = sizeof bytes[i]};
+      received[i] = {};
+      received[i].msg_hdr = {
+          .msg_name = &peers[i], .msg_namelen = sizeof peers[i], .msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    const int got = ::recvmmsg(socket, received, kDatagramsAtOnce, MSG_DONTWAIT, nullptr);
+    return got < 0 ? 0 : static_cast<unsigned>(got);  // empty, or the error of an earlier answer that nobody waited for
+  }
+  DnsBytes packet(unsigned index) const { return {bytes[index], received[index].msg_len}; }
+
+  void reply(unsigned index, std::vector<uint8_t> packet) {
+    replies[waiting] = std::move(packet);
+    reply_parts[waiting] = {.iov_base = replies[waiting].data(), .iov_len = replies[waiting].size()};
+    to_send[waiting] = {};
+    to_send[waiting].msg_hdr = {.msg_name = &peers[index],
+                                .msg_namelen = sizeof peers[index],
+                                .msg_iov = &reply_parts[waiting],
+                                .msg_iovlen = 1};
+    ++waiting;
+  }
+  // One that cannot be sent is dropped, as UDP does; its asker asks again.
+  void send(int socket) {
+    for (unsigned at = 0; at < waiting;) {
+      const int sent = ::sendmmsg(socket, to_send + at, waiting - at, MSG_NOSIGNAL);
+      at += sent > 0 ? static_cast<unsigned>(sent) : 1;
+    }
+    waiting = 0;
+  }
+};
+
+// One query on its way to an answer.
+struct DnsServer::Question {
+  Asker& asker;
+  DnsBytes packet;
+  const DnsQuery& query;
+  DnsTransport transport;
+  size_t limit;  // of the answer, in bytes
+
+  const NameService::Client& client() const { return asker.client; }
+  const std::vector<IpAddress>& upstreams(const std::vector<IpAddress>& of_host) const {
+    return client().own_upstreams || !client().upstreams.empty() ? client().upstreams : of_host;
+  }
+  // A container without a way out must not get one through us. What it asks from inside gets no further than itself.
+  bool from_inside() const { return client().own_upstreams && asker.netns; }
+  std::string cache_key(const std::vector<IpAddress>& asked) const {
+    std::string scope = from_inside() ? client().id : "";
+    for (const IpAddress& upstream : asked) scope += " " + upstream.to_string();
+    return DnsCache::key(scope, packet, query);
+  }
+  std::vector<uint8_t> answer(DnsCode code, const std::vector<DnsRecord>& records = {}) const {
+    return build_dns_answer(query, code, records, limit);
+  }
+};
+
 DnsServer::DnsServer(EventLoop& loop, Random& random, DnsForwarder::Options forwarding, Function<void()> before_answer)
-    : loop_(loop), random_(random), before_answer_(std::move(before_answer)), forwarder_(loop, random, forwarding) {}
+    : loop_(loop),
+      order_(random.below(UINT64_MAX)),
+      before_answer_(std::move(before_answer)),
+      forwarder_(loop, random, forwarding),
+      datagrams_(new Datagrams) {}
 
 DnsServer::~DnsServer() {
   for (const std::string& id : clients()) remove_client(id);
@@ -65,6 +143,7 @@ void DnsServer::add_client(NameService::Client client, Fd udp, Fd tcp, Fd netns)
   asker->udp = std::move(udp);
   asker->tcp = std::move(tcp);
   asker->netns = std::move(netns);
+  make_room(asker->udp.get());
   make_non_blocking(asker->udp.get());
   make_non_blocking(asker->tcp.get());
   asker->udp_watcher = std::make_unique<FdWatcher>(loop_, asker->udp.get(), FdWatcher::readable,
@@ -95,29 +174,29 @@ std::set<std::string> DnsServer::clients() const {
 }
 
 void DnsServer::read_datagrams(const std::string& id) {
-  for (int i = 0; i < kDatagramsAtOnce; ++i) {
-    auto at = askers_.find(id);
-    if (at == askers_.end()) return;
-    uint64_t number = at->second->number;
-    uint8_t buffer[kMaxPacket];
-    sockaddr_in peer{};
-    socklen_t size = sizeof peer;
-    ssize_t got =
-        ::recvfrom(at->second->udp.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&peer), &size);
-    if (got < 0) return;  // empty, or the error of an earlier answer that nobody waited for
-    // Only after the query was taken: what was told before it was sent has arrived by now. It may remove the client.
-    before_answer_();
-    at = askers_.find(id);
-    if (at == askers_.end() || at->second->number != number) return;
-    answer(*at->second, {buffer, buffer + got}, DnsTransport::udp,
-           [this, id, number, peer](std::vector<uint8_t> reply) {
-             auto found = askers_.find(id);
-             if (found == askers_.end() || found->second->number != number) return;
-             // A full buffer drops it, as UDP does; the asker asks again.
-             (void)::sendto(found->second->udp.get(), reply.data(), reply.size(), MSG_NOSIGNAL,
-                            reinterpret_cast<const sockaddr*>(&peer), sizeof peer);
-           });
+  auto at = askers_.find(id);
+  if (at == askers_.end()) return;
+  const uint64_t number = at->second->number;
+  const unsigned got = datagrams_->receive(at->second->udp.get());
+  if (got == 0) return;
+  // Only after the queries were taken: what was told before they were sent has arrived by now. It may remove the
+  // client.
+  before_answer_();
+  at = askers_.find(id);
+  if (at == askers_.end() || at->second->number != number) return;
+  Asker& asker = *at->second;
+  for (unsigned i = 0; i < got; ++i) {
+    auto reply = answer(asker, datagrams_->packet(i), DnsTransport::udp, [&, peer = datagrams_->peers[i]] {
+      return [this, id, number, peer](std::vector<uint8_t> late) {
+        auto found = askers_.find(id);
+        if (found == askers_.end() || found->second->number != number) return;
+        (void)::sendto(found->second->udp.get(), late.data(), late.size(), MSG_NOSIGNAL,
+                       reinterpret_cast<const sockaddr*>(&peer), sizeof peer);
+      };
+    });
+    if (reply) datagrams_->reply(i, *std::move(reply));
   }
+  datagrams_->send(asker.udp.get());
 }
 
 void DnsServer::accept_connections(const std::string& id) {
@@ -179,8 +258,10 @@ void DnsServer::serve_connection(const std::string& id, uint64_t number, int eve
     if (input.size() < size + 2) return;
     std::vector<uint8_t> packet(input.begin() + 2, input.begin() + 2 + static_cast<ptrdiff_t>(size));
     input.erase(input.begin(), input.begin() + 2 + static_cast<ptrdiff_t>(size));
-    answer(*askers_.at(id), std::move(packet), DnsTransport::tcp,
-           [this, id, number](std::vector<uint8_t> reply) { send_reply(id, number, reply); });
+    const auto later = [&] {
+      return [this, id, number](std::vector<uint8_t> reply) { send_reply(id, number, reply); };
+    };
+    if (auto reply = answer(*askers_.at(id), packet, DnsTransport::tcp, later)) send_reply(id, number, *reply);
   }
 }
 
@@ -211,52 +292,53 @@ std::optional<std::vector<DnsRecord>> DnsServer::look_up(const NameService::Clie
   // A link's alias stands for what it is linked to, for this client alone.
   auto link = client.links.find(query.name);
   if (link != client.links.end()) {
-    if (auto records = zone_.look_up(client.networks, link->second, query.type, random_)) return records;
+    if (auto records = zone_.look_up(client.networks, link->second, query.type, order_)) return records;
   }
-  return zone_.look_up(client.networks, query.name, query.type, random_);
+  return zone_.look_up(client.networks, query.name, query.type, order_);
 }
 
-void DnsServer::answer(Asker& asker, std::vector<uint8_t> packet, DnsTransport transport, Reply reply) {
+template <class MakeReply>
+std::optional<std::vector<uint8_t>> DnsServer::answer(Asker& asker, DnsBytes packet, DnsTransport transport,
+                                                      MakeReply later) {
   auto query = parse_dns_query(packet);
-  if (!query) return;
+  if (!query) return std::nullopt;
   const size_t limit = transport == DnsTransport::udp ? udp_answer_limit(*query) : kMaxPacket;
-  const auto answer_with = [&](DnsCode code, const std::vector<DnsRecord>& records = {}) {
-    reply(build_dns_answer(*query, code, records, limit));
-  };
-  if (query->problem != DnsCode::no_error) return answer_with(query->problem);
-  if (auto records = look_up(asker.client, *query)) return answer_with(DnsCode::no_error, *records);
-  const bool is_address = query->type == static_cast<uint16_t>(DnsType::a) ||
-                          query->type == static_cast<uint16_t>(DnsType::aaaa);
-  // Whoever sets ndots has search domains tried first, and a bare name is none that the world knows.
-  if (asker.client.sets_ndots && is_address && query->name.find('.') == std::string::npos) {
-    return answer_with(DnsCode::no_error);
-  }
-  forward(asker, std::move(packet), *query, transport, std::move(reply));
+  const Question question{.asker = asker, .packet = packet, .query = *query, .transport = transport, .limit = limit};
+  auto reply = answer_at_once(question);
+  if (!reply) forward(question, later());
+  return reply;
 }
 
-void DnsServer::forward(Asker& asker, std::vector<uint8_t> packet, const DnsQuery& query, DnsTransport transport,
-                        Reply reply) {
-  const size_t limit = transport == DnsTransport::udp ? udp_answer_limit(query) : kMaxPacket;
-  const NameService::Client& client = asker.client;
-  const auto& upstreams = client.own_upstreams || !client.upstreams.empty() ? client.upstreams : host_upstreams_;
-  // A container without a way out must not get one through us. What it asks from inside gets no further than itself.
-  const bool from_inside = client.own_upstreams && asker.netns;
-  if (upstreams.empty() || (client.internal_only && !from_inside)) {
-    return reply(build_dns_answer(query, DnsCode::server_failure, {}, limit));
+std::optional<std::vector<uint8_t>> DnsServer::answer_at_once(const Question& question) {
+  const DnsQuery& query = question.query;
+  const NameService::Client& client = question.client();
+  if (query.problem != DnsCode::no_error) return question.answer(query.problem);
+  if (auto records = look_up(client, query)) return question.answer(DnsCode::no_error, *records);
+  const bool is_address =
+      query.type == static_cast<uint16_t>(DnsType::a) || query.type == static_cast<uint16_t>(DnsType::aaaa);
+  // Whoever sets ndots has search domains tried first, and a bare name is none that the world knows.
+  if (client.sets_ndots && is_address && query.name.find('.') == std::string::npos) {
+    return question.answer(DnsCode::no_error);
   }
-  std::string scope = from_inside ? client.id : "";
-  for (const IpAddress& upstream : upstreams) scope += " " + upstream.to_string();
-  const std::string key = DnsCache::key(scope, packet, query);
-  if (auto kept = cache_.find(key, query, loop_.clock().mono()); kept && kept->size() <= limit) {
-    return reply(*std::move(kept));
+  const auto& upstreams = question.upstreams(host_upstreams_);
+  if (upstreams.empty() || (client.internal_only && !question.from_inside())) {
+    return question.answer(DnsCode::server_failure);
   }
-  if (forwarder_.is_full()) return reply(build_dns_answer(query, DnsCode::refused, {}, limit));
-  forwarder_.ask({.packet = std::move(packet),
-                  .query = query,
+  auto kept = cache_.find(question.cache_key(upstreams), query, loop_.clock().mono());
+  if (kept && kept->size() <= question.limit) return kept;
+  if (forwarder_.is_full()) return question.answer(DnsCode::refused);
+  return std::nullopt;
+}
+
+void DnsServer::forward(const Question& question, Reply reply) {
+  const auto& upstreams = question.upstreams(host_upstreams_);
+  forwarder_.ask({.packet = {question.packet.begin(), question.packet.end()},
+                  .query = question.query,
                   .upstreams = upstreams,
-                  .transport = transport,
-                  .netns = from_inside ? asker.netns.get() : -1},
-                 [this, query, limit, key, reply = std::move(reply)](std::optional<std::vector<uint8_t>> answer) mutable {
+                  .transport = question.transport,
+                  .netns = question.from_inside() ? question.asker.netns.get() : -1},
+                 [this, query = question.query, limit = question.limit, key = question.cache_key(upstreams),
+                  reply = std::move(reply)](std::optional<std::vector<uint8_t>> answer) mutable {
                    if (!answer) return reply(build_dns_answer(query, DnsCode::server_failure, {}, limit));
                    cache_.keep(key, query, *answer, loop_.clock().mono());
                    reply(std::move(*answer));

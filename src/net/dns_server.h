@@ -38,22 +38,27 @@ class DnsServer {
  private:
   struct Connection;
   struct Asker;
+  struct Datagrams;
+  struct Question;
   using Reply = Function<void(std::vector<uint8_t>)>;
 
   void read_datagrams(const std::string& id);
   void accept_connections(const std::string& id);
   void serve_connection(const std::string& id, uint64_t number, int events);
   std::optional<std::vector<DnsRecord>> look_up(const NameService::Client& client, const DnsQuery& query);
-  void forward(Asker& asker, std::vector<uint8_t> packet, const DnsQuery& query, DnsTransport transport, Reply reply);
-  // Answers at once, or later when an upstream has.
-  void answer(Asker& asker, std::vector<uint8_t> packet, DnsTransport transport, Reply reply);
+  // Answers at once whatever needs no upstream. For the rest nothing is returned, and what `later` makes is called when
+  // an upstream has answered, never inside this call.
+  template <class MakeReply>
+  std::optional<std::vector<uint8_t>> answer(Asker& asker, DnsBytes packet, DnsTransport transport, MakeReply later);
+  std::optional<std::vector<uint8_t>> answer_at_once(const Question& question);
+  void forward(const Question& question, Reply reply);
   void send_reply(const std::string& id, uint64_t connection, const std::vector<uint8_t>& packet);
   bool flush(Connection& connection);
   void close_connection(const std::string& id, uint64_t number);
   void restart_idle_timer(const std::string& id, Connection& connection);
 
   EventLoop& loop_;
-  Random& random_;
+  SeededRandom order_;  // of a name's addresses: nothing that has to be hard to guess
   Function<void()> before_answer_;
   DnsZone zone_;
   DnsCache cache_;
@@ -62,6 +67,7 @@ class DnsServer {
   uint64_t next_connection_ = 1;
   uint64_t next_asker_ = 1;
   std::map<std::string, std::unique_ptr<Asker>> askers_;
+  std::unique_ptr<Datagrams> datagrams_;
 };
 
 }  // namespace gantry::net
