@@ -85,6 +85,18 @@ NftRule from_wire_to_loopback() {
   return rule.drop();
 }
 
+// With br_netfilter even packets that stay inside a bridge pass the IP hooks. To follow their connections would cost
+// more than all the rest, and nobody asks for it: the bridge's own table decides by interface.
+NftRule staying_inside(NftFamily family, const NftSet& subnets) {
+  NftRule rule = for_family(family);
+  const bool v4 = family == NftFamily::ipv4;
+  rule.load_meta(NFT_META_IIFNAME, 0);
+  rule.load_network_header(v4 ? kDestination4 : kDestination6, v4 ? 4 : 16, kInterfaceRegisters);
+  rule.in_set(0, subnets.name);
+  rule.load_destination_type(0).differs(0, host_order(RTN_LOCAL));
+  return rule.untracked();
+}
+
 NftRule to_this_host() {
   NftRule rule;
   rule.load_destination_type(0).equals(0, host_order(RTN_LOCAL));
@@ -149,6 +161,7 @@ std::vector<const NftSet*> FirewallSets::derived() const {
 std::vector<const NftSet*> FirewallSets::all() const {
   auto list = derived();
   list.push_back(&closed);
+  list.push_back(&listening);
   return list;
 }
 
@@ -166,6 +179,8 @@ FirewallRules firewall_rules() {
   auto add = [&](const char* chain, NftRule rule) { out.rules.emplace_back(chain, std::move(rule)); };
 
   add("raw", from_wire_to_loopback());
+  add("raw", staying_inside(NftFamily::ipv4, sets.local4));
+  add("raw", staying_inside(NftFamily::ipv6, sets.local6));
   add("forward", inside_one_bridge().accept());
   add("forward", if_interface(NFT_META_IIFNAME, sets.internal).drop());
   add("forward", if_interface(NFT_META_OIFNAME, sets.internal).drop());

@@ -12,6 +12,7 @@
 //   chain raw { type filter hook prerouting priority -300
 //     iifname != lo  ip daddr 127.0.0.0/8  drop }     bridges have route_localnet: keep strangers off the host's
 //     loopback
+//     iifname . ip daddr @local4 (@local6)  fib daddr type != local  notrack     inside one bridge, with br_netfilter
 //   chain prerouting, chain output { type nat hook … priority -100;  fib daddr type local  jump publish }
 //   chain publish { dnat to  proto . daddr . dport map @publish4 (@publish6),  else  proto . dport map @publish4_any }
 //   chain postrouting { type nat hook postrouting priority 100
@@ -52,7 +53,11 @@ struct FirewallSets {
       .name = "publish6_any", .key = {NftType::protocol, NftType::port}, .value = {NftType::ipv6, NftType::port}};
   NftSet closed{.name = "closed", .key = {NftType::protocol_family}};  // families whose forwarding we turned on
 
-  // All of them; those that follow from networks and endpoints come first, `closed` last.
+  // Interfaces that were made to go on listening to routers then (forwarding.h). No rule asks: it is kept here because
+  // it must outlive the daemon and end with the table.
+  NftSet listening{.name = "listening", .key = {NftType::interface_name}};
+
+  // All of them; those that follow from networks and endpoints come first.
   std::vector<const NftSet*> all() const;
   std::vector<const NftSet*> derived() const;
 };

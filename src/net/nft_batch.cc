@@ -257,6 +257,10 @@ Result<std::vector<NftChainInfo>> list_chains(int netfilter) {
     for (const Attribute& attribute : parse_attributes(behind_header(payload, sizeof(nfgenmsg)))) {
       if (attribute.type == NFTA_CHAIN_TABLE) chain.table = attribute.text();
       if (attribute.type == NFTA_CHAIN_NAME) chain.name = attribute.text();
+      if (attribute.type == NFTA_CHAIN_HOOK) {
+        auto number = find_attribute(attribute.value, NFTA_HOOK_HOOKNUM);
+        if (number) chain.hook = number->big_endian();
+      }
       if (attribute.type == NFTA_CHAIN_POLICY) chain.drops_by_default = attribute.big_endian() == NF_DROP;
     }
     chains.push_back(std::move(chain));

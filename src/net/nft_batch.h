@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,6 +53,8 @@ class NftRule {
   NftRule& load_meta(unsigned key, unsigned reg);  // NFT_META_*
   NftRule& load_network_header(unsigned offset, unsigned length, unsigned reg);
   NftRule& load_transport_header(unsigned offset, unsigned length, unsigned reg);
+  // The checksum at `checksum_offset` of the same header follows.
+  NftRule& store_transport_header(unsigned offset, unsigned length, unsigned checksum_offset, unsigned reg);
   NftRule& load_ct(unsigned key, unsigned reg);  // NFT_CT_*
   NftRule& load_destination_type(unsigned reg);  // fib: RTN_*
   NftRule& mask(unsigned reg, std::string_view mask);
@@ -69,6 +72,7 @@ class NftRule {
   NftRule& counter();
   NftRule& value(unsigned reg, std::string_view data);
   NftRule& dnat(NftFamily family, unsigned address_reg, unsigned port_reg);
+  NftRule& untracked();  // no flow is remembered for the packet
   NftRule& masquerade();
   NftRule& comment(std::string_view text);
 
@@ -131,6 +135,7 @@ struct NftChainInfo {
   NftFamily family{};
   std::string table;
   std::string name;
+  std::optional<unsigned> hook;  // NF_INET_*; nothing: no base chain
   bool drops_by_default = false;
 };
 Result<std::vector<NftChainInfo>> list_chains(int netfilter);

@@ -52,6 +52,18 @@ NftRule& NftRule::load_transport_header(unsigned offset, unsigned length, unsign
   return *this;
 }
 
+NftRule& NftRule::store_transport_header(unsigned offset, unsigned length, unsigned checksum_offset, unsigned reg) {
+  expression("payload", [&](NetlinkBatch& out) {
+    out.big_endian32(NFTA_PAYLOAD_SREG, register_number(reg));
+    out.big_endian32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+    out.big_endian32(NFTA_PAYLOAD_OFFSET, offset);
+    out.big_endian32(NFTA_PAYLOAD_LEN, length);
+    out.big_endian32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+    out.big_endian32(NFTA_PAYLOAD_CSUM_OFFSET, checksum_offset);
+  });
+  return *this;
+}
+
 NftRule& NftRule::load_ct(unsigned key, unsigned reg) {
   expression("ct", [&](NetlinkBatch& out) {
     out.big_endian32(NFTA_CT_KEY, key);
@@ -66,6 +78,11 @@ NftRule& NftRule::load_destination_type(unsigned reg) {
     out.big_endian32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
     out.big_endian32(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
   });
+  return *this;
+}
+
+NftRule& NftRule::untracked() {
+  expression("notrack", [](NetlinkBatch&) {});
   return *this;
 }
 
