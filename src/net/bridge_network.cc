@@ -97,9 +97,11 @@ Result<> BridgeNetwork::set_up() {
   // Before the table is made anew: it holds what was decided when forwarding was turned on.
   bool closed4 = TRY(firewall_.forbids_foreign_forwarding(false));
   bool closed6 = TRY(firewall_.forbids_foreign_forwarding(true));
+  const auto listening = TRY(firewall_.listening());
   TRY(firewall_.set_up());
   if (closed4) TRY(firewall_.forbid_foreign_forwarding(false));
   if (closed6) TRY(firewall_.forbid_foreign_forwarding(true));
+  TRY(firewall_.note_listening(listening));
   auto allowed = allow_forwarding(false);
   // In a container without a writable /proc/sys; containers there can still talk to each other.
   if (!allowed.ok()) {
@@ -116,6 +118,7 @@ Result<> BridgeNetwork::set_up() {
 Result<> BridgeNetwork::allow_forwarding(bool ipv6) {
   if (TRY(is_forwarding(ipv6))) return {};
   TRY(firewall_.forbid_foreign_forwarding(ipv6));
+  if (ipv6) TRY(firewall_.note_listening(keep_router_advertisements()));
   TRY(set_forwarding(ipv6, true));
   log_info(std::string(ipv6 ? "IPv6" : "IPv4") +
            " forwarding was off and is on now; what is forwarded between interfaces that are not Gantry's is dropped");
@@ -129,7 +132,9 @@ Result<> BridgeNetwork::stop_forwarding(bool ipv6) {
   for (const Link& link : TRY(list_links(route.get()))) {
     if (link.kind == "bridge" && link.group != group_) return {};
   }
-  return set_forwarding(ipv6, false);
+  TRY(set_forwarding(ipv6, false));
+  if (ipv6) forget_router_advertisements(TRY(firewall_.listening()));
+  return {};
 }
 
 Result<> BridgeNetwork::tear_down() {

@@ -57,8 +57,8 @@ bool is_removal(unsigned type) {
 
 // Another firewall's chains came or went: our accepts there may be missing.
 bool is_foreign_filter(unsigned type, std::string_view table) {
-  return table == "filter" && (type == NFT_MSG_NEWCHAIN || type == NFT_MSG_DELCHAIN || type == NFT_MSG_DELRULE ||
-                               type == NFT_MSG_DELTABLE);
+  return !table.starts_with("gantry-") &&
+         (type == NFT_MSG_NEWCHAIN || type == NFT_MSG_DELCHAIN || type == NFT_MSG_DELRULE || type == NFT_MSG_DELTABLE);
 }
 
 }  // namespace
@@ -95,22 +95,28 @@ void ChangeWatch::listen() {
       continue;
     }
     if (ready < 0) continue;
-    const bool rules = waiting[0].revents != 0 && read_rules();
+    const Seen rules = waiting[0].revents != 0 ? read_rules() : Seen::nothing;
     const bool links = waiting[1].revents != 0 && read_links();
-    pending = pending || rules || links;
+    // Until our rules are back, what answers a published port goes out untranslated, and whoever gets it resets the
+    // connection.
+    if (rules == Seen::ours_removed) changed_();
+    pending = pending || rules != Seen::nothing || links;
   }
 }
 
-bool ChangeWatch::read_rules() {
+ChangeWatch::Seen ChangeWatch::read_rules() {
   bool ours = false;
+  bool foreign = false;
   const bool lost = read_messages(rules_.get(), [&](uint16_t type, Bytes payload) {
     const unsigned change = type & 0xff;
     if (!is_removal(change) && change != NFT_MSG_NEWCHAIN) return;
     auto table = find_attribute(behind_header(payload, sizeof(nfgenmsg)), NFTA_TABLE_NAME);
     if (!table) return;
-    ours = ours || (is_removal(change) && table->text() == options_.table) || is_foreign_filter(change, table->text());
+    ours = ours || (is_removal(change) && table->text() == options_.table);
+    foreign = foreign || is_foreign_filter(change, table->text());
   });
-  return ours || lost;
+  if (ours) return Seen::ours_removed;
+  return foreign || lost ? Seen::something : Seen::nothing;
 }
 
 bool ChangeWatch::read_links() {

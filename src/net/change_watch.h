@@ -17,16 +17,18 @@ class ChangeWatch {
     std::string table;   // our nftables table
     uint32_t group = 0;  // of our interfaces
   };
-  // In the network namespace of the caller's thread. `changed` runs on a thread of the watch's own, once for changes that
-  // come close together; it may be for a change that was ours. Where the kernel refuses to tell, it never runs.
+  // In the network namespace of the caller's thread. `changed` runs on a thread of the watch's own, once for changes
+  // that come close together, but at once when rules of ours went; it may be for a change that was ours. Where the
+  // kernel refuses to tell, it never runs.
   ChangeWatch(Options options, Function<void()> changed);
   ~ChangeWatch();  // waits for `changed`
   ChangeWatch(const ChangeWatch&) = delete;
 
  private:
   void listen();
-  // Reads what has come; true if any of it concerns us.
-  bool read_rules();
+  enum class Seen { nothing, something, ours_removed };
+  // Read what has come: does any of it concern us?
+  Seen read_rules();
   bool read_links();
 
   const Options options_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "base/log.h"
 #include "net/conntrack.h"
@@ -246,6 +247,27 @@ Result<bool> Firewall::forbids_foreign_forwarding(bool ipv6) {
     if (std::find(elements->begin(), elements->end(), wanted) != elements->end()) return true;
   }
   return false;
+}
+
+Result<> Firewall::note_listening(const std::vector<std::string>& interfaces) {
+  const NftSet& set = firewall_sets().listening;
+  std::vector<SetElement> elements;
+  for (const std::string& name : interfaces) elements.push_back({&set, {.key = padded_key(set.key, {name})}});
+  std::lock_guard lock(mutex_);
+  return add(elements);
+}
+
+Result<std::vector<std::string>> Firewall::listening() {
+  std::lock_guard lock(mutex_);
+  TRY(open_socket());
+  std::set<std::string> names;
+  for (const NftTableInfo& table : TRY(list_tables(socket_.get()))) {
+    if (!is_gantry_table(table)) continue;
+    auto elements = list_elements(socket_.get(), kFamily, table.name, firewall_sets().listening.name);
+    if (!elements.ok()) continue;  // another version's, or it went this moment
+    for (const NftElement& element : *elements) names.insert(element.key.c_str());  // padded with zeros
+  }
+  return std::vector<std::string>(names.begin(), names.end());
 }
 
 Result<bool> Firewall::is_only_gantry() {

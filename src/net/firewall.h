@@ -45,6 +45,9 @@ class Firewall {
   Result<> forbid_foreign_forwarding(bool ipv6);
   // Was it called, in this daemon's life or an earlier one, or by another Gantry daemon on this host?
   Result<bool> forbids_foreign_forwarding(bool ipv6);
+  // Interfaces of keep_router_advertisements(), of this or an earlier life or another daemon.
+  Result<> note_listening(const std::vector<std::string>& interfaces);
+  Result<std::vector<std::string>> listening();
   // Other daemons' tables on this host.
   Result<bool> is_only_gantry();
 

@@ -1,7 +1,9 @@
 // Other programs' packet filters that would drop our traffic. A drop in any chain is final, whatever our own table
-// says, so where `ip filter` (iptables as nftables) drops forwarded packets by default, or Docker keeps a chain for
-// the user's rules there, accepts for our bridges are put in, marked as ours.
-// Rules of the older iptables ("legacy", xtables) cannot be seen or changed this way.
+// says, so accepts for our bridges, marked as ours, are put in front of every chain that drops or rejects forwarded
+// packets by default: iptables' (as nftables) FORWARD, where Docker's chain for the user's rules takes its place,
+// firewalld's filter_FORWARD, and anybody's chain with a policy of drop. What they closed stays closed: what gets into
+// our bridges is decided by our own table. Rules of the older iptables ("legacy", xtables) cannot be seen or changed
+// this way.
 #pragma once
 
 #include <mutex>
