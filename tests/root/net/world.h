@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/fd.h"
@@ -101,19 +103,38 @@ inline std::string text_of(const sockaddr_storage& storage) {
   return text;
 }
 
+// Plain TCP, for connections that last.
+inline Fd listen_on(uint16_t port) {
+  Fd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  int on = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  socklen_t size;
+  auto address = address_of("::", port, size);
+  CHECK(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+  CHECK(::listen(fd.get(), 64) == 0);
+  return fd;
+}
+inline Fd connect_to(const std::string& ip, uint16_t port) {
+  socklen_t size;
+  auto address = address_of(ip, port, size);
+  Fd fd(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size), 0) << std::strerror(errno);
+  return fd;
+}
+// What arrives of `text` within five seconds.
+inline std::string pass(const Fd& from, const Fd& to, const std::string& text) {
+  EXPECT_EQ(::send(from.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  pollfd waiting{to.get(), POLLIN, 0};
+  char buffer[256];
+  ssize_t got = ::poll(&waiting, 1, 5000) == 1 ? ::recv(to.get(), buffer, sizeof buffer, 0) : 0;
+  return {buffer, static_cast<size_t>(std::max<ssize_t>(got, 0))};
+}
+
 // Tells everybody who connects the name it was given and the address it sees: "db sees 172.30.0.3".
 class Server {
  public:
   Server(const Namespace& where, std::string name, uint16_t port) : name_(std::move(name)) {
-    where.run([&] {
-      socket_ = Fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      int on = 1;
-      ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-      socklen_t size;
-      auto address = address_of("::", port, size);
-      CHECK(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
-      CHECK(::listen(socket_.get(), 64) == 0);
-    });
+    socket_ = where.run([&] { return listen_on(port); });
     stop_ = Fd(::eventfd(0, EFD_CLOEXEC));
     thread_ = std::thread([this] { serve(); });
   }
@@ -168,6 +189,17 @@ inline std::string ask_in_vain(const Namespace& from, const std::string& ip, uin
   return ask(from, ip, port, 300);
 }
 
+// Waits until the question has that answer: the repair comes by itself, at the kernel's notice.
+inline std::string ask_until(const Namespace& from, const std::string& ip, uint16_t port, const std::string& wanted) {
+  std::string answer;
+  for (int tries = 0; tries < 100; ++tries) {
+    answer = ask(from, ip, port, 200);
+    if (answer == wanted) break;
+    ::poll(nullptr, 0, 20);  // refused at once: the repair is another thread's
+  }
+  return answer;
+}
+
 // A namespace with the sockets that a container's init opens in it.
 struct FakeContainer {
   Namespace ns;
@@ -210,6 +242,19 @@ inline BridgeConfig bridge_config(int number) {
           .gateway4 = ip(base + ".1")};
 }
 
+// What traces.sh finds in the namespace.
+inline std::string traces(const Namespace& where) {
+  return where.run([] {
+    std::string text;
+    FILE* output = ::popen("sh " GANTRY_TEST_DATA "/root/net/traces.sh", "re");
+    CHECK(output != nullptr);
+    char buffer[4096];
+    while (size_t got = std::fread(buffer, 1, sizeof buffer, output)) text.append(buffer, got);
+    EXPECT_EQ(::pclose(output), 0) << "needs ip and nft";
+    return text;
+  });
+}
+
 inline EndpointConfig endpoint_config(const BridgeConfig& bridge, int host_number, bool gateway = true) {
   SeededRandom random(static_cast<uint64_t>(host_number) * 1000 + bridge.bridge_name.back());
   static std::atomic<int> next{0};
@@ -225,24 +270,38 @@ inline EndpointConfig endpoint_config(const BridgeConfig& bridge, int host_numbe
 }
 
 // A machine with a network stack of ours, and one outside that is reached through `uplink`: 10.99.0.1 and 10.99.0.2.
+// Remembers what it made, for clean_up.
 struct Host {
   Namespace ns;
   std::unique_ptr<NetworkStack> stack = make_network_stack({.table_name = "gantry-test01"});
 
-  Host() {
+  // The daemon's next life.
+  void renew() {
+    stack = nullptr;
+    stack = make_network_stack({.table_name = "gantry-test01"});
+  }
+  void set_up() const {
+    ns.run([this] { expect_ok(stack->set_up()); });
+  }
+  // As the daemon's end does, with what tests have not removed themselves.
+  void clean_up() {
     ns.run([this] {
-      auto done = stack->set_up();
-      EXPECT_TRUE(done.ok()) << (done.ok() ? "" : done.error().message());
+      for (const EndpointConfig& endpoint : attached_) expect_ok(stack->detach(endpoint));
+      for (const BridgeConfig& bridge : created_) expect_ok(stack->remove_bridge(bridge));
+      expect_ok(stack->tear_down());
+      stack = nullptr;
     });
   }
   void expect_ok(Result<> result) const { EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message()); }
   void create(const BridgeConfig& bridge) {
+    created_.push_back(bridge);
     ns.run([&] { expect_ok(stack->create_bridge(bridge)); });
   }
   void attach(const EndpointConfig& endpoint, const FakeContainer& container) {
+    attached_.push_back(endpoint);
     ns.run([&] { expect_ok(stack->attach(endpoint, container.access())); });
   }
-  void detach(const EndpointConfig& endpoint) {
+  void detach(const EndpointConfig& endpoint) const {
     ns.run([&] { expect_ok(stack->detach(endpoint, nullptr)); });
   }
   void connect_outside(const Namespace& outside) {
@@ -289,7 +348,7 @@ struct Host {
       expect_ok(exchange(route->get(), batch));
     });
   }
-  // Interfaces as text, for "nothing is left".
+  // Interfaces but for the cable to the outside, for "nothing is left".
   std::vector<std::string> interfaces() const {
     return ns.run([] {
       std::vector<std::string> names;
@@ -297,12 +356,16 @@ struct Host {
       auto links = list_links(route->get());
       for (const Link& link : *links) {
         // Some kernels put fallback tunnel devices into every namespace.
-        if (link.kind == "bridge" || link.kind == "veth") names.push_back(link.name);
+        if ((link.kind == "bridge" || link.kind == "veth") && link.name != "uplink") names.push_back(link.name);
       }
       std::sort(names.begin(), names.end());
       return names;
     });
   }
+
+ private:
+  std::vector<BridgeConfig> created_;
+  std::vector<EndpointConfig> attached_;
 };
 
 // For the start of every test here.
