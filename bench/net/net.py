@@ -38,13 +38,13 @@ def run(*words):
 
 
 class Place:
-    """A network namespace, by the pid of a process in it; 0: ours."""
+    """A network namespace, by the pid of a process in it."""
 
-    def __init__(self, pid=0):
+    def __init__(self, pid):
         self.pid = pid
 
     def command(self, words):
-        return words if self.pid == 0 else ["nsenter", "-t", str(self.pid), "-n", *words]
+        return ["nsenter", "-t", str(self.pid), "-n", *words]
 
 
 class Candidate:
@@ -67,20 +67,35 @@ class Candidate:
             server.stdout.close()
 
 
+def bare_namespace(stack):
+    process = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up; echo ready; exec sleep 100000"],
+                               stdout=subprocess.PIPE, text=True)
+    stack.callback(process.stdout.close)
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    process.stdout.readline()
+    return Place(process.pid)
+
+
+HOST_ADDRESS = "10.90.1.1"  # that no network of containers has
+
+
+def host_namespace(stack):
+    """A machine for one candidate: another's rules are not in its way."""
+    place = bare_namespace(stack)
+    run(*place.command(["ip", "address", "add", f"{HOST_ADDRESS}/32", "dev", "lo"]))
+    return place
+
+
 def plain_veth(stack):
-    other = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up; echo ready; exec sleep 100000"],
-                             stdout=subprocess.PIPE, text=True)
-    stack.callback(other.stdout.close)
-    stack.callback(other.wait)
-    stack.callback(other.kill)
-    other.stdout.readline()
-    run("ip", "link", "add", "plain0", "type", "veth", "peer", "name", "eth0", "netns", other.pid)
-    run("ip", "address", "add", "10.90.0.1/24", "dev", "plain0")
-    run("ip", "link", "set", "plain0", "up")
-    for words in (["address", "add", "10.90.0.2/24", "dev", "eth0"], ["link", "set", "eth0", "up"]):
-        run("nsenter", "-t", other.pid, "-n", "ip", *words)
+    """Two namespaces with nothing in them but the pair: no rule, no tracking of connections."""
+    near, far = bare_namespace(stack), bare_namespace(stack)
+    run(*near.command(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", str(far.pid)]))
+    for place, address in ((near, "10.90.0.1/24"), (far, "10.90.0.2/24")):
+        run(*place.command(["ip", "address", "add", address, "dev", "eth0"]))
+        run(*place.command(["ip", "link", "set", "eth0", "up"]))
     time.sleep(0.2)
-    return Candidate("plain veth", Place(other.pid), {"veth": (Place(), "10.90.0.2", PORT)})
+    return Candidate("plain veth", far, {"veth": (near, "10.90.0.2", PORT)})
 
 
 LINES = ("host to published port", "container to container, one bridge", "container to the host's port",
@@ -90,7 +105,10 @@ LINES = ("host to published port", "container to container, one bridge", "contai
 def gantry(stack, binaries):
     os.environ["GANTRY_BIN"] = str(binaries)
     from harness import Gantry
-    instance = stack.enter_context(Gantry())
+    host = host_namespace(stack)
+    instance = Gantry()
+    instance.daemon_command = host.command(instance.daemon_command)
+    stack.enter_context(instance)
     instance.busybox()
     for network in ("one", "two"):
         instance.command("network", "create", network)
@@ -100,9 +118,9 @@ def gantry(stack, binaries):
     pid = lambda name: instance.inspect(name)["State"]["Pid"]
     network = instance.inspect("server")["NetworkSettings"]["Networks"]["one"]
     return Candidate("gantry", Place(pid("server")), dict(zip(LINES, [
-        (Place(), "127.0.0.1", PORT), (Place(pid("client")), network["IPAddress"], PORT),
+        (host, "127.0.0.1", PORT), (Place(pid("client")), network["IPAddress"], PORT),
         (Place(pid("client")), network["Gateway"], PORT),
-        (Place(pid("stranger")), "10.90.0.1", PORT)])))
+        (Place(pid("stranger")), HOST_ADDRESS, PORT)])))
 
 
 def docker(stack):
@@ -115,9 +133,10 @@ def docker(stack):
     run("mount", "-t", "tmpfs", "tmpfs", "/run")
     run("mount", "-t", "tmpfs", "tmpfs", "/var/lib/docker")
     host = f"unix://{root}/docker.sock"
-    daemon = subprocess.Popen(["dockerd", "-H", host, "--data-root", "/var/lib/docker/data", "--exec-root",
+    place = host_namespace(stack)
+    daemon = subprocess.Popen(place.command(["dockerd", "-H", host, "--data-root", "/var/lib/docker/data", "--exec-root",
                                f"{root}/exec", "--pidfile", f"{root}/pid", "--storage-driver", "vfs",
-                               "--bip", "10.91.0.1/24", "--default-address-pool", "base=10.92.0.0/16,size=24"],
+                               "--bip", "10.91.0.1/24", "--default-address-pool", "base=10.92.0.0/16,size=24"]),
                               stdout=open(root / "log", "wb"), stderr=subprocess.STDOUT)
 
     def stop():
@@ -148,8 +167,8 @@ def docker(stack):
     pid = lambda name: int(call("inspect", "-f", "{{.State.Pid}}", name))
     network = json.loads(call("inspect", "server"))[0]["NetworkSettings"]["Networks"]["one"]
     return Candidate("dockerd", Place(pid("server")), dict(zip(LINES, [
-        (Place(), "127.0.0.1", port), (Place(pid("client")), network["IPAddress"], PORT),
-        (Place(pid("client")), network["Gateway"], port), (Place(pid("stranger")), "10.90.0.1", port)])))
+        (place, "127.0.0.1", port), (Place(pid("client")), network["IPAddress"], PORT),
+        (Place(pid("client")), network["Gateway"], port), (Place(pid("stranger")), HOST_ADDRESS, port)])))
 
 
 def best(results):
