@@ -10,14 +10,17 @@ import collections
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 import harness
-from harness import Gantry, wait_until
+from harness import BIN, Gantry, wait_until
+from registry_test import Registry
 
 RUNS = int(os.environ.get("CRASH_RUNS", "40"))
 SEED = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -62,7 +65,20 @@ OPERATIONS = {
     "exec": (["exec", "-T", "store", "sh", "-c", "echo x > /data/x; sleep 0.2"], None),
     "rm": (["rm", "-f", "-s", "worker"], None),
     "build": (["build"], None),
+    "pull": (["pull", "-q", "pulled"], None),
+    "network connect": (["network", "connect", "crash_front", "crash-store-1"], None),
 }
+ENGINE_OPERATIONS = ("network connect",)  # of `gantry`, not of `gantry compose`
+NEEDS_PROJECT = ("exec", "rm", "stop", "restart", "run", "network connect")
+
+
+def words_of(operation):
+    """The command's words after `gantry`."""
+    words = OPERATIONS[operation][0]
+    if operation in ENGINE_OPERATIONS:
+        return words
+    # Services of a profile are named by it; others take the whole project.
+    return ["compose", *(["--profile", "no"] if operation in ("build", "pull") else []), *words]
 VICTIMS = ("daemon", "client", "shim", "shims", "daemon and client", "daemon and shim")
 
 
@@ -74,6 +90,19 @@ class Crash(unittest.TestCase):
         self.addCleanup(self.gantry.__exit__, None, None, None)
         self.gantry.busybox()
         built = "  built: {build: {context: ., dockerfile_inline: \"FROM busybox:test\\nRUN echo 1 > /1\\nRUN echo 2 > /2\\n\"}, command: 'true', profiles: [no]}\n"
+        self.operations = sorted(OPERATIONS)
+        if shutil.which("docker-registry"):
+            # Outside of the instance's own root: what is there counts as left behind.
+            directory = pathlib.Path(tempfile.mkdtemp(prefix="gte-registry-"))
+            self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+            registry = Registry(directory, "registry")
+            self.addCleanup(registry.close)
+            self.pulled = f"{registry.host}/pulled:1"
+            self.gantry.command("tag", "busybox:test", self.pulled)
+            self.gantry.command("push", self.pulled)
+            built += f"  pulled: {{image: '{self.pulled}', command: 'true', profiles: [no]}}\n"
+        else:
+            self.operations.remove("pull")
         self.project = self.gantry.project("crash", COMPOSE.replace("networks: {front", built + "networks: {front"))
         self.met = collections.Counter()
         self.durations = {}
@@ -81,7 +110,7 @@ class Crash(unittest.TestCase):
     def test_random_kills(self):
         started = time.monotonic()
         for run in range(RUNS):
-            operation = self.random.choice(sorted(OPERATIONS))
+            operation = self.random.choice(self.operations)
             victim = self.random.choice(VICTIMS)
             share = self.random.random()
             try:
@@ -90,27 +119,43 @@ class Crash(unittest.TestCase):
                 self.fail(f"run {run} of seed {SEED}: {operation}, kill of {victim} after {share:.3f} of its time: {violation}")
             self.met[operation, victim] += 1
         print(f"{RUNS} kills in {time.monotonic() - started:.0f} s, seed {SEED}, "
-              f"{len(self.met)} of {len(OPERATIONS) * len(VICTIMS)} pairs of command and victim met", file=sys.stderr)
+              f"{len(self.met)} of {len(self.operations) * len(VICTIMS)} pairs of command and victim met", file=sys.stderr)
+
+    def start(self, operation):
+        return subprocess.Popen([BIN / "gantry", *words_of(operation)], cwd=self.project, env=self.gantry.environment, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def prepare(self, operation):
+        """The containers before it, by name."""
+        if operation == "pull":
+            self.gantry.command("rmi", "-f", self.pulled, code=None)
+        if self.random.random() < 0.7 or operation in NEEDS_PROJECT:
+            self.gantry.compose(self.project, "up", "-d", "--wait")
+            if operation == "network connect":
+                self.gantry.command("network", "disconnect", "crash_front", "crash-store-1", code=None)
+            return {name: c["Id"] for name, c in self.gantry.containers().items()}
+        return {}
 
     def one_run(self, operation, victim, share):
-        command, promised = OPERATIONS[operation]
-        if self.random.random() < 0.7 or operation in ("exec", "rm", "stop", "restart", "run"):
-            self.gantry.compose(self.project, "up", "-d", "--wait")
-            before = {name: c["Id"] for name, c in self.gantry.containers().items()}
-        else:
-            before = {}
-        self.cut_off(command, victim, share, self.durations.get(operation, 0.3))
+        before = self.prepare(operation)
+        self.cut_off(operation, victim, share, self.durations.get(operation, 0.3))
+        self.check(operation, before if victim in ("client", "daemon", "daemon and client") else None)
+
+    def check(self, operation, before):
+        """A new daemon is there: what must hold. `before` None: shims were killed, so containers were recreated."""
+        promised = OPERATIONS[operation][1]
+        self.gantry.compose(self.project, "ps", "-a")
         self.assert_all_belongs_to_somebody()
-        # A build service that is not chosen by the profile is named; others take the whole project.
-        words = ["--profile", "no", *command] if operation == "build" else command
         begin = time.monotonic()
-        if operation in ("exec", "run", "rm", "stop", "restart"):
+        if operation in NEEDS_PROJECT:
             self.gantry.compose(self.project, "up", "-d", "--wait")
-        self.gantry.compose(self.project, *words)
+        if operation == "network connect":
+            self.gantry.command("network", "disconnect", "crash_front", "crash-store-1", code=None)
+        self.gantry.command(*words_of(operation), cwd=self.project)
         self.durations[operation] = time.monotonic() - begin
         if promised is not None:
             self.assertEqual(self.replicas(), promised)
-        if operation == "up" and victim in ("client", "daemon", "daemon and client"):
+        if operation == "up" and before is not None:
             after = {name: c["Id"] for name, c in self.gantry.containers().items()}
             self.assertEqual({n: i for n, i in after.items() if n in before}, before, "nothing was recreated")
         self.assert_all_belongs_to_somebody()
@@ -118,9 +163,8 @@ class Crash(unittest.TestCase):
             self.gantry.compose(self.project, "down", "-v", "-t", "0", "--remove-orphans")
             self.assert_nothing_is_left()
 
-    def cut_off(self, command, victim, share, usual):
-        words = ["--profile", "no", *command] if command == ["build"] else command
-        client = self.gantry.start(self.project, *words)
+    def cut_off(self, operation, victim, share, usual):
+        client = self.start(operation)
         try:
             client.wait(share * usual * 1.2)
         except subprocess.TimeoutExpired:
@@ -142,7 +186,6 @@ class Crash(unittest.TestCase):
             wait_until(lambda: self.gantry.daemon_pid() != killed, "the daemon is gone")
             if not self.gantry.daemon_pid():  # else the client has started the next one
                 self.gantry.start_daemon()
-        self.gantry.compose(self.project, "ps", "-a")
 
     @staticmethod
     def kill(pid):
