@@ -253,8 +253,9 @@ void provider_options(Node& node, const Path&, Report&) {
 namespace {
 
 std::string without_brackets(std::string_view address) {
-  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
-  return std::string(address);
+  if (!address.starts_with('[') || !address.ends_with(']')) return std::string(address);
+  const std::string_view inside = address.substr(1, address.size() - 2);
+  return std::string(inside.find_first_of("[]") == std::string_view::npos ? inside : address);
 }
 
 void add_hosts(Node& list, const std::string& host, std::string_view addresses, const Node& from, const Path& path,

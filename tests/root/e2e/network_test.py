@@ -297,7 +297,7 @@ class OnAHostOfItsOwn(Gantry):
         self.daemon_command = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *self.daemon_command]
         return super().__enter__()
 
-    def run(self, *words):
+    def on_the_host(self, *words):
         subprocess.run(["nsenter", "-t", str(self.daemon_pid()), "-n", *words], check=True)
 
 
@@ -327,7 +327,7 @@ class Repair(unittest.TestCase):
             all_answer("at first")
             bridge = "br-" + gantry.get("/networks/net_default")["Id"][:12]
             for damage in (["nft", "flush", "ruleset"], ["ip", "link", "delete", bridge], ["nft", "flush", "ruleset"]):
-                gantry.run(*damage)
+                gantry.on_the_host(*damage)
                 all_answer("after " + " ".join(damage))
             for name, pid in pids.items():
                 self.assertEqual(gantry.inspect(name)["State"]["Pid"], pid, f"{name} was not restarted")
