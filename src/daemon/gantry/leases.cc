@@ -16,6 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kLongest = int64_t{100} * 366 * 24 * 3600;  // seconds; fits a clock of nanoseconds
+constexpr std::chrono::seconds kPause{5};  // before a project that could not be taken down is tried again
 constexpr size_t kLargestFile = size_t{16} << 20;
 
 int64_t nanoseconds_of(WallTime time) {
@@ -124,10 +125,22 @@ void LeaseKeeper::ended(const std::string& name) {
   const std::string project = name;  // what it was called with goes with its watcher
   const auto found = held_.find(project);
   if (found == held_.end()) return;
-  const bool volumes = found->second->lease.volumes;
-  if (const auto saved = drop(project); !saved.ok()) log_error("lease of " + project + ": " + saved.error().message());
+  const Lease lease = found->second->lease;
+  found->second->watcher.reset();  // once is enough
   log_info("project " + project + ": its lease has ended, it is taken down");
-  take_down_(project, volumes);
+  take_down_(project, lease.volumes, [this, project, lease](bool done) {
+    if (find(project) != lease) return;  // it has a new one meanwhile
+    if (!done) {
+      held_.at(project)->timer = loop_.after(kPause, [this, project] { ended(project); });
+      return;
+    }
+    if (const auto saved = drop(project); !saved.ok()) log_error("lease of " + project + ": " + saved.error().message());
+  });
+}
+
+std::optional<Lease> LeaseKeeper::find(const std::string& project) const {
+  const auto found = held_.find(project);
+  return found == held_.end() ? std::nullopt : std::optional(found->second->lease);
 }
 
 // Readers see all of it or what was before; after a power failure there are no containers to take down.

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/loop.h"
@@ -18,6 +19,7 @@ struct Lease {
   uint64_t pid_started = 0;  // base/process_start.h: a later process of that number is not meant
   WallTime until{};          // zero: no time
   bool volumes = false;      // the project's named volumes go, too
+  friend bool operator==(const Lease&, const Lease&) = default;
 };
 
 // {"pid": …, "pid_started": …, "seconds": …, "volumes": …}, each optional; seconds count from `now` on.
@@ -26,7 +28,9 @@ Result<Lease> lease_from_json(const std::string& text, WallTime now);
 
 class LeaseKeeper {
  public:
-  using TakeDown = Function<void(const std::string& project, bool volumes)>;
+  // Tells when it is done, and whether it went well. A lease is kept until then: if the daemon dies in between, the next
+  // one begins anew.
+  using TakeDown = Function<void(const std::string& project, bool volumes, Function<void(bool done)> then)>;
   // Goes on with what `file` says.
   LeaseKeeper(EventLoop& loop, std::filesystem::path file, TakeDown take_down);
   ~LeaseKeeper();
@@ -34,6 +38,8 @@ class LeaseKeeper {
   // In place of the one that is held. Without process and time: none any more.
   Result<> hold(const std::string& project, const Lease& lease);
   Result<> drop(const std::string& project);
+  // Nothing if none is held.
+  std::optional<Lease> find(const std::string& project) const;
 
  private:
   struct Held;

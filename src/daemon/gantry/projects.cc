@@ -40,6 +40,36 @@ class QueueSink final : public compose::ProgressSink {
   std::shared_ptr<LineQueue> queue_;
 };
 
+// Says only how an operation ended.
+class EndSink final : public compose::ProgressSink {
+ public:
+  explicit EndSink(Function<void(bool ok)> then) : then_(std::move(then)) {}
+  void progress(const compose::Progress&) override {}
+  void finished(const compose::Outcome& outcome) override { then_(outcome.ok); }
+
+ private:
+  Function<void(bool ok)> then_;
+};
+
+// Tells two of an operation.
+class TwoSinks final : public compose::ProgressSink {
+ public:
+  TwoSinks(std::shared_ptr<compose::ProgressSink> first, std::shared_ptr<compose::ProgressSink> second)
+      : first_(std::move(first)), second_(std::move(second)) {}
+  void progress(const compose::Progress& progress) override {
+    first_->progress(progress);
+    second_->progress(progress);
+  }
+  void finished(const compose::Outcome& outcome) override {
+    first_->finished(outcome);
+    second_->finished(outcome);
+  }
+
+ private:
+  std::shared_ptr<compose::ProgressSink> first_;
+  std::shared_ptr<compose::ProgressSink> second_;
+};
+
 // `start` runs on the loop and returns the operation.
 template <class Start>
 Result<> run_operation(Exchange& exchange, World& world, Start start) {
@@ -98,12 +128,18 @@ Result<> down(Exchange& exchange, const Call& call, World& world, LeaseKeeper& l
   const Body body = TRY(read_body(exchange));
   compose::DownOptions options = TRY(compose::down_options_from_json(body.options));
   if (!body.project.empty()) options.project = TRY(parse_project(body, call["name"]));
-  // A project of the same name that comes later is another one.
-  if (options.services.empty() && !options.dry_run) {
-    TRY(world.loop.ask([&] { return std::optional(leases.drop(call["name"])); }).value_or(Result<>()));
-  }
-  return run_operation(exchange, world, [&](auto sink) {
-    return world.controller.down(call["name"], std::move(options), std::move(sink));
+  const std::string name = call["name"];
+  const bool whole = options.services.empty() && !options.dry_run;
+  return run_operation(exchange, world, [&](std::shared_ptr<compose::ProgressSink> sink) {
+    // A project of the same name that comes later is another one. Not before the end: a client that dies in the middle
+    // of its `down` leaves the rest to the lease.
+    if (const auto lease = leases.find(name); whole && lease) {
+      auto drop = [&leases, name, lease](bool ok) {
+        if (ok && leases.find(name) == lease) (void)leases.drop(name);
+      };
+      sink = std::make_shared<TwoSinks>(std::make_shared<EndSink>(std::move(drop)), std::move(sink));
+    }
+    return world.controller.down(name, std::move(options), std::move(sink));
   });
 }
 
@@ -192,9 +228,9 @@ void add_project_routes(Router& router, World& world) {
                [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
   };
   auto leases = std::make_shared<LeaseKeeper>(
-      world.loop, world.roots.data / "leases.json", [&world](const std::string& project, bool volumes) {
+      world.loop, world.roots.data / "leases.json", [&world](const std::string& project, bool volumes, Function<void(bool)> then) {
         compose::DownOptions options{.volumes = volumes, .remove_orphans = true, .timeout = std::chrono::seconds(0)};
-        world.controller.down(project, std::move(options), nullptr);
+        world.controller.down(project, std::move(options), std::make_shared<EndSink>(std::move(then)));
       });
   const auto add_with_leases = [&](const char* method, const char* path,
                                    Result<> (*handler)(Exchange&, const Call&, World&, LeaseKeeper&)) {

@@ -173,6 +173,19 @@ class Leases(Features):
         self.assertEqual(json.loads((self.gantry.data / "leases.json").read_text()), {})
         self.assertEqual(self.states(), {"feat-a-1": "running"})
 
+    def test_outlives_a_down_that_was_broken_off(self):
+        self.write("services: {a: {image: busybox:test, x-stop: patient, stop_grace_period: 3s, command: sleep 1000}}\n")
+        holder = subprocess.Popen(["sleep", "1000"])
+        self.compose("up", "-d", "--lease", str(holder.pid))
+        down = self.gantry.start(self.directory, "down")
+        wait_until(lambda: "Stopping" in down.stderr.readline(), "the stop has begun")
+        down.kill()
+        down.communicate()
+        self.assertEqual(self.states(), {"feat-a-1": "running"})
+        holder.kill()
+        holder.wait()
+        self.gone()
+
     def test_a_test_whose_daemon_and_runner_die(self):
         self.write(f"services: {{a: {{{SLEEP}}}}}\n")
         runner = self.gantry.start(self.directory, "test", "--quiet", "sleep", "1000")
