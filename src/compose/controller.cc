@@ -122,10 +122,12 @@ OperationId Controller::start(std::string project, ServiceOptions options, std::
   auto keep = [state = state_.get(), project, services = options.services,
                dry = options.dry_run](const OperationReport& report) {
     if (!report.outcome.ok || dry) return;
+    // What has been removed, or never came up, is not started: so it is not kept either, and does not come back later.
     state->keep_services(project, [&](std::set<std::string>& kept) {
-      kept.insert(services.begin(), services.end());
-      if (!services.empty()) return;
-      for (const auto& [name, service] : state->projects[project].kept->project->services) kept.insert(name);
+      for (const std::string& service : report.complete_services) {
+        const bool asked = services.empty() || std::find(services.begin(), services.end(), service) != services.end();
+        if (asked) kept.insert(service);
+      }
     });
   };
   return state_->enqueue(service_request(project, options, std::move(intent), std::move(sink)), std::move(keep));

@@ -79,7 +79,8 @@ void Controller::State::on_event(const engine::Event& event) {
 void Controller::State::look_after(const std::string& name, const std::string& service) {
   auto found = projects.find(name);
   if (found == projects.end() || !found->second.kept) return;
-  if (!found->second.kept->services.contains(service)) return;
+  // What ends while a command is under way may be kept by it: whether it is shows at the end.
+  if (found->second.jobs.empty() && !found->second.kept->services.contains(service)) return;
   found->second.dirty.insert(service);
   schedule_repair(name);
 }
@@ -97,6 +98,8 @@ void Controller::State::schedule_repair(const std::string& name) {
   if (found == projects.end() || shutting_down) return;
   ProjectState& project = found->second;
   if (project.dirty.empty() || !project.kept || !project.jobs.empty()) return;
+  std::erase_if(project.dirty, [&project](const std::string& s) { return !project.kept->services.contains(s); });
+  if (project.dirty.empty()) return;
   MonoTime now = scheduler.clock().mono();
   MonoTime due = MonoTime::max();
   for (const std::string& service : project.dirty) {

@@ -1,11 +1,13 @@
 #include "compose/operation.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/scope_exit.h"
 #include "compose/explain_change.h"
 #include "compose/labels.h"
 #include "compose/observed_project.h"
+#include "compose/plan_hook.h"
 
 namespace gantry::compose {
 namespace {
@@ -155,7 +157,15 @@ void Operation::note_services(const Plan& plan) {
   }
   report_.emptied_services.clear();
   ObservedProject observed(snapshot_);
+  report_.complete_services.clear();
   for (const auto& [service, containers] : observed.services) {
+    // A replica and what an interrupted replacement left of it have the same number: they count as one.
+    std::set<std::string> numbers;
+    for (const auto* container : containers) numbers.insert(label_of(container->labels, label::kContainerNumber));
+    const auto wanted = desired_->services.find(service);
+    if (wanted != desired_->services.end() && std::cmp_greater_equal(numbers.size(), wanted->second.replicas)) {
+      report_.complete_services.insert(service);
+    }
     bool all = std::all_of(containers.begin(), containers.end(),
                            [&removed](const auto* container) { return removed.contains(container->id); });
     if (all && !created.contains(service)) report_.emptied_services.insert(service);
@@ -165,6 +175,7 @@ void Operation::note_services(const Plan& plan) {
 // ---- doing
 
 void Operation::run(Plan plan, Function<void(RunReport)> then) {
+  before_run(plan, request_.sink.get());
   runner_ = std::make_shared<PlanRunner>(
       PlanRunner::Surroundings{.engine = engine_,
                                .scheduler = scheduler_,

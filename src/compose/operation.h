@@ -41,6 +41,7 @@ struct OperationReport {
   bool ran = false;                          // got as far as its plan
   std::set<std::string> touched_services;    // with a step in the plan
   std::set<std::string> unfinished_services;
+  std::set<std::string> complete_services;   // had a container for every replica when the plan was made
   Timings timings;
   std::set<std::string> emptied_services;    // of which the plan removed every container
 };

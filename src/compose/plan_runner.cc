@@ -255,6 +255,7 @@ void PlanRunner::act(StepId id, const CreateContainer& action) {
 void PlanRunner::act(StepId id, const StartContainer& action) {
   ++in_flight_;
   ContainerId container = id_of(action.container);
+  ending_.erase(container);  // stopped by this plan before, it is to run from now on
   surroundings_.engine.start_container(container, [self = shared_from_this(), id, container](Result<> started) {
     --self->in_flight_;
     if (!started.ok() && started.error().code() == Code::not_modified) started = {};

@@ -67,9 +67,9 @@ void SimEngine::later(const ContainerId& id, Function<void()> action) {
   world_.after(found->busy_until - world_.now(), in_this_life(std::move(action)));
 }
 
-std::string SimEngine::name_of(const ContainerId& id) {
-  const Container* c = container(id);
-  return c == nullptr ? "nobody" : c->seen.name;
+std::string SimEngine::name_of(const ContainerId& id) const {
+  const auto found = containers_.find(id);
+  return found == containers_.end() ? "nobody" : found->second.seen.name;
 }
 
 std::string SimEngine::name_of(const NetworkId& id) const {
@@ -186,6 +186,9 @@ void SimEngine::schedule_program(const ContainerId& id) {
   if (world_.chance(faults.dies_early)) {
     world_.after(world_.between(1ms, 3s), in_this_run([this, id](Container&) { end_run(id, 255, false, true); }));
   }
+  if (behaviour.lost_after) {
+    world_.after(*behaviour.lost_after, in_this_run([this, id](Container&) { end_run(id, 255, false, true); }));
+  }
   if (behaviour.exits_after) {
     world_.after(*behaviour.exits_after,
                  in_this_run([this, id, behaviour](Container&) { end_run(id, behaviour.exit_code, false, false); }));
@@ -196,8 +199,11 @@ void SimEngine::schedule_program(const ContainerId& id) {
     emit(c, std::string("health_status: ") + (state == HealthState::healthy ? "healthy" : "unhealthy"));
   };
   if (behaviour.unhealthy_after) {
-    world_.after(*behaviour.unhealthy_after,
-                 in_this_run([report](Container& c) { report(c, HealthState::unhealthy); }));
+    // Unless its program was cured meanwhile.
+    world_.after(*behaviour.unhealthy_after, in_this_run([this, report](Container& c) {
+                   const bool still = behaviours[label_of(c.seen.labels, label::kService)].unhealthy_after.has_value();
+                   report(c, still ? HealthState::unhealthy : HealthState::healthy);
+                 }));
   } else if (behaviour.healthy_after) {
     world_.after(*behaviour.healthy_after, in_this_run([report](Container& c) { report(c, HealthState::healthy); }));
   }
@@ -253,6 +259,14 @@ void SimEngine::lose_supervisor(const std::string& name) {
   if (Container* c = by_name(name); c != nullptr && is_active(c->seen)) end_run(c->seen.id, 255, false, true);
 }
 
+void SimEngine::heal() {
+  for (auto& [id, c] : containers_) {
+    if (c.seen.state != ContainerState::running || c.seen.health != HealthState::unhealthy) continue;
+    c.seen.health = HealthState::healthy;
+    emit(c, "health_status: healthy");
+  }
+}
+
 void SimEngine::exit_by_itself(const std::string& name, int code) {
   if (Container* c = by_name(name); c != nullptr && is_active(c->seen)) end_run(c->seen.id, code, false, false);
 }
@@ -292,10 +306,11 @@ void SimEngine::observe(ObserveRequest request, Reply<Snapshot> reply) {
     if (world_.chance(faults.observe_fails)) return reply(Error(Code::unavailable, "the engine is busy"));
     Snapshot snapshot;
     auto belongs = [&request](const Labels& labels) { return label_of(labels, label::kProject) == request.project; };
-    for (const std::string& name : container_names()) {
-      const ObservedContainer& c = *find(name);
-      if (belongs(c.labels)) snapshot.containers.push_back(c);
+    for (const auto& [id, c] : containers_) {
+      if (belongs(c.seen.labels)) snapshot.containers.push_back(c.seen);
     }
+    std::sort(snapshot.containers.begin(), snapshot.containers.end(),
+              [](const ObservedContainer& a, const ObservedContainer& b) { return a.name < b.name; });
     for (const auto& [id, network] : networks_) {
       ObservedNetwork seen = network;
       seen.containers = attached(id);

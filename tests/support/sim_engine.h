@@ -22,6 +22,7 @@ struct Behaviour {
   int command_exit_code = 0;  // of commands that are run in it
   std::optional<std::chrono::nanoseconds> healthy_after = std::chrono::milliseconds(500);  // if it has a health check
   std::optional<std::chrono::nanoseconds> unhealthy_after;
+  std::optional<std::chrono::nanoseconds> lost_after;  // its supervisor is killed
   std::chrono::nanoseconds stops_in = std::chrono::milliseconds(100);
 };
 
@@ -51,6 +52,7 @@ class SimEngine final : public engine::Engine {
   // Behind the controller's back.
   void remove_behind_back(const std::string& name);
   void lose_supervisor(const std::string& name);
+  void heal();  // whoever is unhealthy gets well
   void exit_by_itself(const std::string& name, int code);
 
   // The daemon dies: calls under way are lost; containers live on.
@@ -60,6 +62,12 @@ class SimEngine final : public engine::Engine {
   std::string inventory() const;
   std::vector<std::string> container_names() const;
   const engine::ObservedContainer* find(const std::string& name) const;
+  template <class See>
+  void for_each_container(See see) const {
+    for (const auto& [id, c] : containers_) see(c.seen);
+  }
+  std::string name_of(const ContainerId& id) const;
+  std::string name_of(const NetworkId& id) const;
   std::vector<std::string> history;     // "1.250 start web-1"
   std::vector<std::string> calls;       // what was asked of it: "create shop-web-1", "stop shop-web-1"
   std::vector<std::string> commands;    // that were run in containers: "shop-web-1: echo up"
@@ -98,8 +106,6 @@ class SimEngine final : public engine::Engine {
     std::chrono::nanoseconds busy_until{};
     uint64_t run = 0;  // counts its runs: timers of an earlier one are void
   };
-  std::string name_of(const ContainerId& id);
-  std::string name_of(const NetworkId& id) const;
   struct Listener {
     Function<void(const engine::Event&)> on_event;
   };

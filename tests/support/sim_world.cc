@@ -29,6 +29,7 @@ void SimWorld::cancel(TimerId timer) {
 
 void SimWorld::run_next() {
   auto first = queue_.begin();
+  ++steps_;
   now_ = std::max(now_, first->first.first);
   timers_.erase(first->first.second);
   Function<void()> action = std::move(first->second);

@@ -24,6 +24,13 @@ class SimWorld final : public Scheduler {
 
   // Runs whatever becomes due within `duration`, which then has passed.
   void run_for(std::chrono::nanoseconds duration);
+  // Runs the next action; false if there is none, or it is due later than `limit` from now.
+  bool step(std::chrono::nanoseconds limit) {
+    if (queue_.empty() || queue_.begin()->first.first > now_ + limit) return false;
+    run_next();
+    return true;
+  }
+  uint64_t steps() const { return steps_; }  // that were run so far
   // Runs until `done` says true; false if nothing is left to run, or `limit` of virtual time has passed before.
   template <class Done>
   bool run_until(Done done, std::chrono::nanoseconds limit) {
@@ -61,6 +68,7 @@ class SimWorld final : public Scheduler {
   VirtualClock clock_;
   std::chrono::nanoseconds now_{std::chrono::hours(1)};  // zero means "never" in places
   uint64_t sequence_ = 0;
+  uint64_t steps_ = 0;
   std::map<Key, Function<void()>> queue_;
   std::map<TimerId, Key> timers_;
 };
