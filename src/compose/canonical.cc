@@ -264,7 +264,7 @@ void add_hosts(Node& list, const std::string& host, std::string_view addresses, 
     return report.error(from.place, path, "bad host name '" + host + "'");
   }
   for (const std::string& address : split(addresses, ',')) {
-    list.items.push_back(Node::string(host + "=" + without_brackets(trim(address)), from.place));
+    list.items.push_back(Node::string(host + "=" + std::string(trim(without_brackets(trim(address)))), from.place));
   }
 }
 
