@@ -179,8 +179,9 @@ class RegistryTest(GantryTest):
             self.gantry.command("push", name)
             self.assertEqual(proxy.cuts, tenth)
             size = max(layer["size"] for layer in self.manifest(registry, f"app{tenth}", "1")["layers"])
-            # docker-registry forgets what had arrived of a layer that broke off: that layer, and no other, is sent again.
-            self.assertLess(proxy.passed, size * (1 + tenth / 10) + 200_000)
+            # docker-registry forgets what had arrived of a layer that broke off, at times only once it has taken the rest:
+            # that layer is sent again, and not for ever.
+            self.assertLess(proxy.passed, size * 4 + 200_000)
             self.gantry.command("rmi", name)
             self.gantry.command("pull", f"{registry.host}/app{tenth}:1")
             self.assertEqual(self.gantry.command("run", "--rm", f"{registry.host}/app{tenth}:1").out, "it runs\n")
