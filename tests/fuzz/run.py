@@ -28,7 +28,7 @@ def run(name, options):
     words += [str(seeds)] if seeds.is_dir() else []
     dictionary = ROOT / "tests/fuzz/corpus" / f"{name}.dict"
     words += [f"-dict={dictionary}"] if dictionary.is_file() else []
-    words += [f"-max_total_time={options.seconds}", "-timeout=30", "-rss_limit_mb=1024", "-print_final_stats=1",
+    words += [f"-max_total_time={options.seconds}", "-timeout=30", "-rss_limit_mb=1024", "-print_final_stats=1", f"-seed={options.seed}",
               "-max_len=16384", f"-artifact_prefix={crashes}/{name}-"]
     start = time.monotonic()
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
@@ -48,6 +48,7 @@ def main():
     parser.add_argument("--bin", required=True)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--seed", type=int, default=0, help="the same inputs in the same order; 0: others each time")
     parser.add_argument("--skip-unbuilt", action="store_true", help="exit with 77 when a named target is not built")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
