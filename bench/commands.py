@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+from figures import spread
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e"))
 
 SLEEPER = "{image: busybox:test, init: false, command: [sleep, '100000']}"
@@ -160,11 +162,6 @@ def measure_round(gantry, api, options, projects, floor):
     }
 
 
-def spread(values):
-    middle = statistics.median(values)
-    return f"{middle:8.2f} ms ±{(max(values) - min(values)) / 2 / middle * 100:3.0f} %" if middle else "0"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True)
@@ -198,7 +195,7 @@ def main():
     empty = statistics.median(sample["true"] for sample in rounds)
     for name in rounds[0]:
         values = [sample[name] for sample in rounds]
-        print(f"  {name:34} {spread(values)}   {statistics.median(values) - empty:7.2f} ms beyond `true`")
+        print(f"  {name:34} {spread(values, 2)}   {statistics.median(values) - empty:7.2f} ms beyond `true`")
     for sample in idles:
         print(f"  idle with {sample['containers']:4} containers: daemon {sample['daemon_mb']:.1f} MB, CPU {sample['cpu_percent']:.2f} %"
               + (f", a shim {sample['shim_private_kb']:.0f} kB private" if "shim_private_kb" in sample else ""))

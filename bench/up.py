@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+from figures import spread
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e"))
 
 
@@ -41,11 +43,6 @@ def measure(gantry, floor, lower, n):
         "process": timed(lambda: subprocess.run(["/bin/true"], check=True)),
         "down": timed(lambda: gantry.compose(project, "down", "-t", "0")),
     }
-
-
-def spread(values):
-    middle = statistics.median(values)
-    return f"{middle:8.1f} ms ±{(max(values) - min(values)) / 2 / middle * 100:3.0f} %" if middle else "0"
 
 
 def main():

@@ -33,7 +33,7 @@ extern const Command kEngineInspect, kEngineLogs, kEngineTop, kEnginePort, kEngi
 extern const Command kEngineRun, kEngineCreate, kEngineExec, kEngineAttach, kEngineCommit, kEngineCopy,
     kEngineExport;
 extern const Command kEngineLoad, kEngineImport, kEnginePull, kEngineBuild, kEngineImages, kEngineRemoveImage,
-    kEngineTag, kEngineHistory, kEngineSave, kEnginePush, kEngineImagePrune, kEngineLogin, kEngineLogout;
+    kEngineTag, kEngineHistory, kEngineSave, kEnginePush, kEngineImagePrune, kEngineBuilderPrune, kEngineLogin, kEngineLogout;
 extern const Command kEngineNetworks, kEngineVolumeCreate, kEngineVolumeList, kEngineVolumeInspect, kEngineVolumeRemove,
     kEngineVolumePrune;
 extern const Command kEngineVersion, kEngineInfo, kEngineSystemDf, kEngineSystemPrune, kEngineDaemon, kDialStdio;

@@ -6,8 +6,6 @@
 
 namespace gantry::cli {
 
-extern const Command kEngineBuilderPrune;  // engine_image_more.cc
-
 namespace {
 
 // Constant-initialised from addresses: usable before any constructor has run.

@@ -141,7 +141,6 @@ const Command kEngineTag{.syntax = {.name = "tag", .arguments = "IMAGE NAME[:TAG
 const Command kEngineHistory{.syntax = {.name = "history", .arguments = "IMAGE", .summary = "Show how an image was made", .flags = kHistoryFlags, .least_arguments = 1, .most_arguments = 1}, .run = history};
 const Command kEngineSave{.syntax = {.name = "save", .arguments = "IMAGE [IMAGE...]", .summary = "Write images to an archive", .flags = kSaveFlags, .least_arguments = 1}, .run = save};
 const Command kEngineImagePrune{.syntax = {.name = "image prune", .arguments = "", .summary = "Remove images that nobody uses", .flags = kPruneFlags, .most_arguments = 0}, .run = prune};
-extern const Command kEngineBuilderPrune;
 const Command kEngineBuilderPrune{.syntax = {.name = "builder prune", .arguments = "", .summary = "Remove build cache", .flags = kBuilderPruneFlags, .most_arguments = 0}, .run = prune_builder};
 
 }  // namespace gantry::cli

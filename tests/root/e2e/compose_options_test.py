@@ -3,31 +3,15 @@ import json
 import os
 import tarfile
 
-from harness import GantryTest, main, sockets_of, wait_until
+from harness import ProjectTest, main, sockets_of, wait_until
 
 SLEEP = "image: busybox:test, init: true, command: sleep 1000"
 ONE = f"services: {{a: {{{SLEEP}, environment: {{X: one}}}}}}\n"
 TWO = f"services: {{a: {{{SLEEP}}}, b: {{{SLEEP}, depends_on: [a]}}}}\n"
 
 
-class Scenarios(GantryTest):
+class Scenarios(ProjectTest):
     name = "opt"
-
-    def write(self, yaml, **files):
-        self.directory = self.gantry.project(self.name, yaml, **files)
-
-    def compose(self, *words, **options):
-        return self.gantry.compose(self.directory, *words, **options)
-
-    def up(self, yaml, *words, **options):
-        self.write(yaml)
-        return self.compose("up", "-d", "-t", "0", *words, **options)
-
-    def ids(self):
-        return {name: c["Id"] for name, c in self.gantry.containers().items()}
-
-    def states(self):
-        return {name: c["State"] for name, c in self.gantry.containers().items()}
 
     def image_exists(self, name):
         return "Id" in self.gantry.get(f"/images/{name}/json")

@@ -4,30 +4,13 @@ import pathlib
 import re
 import signal
 
-from harness import GantryTest, main, sockets_of, wait_until
+from harness import GantryTest, ProjectTest, main, sockets_of, wait_until
 
 SLEEP = "image: busybox:test, init: true, command: sleep 1000"
 
 
-class Traps(GantryTest):
-    def setUp(self):
-        self.directory = None
-
-    def write(self, yaml, **files):
-        self.directory = self.gantry.project("trap", yaml, **files)
-
-    def compose(self, *words, **options):
-        return self.gantry.compose(self.directory, *words, **options)
-
-    def up(self, yaml, *words, **options):
-        self.write(yaml)
-        return self.compose("up", "-d", "-t", "0", *words, **options)
-
-    def ids(self):
-        return {name: c["Id"] for name, c in self.gantry.containers().items()}
-
-    def states(self):
-        return {name: c["State"] for name, c in self.gantry.containers().items()}
+class Traps(ProjectTest):
+    name = "trap"
 
     def volumes(self):
         return sorted(v["Name"] for v in self.gantry.get("/volumes")["Volumes"] or [])

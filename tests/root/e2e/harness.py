@@ -319,3 +319,25 @@ class GantryTest(unittest.TestCase):
         if any(error for _, error in getattr(self._outcome, "errors", []) or []):
             print((self.gantry.root / "daemon.log").read_text()[-3000:], file=sys.stderr)
         self.gantry.remove_everything()
+
+
+class ProjectTest(GantryTest):
+    """Tests about one project at a time, called `name`."""
+    name = "project"
+    directory = None
+
+    def write(self, yaml, **files):
+        self.directory = self.gantry.project(self.name, yaml, **files)
+
+    def compose(self, *words, **options):
+        return self.gantry.compose(self.directory, *words, **options)
+
+    def up(self, yaml, *words, **options):
+        self.write(yaml)
+        return self.compose("up", "-d", "-t", "0", *words, **options)
+
+    def ids(self):
+        return {name: c["Id"] for name, c in self.gantry.containers().items()}
+
+    def states(self):
+        return {name: c["State"] for name, c in self.gantry.containers().items()}
