@@ -14,6 +14,8 @@ namespace {
 
 using compose::Project;
 
+constexpr int kManyRestarts = 2;  // the first may have been an accident
+
 bool has(std::string_view text, std::string_view part) { return to_lower(text).find(part) != std::string::npos; }
 
 std::string last_line(const ContainerStory& container) {
@@ -149,6 +151,8 @@ class Doctor {
   }
 
   void running(const ContainerStory& container) {
+    // Caught between two ends of a program that always ends at once.
+    if (container.restart_count >= kManyRestarts && container.just_started) return restarting(container);
     if (container.health == "unhealthy") return unhealthy(container);
     if (container.health == "starting") {
       say("is running, and its health is not known yet");

@@ -21,7 +21,7 @@ struct ContainerStory {
   std::string name;
   std::string service;
   std::string state;  // "running", "exited", …
-  int exit_code = 0;
+  int exit_code = 0;   // of its last end; one that runs may have had one before it was started again
   std::string error;  // why its last start failed
   bool oom_killed = false;
   int restart_count = 0;
@@ -32,6 +32,7 @@ struct ContainerStory {
   std::string started_at, finished_at;  // RFC 3339
   std::string cause;                    // why it was made anew; "" if it was not
   bool stopped = false;                 // its end was asked for
+  bool just_started = false;            // runs too short to say that the last restart has helped
   std::vector<std::string> log;         // the last lines
 };
 

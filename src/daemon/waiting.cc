@@ -8,7 +8,12 @@
 
 namespace gantry::daemon {
 
-Bell::Bell() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { CHECK(static_cast<bool>(event_)); }
+Bell::Bell() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), failure_(event_ ? 0 : errno) {}
+
+Result<> Bell::check() const {
+  if (!event_) return Error::from_errno(failure_, "eventfd");
+  return {};
+}
 
 void Bell::ring() const {
   const uint64_t one = 1;

@@ -19,12 +19,16 @@ namespace gantry::daemon {
 class Bell {
  public:
   Bell();
+  // Code::exhausted if there was no descriptor for it: then it is never heard. To be asked before anything is begun
+  // that ends with a ring.
+  Result<> check() const;
   void ring() const;
   void hear() const;  // forgets the rings so far
   int fd() const { return event_.get(); }
 
  private:
   Fd event_;
+  int failure_ = 0;  // why there is none
 };
 
 enum class Gone {
@@ -103,6 +107,7 @@ class PendingReply {
 template <class T, class Start>
 Result<T> await(Exchange& exchange, EventLoop& loop, Start start) {
   auto pending = std::make_shared<Pending<T>>();
+  TRY(pending->bell().check());
   loop.post([start = std::move(start), reply = PendingReply<T>(pending)]() mutable { start(std::move(reply)); });
   if (!wait_for(pending->bell(), exchange.socket(), Gone::hung_up)) {
     return Error(Code::cancelled, "the client has closed the connection");

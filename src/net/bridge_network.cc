@@ -1,7 +1,6 @@
 #include "net/bridge_network.h"
 
 #include <linux/netlink.h>
-#include <net/if.h>
 
 #include <algorithm>
 #include <array>
@@ -61,9 +60,11 @@ std::vector<AddressOnLink> addresses_of(const EndpointConfig& endpoint) {
 }
 
 Result<int> index_of_bridge(const std::string& name) {
-  unsigned index = ::if_nametoindex(name.c_str());
-  if (index == 0) return not_found("bridge " + name + " is missing: was it removed by another program?");
-  return static_cast<int>(index);
+  auto index = link_index(name);
+  if (!index.ok() && index.error().code() == Code::not_found) {
+    return not_found("bridge " + name + " is missing: was it removed by another program?");
+  }
+  return index;
 }
 
 // In ipvlan's routed modes there is no link layer to ask for a gateway: everything goes out of the interface.
@@ -155,7 +156,9 @@ std::string BridgeNetwork::alias(const BridgeConfig& bridge) const {
 Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   auto route = TRY(route_.take());
   if (bridge.parent) return ensure_parent(route.get(), parent_of(bridge));
-  bool existed = ::if_nametoindex(bridge.bridge_name.c_str()) != 0;
+  const auto index = link_index(bridge.bridge_name);
+  if (!index.ok() && index.error().code() != Code::not_found) return index.error();
+  const bool existed = index.ok();
   // The rules first: traffic must not flow before they hold.
   TRY(firewall_.add_bridge(bridge, existed));
   TRY(foreign_.let_through(bridge.bridge_name));

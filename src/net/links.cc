@@ -10,13 +10,16 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 
+#include "base/fd.h"
 #include "base/scope_exit.h"
 
 namespace gantry::net {
@@ -158,7 +161,17 @@ Result<std::vector<Link>> list_links(int route) {
   return links;
 }
 
-bool has_link(const std::string& name) { return ::if_nametoindex(name.c_str()) != 0; }
+// Not if_nametoindex(3), whose errno does not tell a missing interface from a lack of descriptors.
+Result<int> link_index(const std::string& name) {
+  ifreq request{};
+  if (name.size() >= sizeof request.ifr_name) return not_found("interface " + name + " does not exist");
+  std::memcpy(request.ifr_name, name.c_str(), name.size());
+  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return Error::from_errno(errno, "socket");
+  if (::ioctl(socket.get(), SIOCGIFINDEX, &request) == 0) return request.ifr_ifindex;
+  if (errno == ENODEV) return not_found("interface " + name + " does not exist");
+  return Error::from_errno(errno, "look up interface " + name);
+}
 
 Result<std::optional<Link>> find_link(int route, const std::string& name) {
   NetlinkBatch request;

@@ -28,7 +28,8 @@ struct Link {
 };
 
 Result<std::vector<Link>> list_links(int route);
-bool has_link(const std::string& name);  // in the caller's namespace
+// The index of an interface of the caller's namespace. Code::not_found if there is none of that name.
+Result<int> link_index(const std::string& name);
 // Nothing if there is none of that name.
 Result<std::optional<Link>> find_link(int route, const std::string& name);
 

@@ -26,6 +26,7 @@ constexpr Flag kFlags[] = {
 };
 
 constexpr size_t kLogLines = 40;  // that are looked at
+constexpr std::chrono::seconds kLongEnough{10};  // a run that makes restart policies begin anew with their delays
 
 // ---- who has a port
 
@@ -103,6 +104,22 @@ Result<std::vector<EngineEvent>> events_of(client::ApiClient& api, const std::st
   return events;
 }
 
+// The exit code in a "die" event.
+std::optional<int> exit_code_in(const EngineEvent& event) {
+  const auto code = event.attributes.find("exitCode");
+  if (event.action != "die" || code == event.attributes.end()) return std::nullopt;
+  const auto number = parse_unsigned(code->second);
+  return number ? std::optional(static_cast<int>(*number)) : std::nullopt;
+}
+
+// What a running container's own state does not tell: how it ended before, and for how long it has run.
+void add_past(ContainerStory& story, const std::vector<EngineEvent>& events, WallTime now) {
+  for (const EngineEvent& event : events) {
+    if (const auto code = exit_code_in(event)) story.exit_code = *code;
+    if (event.action == "start") story.just_started = now.time_since_epoch() - std::chrono::nanoseconds(event.time_nano) < kLongEnough;
+  }
+}
+
 // Its last end was asked for: it was stopped since it was started last.
 bool was_stopped(const std::vector<EngineEvent>& events) {
   for (auto event = events.rbegin(); event != events.rend(); ++event) {
@@ -117,7 +134,9 @@ Result<ContainerStory> story_of(client::ApiClient& api, const ContainerRow& row,
   story.service = row.service();
   if (!with_log || row.state == "created") return story;
   const auto details = TRY(parse_container(TRY(TRY(api.request("GET", container_path(row.id, "json"))).ok_body())));
-  story.stopped = was_stopped(TRY(events_of(api, row.id, now)));
+  const auto events = TRY(events_of(api, row.id, now));
+  story.stopped = was_stopped(events);
+  if (story.state == "running") add_past(story, events, now);
   const auto read = read_log(api, row.id, details.tty, {.tail = std::to_string(kLogLines)},
                              [&](StreamKind, std::string_view line) { story.log.emplace_back(line); });
   if (!read.ok()) story.log.clear();  // a log driver that cannot be read
@@ -155,8 +174,8 @@ Result<std::vector<std::string>> timeline(client::ApiClient& api, const Containe
   for (const EngineEvent& event : TRY(events_of(api, container.id, now))) {
     std::string what = event.action;
     if (what == "die") {
-      const auto code = event.attributes.find("exitCode");
-      what = "exited with code " + (code == event.attributes.end() ? "?" : code->second);
+      const auto code = exit_code_in(event);
+      what = "exited with code " + (code ? std::to_string(*code) : "?");
     } else if (what == "start") {
       what = "started";
     } else if (what == "create") {

@@ -313,6 +313,7 @@ Result<engine::WaitCondition> wait_condition(const std::string& text) {
 Result<> wait(Exchange& exchange, const Call& call, World& world) {
   const engine::WaitCondition condition = TRY(wait_condition(call.query.get("condition")));
   auto pending = std::make_shared<Pending<engine::WaitResult>>();
+  TRY(pending->bell().check());
   // Registered before the head goes out: clients start the container as soon as they see it.
   TRY(world.loop.ask([&]() -> Result<> {
     const ContainerId id = TRY(world.engine.find_container(call["id"]));

@@ -99,6 +99,7 @@ Result<> serve_events(Exchange& exchange, const Call& call, World& world) {
   Wanted parsed = TRY(parse_wanted(call));
   const auto wanted = std::make_shared<const Wanted>(std::move(parsed));
   auto queue = std::make_shared<LineQueue>(kMaxQueued);
+  TRY(queue->bell().check());
   // Registered before the head is sent: a client that lists after it has seen the head misses nothing.
   const auto subscriber = world.loop.ask([&] { return follow(world, wanted, queue); });
   const Result<> begun = exchange.begin(200, kJson);

@@ -74,6 +74,7 @@ class TwoSinks final : public compose::ProgressSink {
 template <class Start>
 Result<> run_operation(Exchange& exchange, World& world, Start start) {
   auto queue = std::make_shared<LineQueue>(kMaxQueued);
+  TRY(queue->bell().check());
   const compose::OperationId operation = world.loop.ask([&] { return start(std::make_shared<QueueSink>(queue)); });
   const Result<> begun = exchange.begin(200, "application/x-ndjson");
   if (begun.ok() && pump(exchange, *queue)) return exchange.end();
@@ -197,6 +198,7 @@ Result<> set_lease(Exchange& exchange, const Call& call, World& world, LeaseKeep
 // Held open by the client. When it goes, however it ends, the project goes: containers, networks and volumes.
 Result<> lease(Exchange& exchange, const Call& call, World& world) {
   LineQueue queue(kMaxQueued);
+  TRY(queue.bell().check());
   queue.push("{\"lease\":\"taken\"}\n", false);
   const Result<> begun = exchange.begin(200, "application/x-ndjson");
   if (begun.ok() && pump(exchange, queue)) return exchange.end();

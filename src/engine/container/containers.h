@@ -117,7 +117,7 @@ class Containers {
   using Started = Function<void(Result<>)>;
   void begin_start(Container& container, bool by_policy, Started done);
   void launch(Container& container, bool by_policy, Started done);
-  void start_failed(Container& container, bool by_policy);
+  void start_failed(Container& container, bool by_policy, Error error, Started done);
   Result<StartJob> make_start_job(Container& container, const std::vector<EndpointState>& endpoints);
   Result<std::vector<EndpointState>> allocate_endpoints(const Container& container);
   void order_endpoints(const Container& container, std::vector<EndpointState>& endpoints) const;

@@ -179,7 +179,7 @@ Result<> Containers::repair_endpoints(Container& container, const NetnsSockets& 
     StartEndpoint attached = start_endpoint(container, endpoint);
     attached.config.ports = container.status.published;
     const bool leads = endpoint.gateway4 || endpoint.gateway6;
-    const bool is_there = attached.config.parent || net::has_link(attached.config.host_interface);
+    const bool is_there = attached.config.parent || net::link_index(attached.config.host_interface).ok();
     if (is_there && !(leads && !unfinished.empty())) continue;
     TRY(context_.stack.attach(attached.config, access));
   }

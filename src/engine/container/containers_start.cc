@@ -125,8 +125,7 @@ void Containers::finish_start(const ContainerId& id, std::vector<EndpointState> 
     auto attaching = std::exchange(container.attaching, {});
     Error error(result.problem->code, result.problem->failure.message);
     for (Reply<Fd>& waiting : attaching) waiting(error);
-    start_failed(container, by_policy);
-    return done(std::move(error));
+    return start_failed(container, by_policy, std::move(error), std::move(done));
   }
   const int restarts = container.status.restart_count;
   container.link = context_.runtime.link(context_.loop, std::move(result.sandbox), handlers(id));
@@ -155,15 +154,20 @@ void Containers::finish_start(const ContainerId& id, std::vector<EndpointState> 
   done({});
 }
 
-// A policy goes on trying what it began; a user's start that failed is over, and with --rm so is the container.
-void Containers::start_failed(Container& container, bool by_policy) {
+// A policy goes on trying what it began; a user's start that failed is over, and with --rm so is the container: whoever
+// hears of the failure does not find it any more.
+void Containers::start_failed(Container& container, bool by_policy, Error error, Started done) {
   if (by_policy && !container.policy_cancelled && !closing_) {
     after_end(container, std::chrono::nanoseconds{}, false);
-    return;
+    return done(std::move(error));
   }
-  if (!container.spec.auto_remove) return;
+  if (!container.spec.auto_remove) return done(std::move(error));
   answer_waiters(container, false);
-  remove_automatically(container);
+  begin_remove(container, {.force = false, .anonymous_volumes = true},
+               [error = std::move(error), done = std::move(done)](Result<> removed) mutable {
+                 if (!removed.ok()) log_warning(removed.error().message());
+                 done(std::move(error));
+               });
 }
 
 ShimLink::Handlers Containers::handlers(const ContainerId& id) {

@@ -71,6 +71,8 @@ Result<std::optional<ShimPacket>> receive_from_shim(int channel) {
   if (n <= 0) return std::optional<ShimPacket>();
   ShimPacket packet;
   packet.fds = take_descriptors(message);
+  // The kernel drops descriptors that this process has no room for.
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return Error::from_errno(EMFILE, "receive from the container's shim");
   std::string_view body;
   packet.type = shim::split_packet(std::string_view(bytes).substr(0, static_cast<size_t>(n)), body);
   packet.body = std::string(body);

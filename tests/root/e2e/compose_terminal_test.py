@@ -41,7 +41,9 @@ class Terminal:
         self.tmux("send-keys", "-t", "t", name)
 
     def run(self, *words):
-        self.type(shlex.join([str(BIN / "gantry"), "compose", *words]) + "; echo code=$?")
+        # A shell that lives through a Ctrl-C that comes after the command's end, and tells the code all the same.
+        command = shlex.join([str(BIN / "gantry"), "compose", *words])
+        self.type(shlex.join(["sh", "-c", f"trap : INT; {command}; echo code=$?"]))
         self.key("Enter")
 
     def wait(self, pattern, seconds=30):

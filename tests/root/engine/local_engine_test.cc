@@ -102,6 +102,14 @@ TEST_F(LocalEngineTest, StartFailuresHaveDockersCodes) {
   EXPECT_EQ(world().inspect(*forbidden).observed.exit_code, 126);
 }
 
+TEST_F(LocalEngineTest, AFailedStartIsToldOnceAContainerThatRemovesItselfIsGone) {
+  ContainerSpec spec = box("gone", {"/no/such"});
+  spec.auto_remove = true;
+  const auto id = world().create(spec);
+  EXPECT_FALSE(world().start(*id).ok());
+  EXPECT_TRUE(world().ask([&] { return world().engine().list_containers(); }).empty());
+}
+
 TEST_F(LocalEngineTest, AlwaysPolicyRestartsUntilStopped) {
   auto spec = shell("again", "exit 1");
   spec.restart.kind = RestartPolicy::Kind::always;

@@ -97,6 +97,9 @@ TEST(Diagnosis, NamesTheCauseOfEachFaultInTheFirstThreeLines) {
        {"unhealthy", "longer than its timeout"}, "healthcheck"},
       {"restarting", with(container("restarting", 1, {"boom"}), [](auto& c) { c.restart_count = 5; c.restart_policy = "always"; }),
        {"again and again", "5 times", "boom"}},
+      {"caught between two restarts", with(container("running", 1, {"boom"}), [](auto& c) {
+         c.restart_count = 5; c.restart_policy = "always"; c.just_started = true; }),
+       {"again and again", "exited with code 1", "5 times"}},
       {"paused", container("paused"), {"is paused", "unpause"}},
       {"never started", container("created"), {"never started", "compose start web"}},
       {"dead", container("dead", 137), {"supervisor was killed"}},
@@ -121,6 +124,7 @@ TEST(Diagnosis, NamesTheCauseOfEachFaultInTheFirstThreeLines) {
 TEST(Diagnosis, WhatIsWellIsSaidToBeWell) {
   for (const auto& [story, said] : std::vector<std::pair<ContainerStory, std::string>>{
            {container("running"), "web is running; it has no health check"},
+           {with(container("running", 1), [](auto& c) { c.restart_count = 5; }), "web is running; it has no health check"},
            {with(container("running"), [](auto& c) { c.health = "healthy"; }), "web is running and healthy"},
            {container("exited", 0), "web has ended: exited with code 0"}}) {
     const Diagnosis diagnosis = diagnose({.service = "web", .project = {}, .containers = {story}});
