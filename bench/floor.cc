@@ -14,6 +14,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -93,6 +94,7 @@ void bring_up(int socket, int index) {
 
 // The child: from a fresh set of namespaces to sleep. Never returns.
 [[noreturn]] void contain(const std::string& root, int go) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a parent that failed leaves no child which waits for it, with its stdout open
   ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   require(::mount(root.c_str(), root.c_str(), nullptr, MS_BIND | MS_REC, nullptr) == 0, "bind root");
   for (const char* name : {"/proc", "/dev", "/sys"}) ::mkdir((root + name).c_str(), 0755);
@@ -177,6 +179,8 @@ int main(int argc, char** argv) {
   char base_template[] = "/tmp/gantry-floor.XXXXXX";
   require(::mkdtemp(base_template) != nullptr, "mkdtemp");
   const std::string base = base_template;
+  // The names of one run would meet those of the last: the kernel takes interfaces of dead namespaces away later.
+  require(::unshare(CLONE_NEWNET) == 0, "unshare");
   const int netlink = route_socket();
   LinkMessage create(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   create.add(IFLA_IFNAME, std::string(kBridge));

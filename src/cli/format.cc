@@ -13,10 +13,10 @@ namespace {
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
-Result<std::string> rendered(const Template& cell, std::string_view row) {
-  const Value json = Value::parse(row, nullptr, false);
+Result<Value> parsed_row(std::string_view row) {
+  Value json = Value::parse(row, nullptr, false);
   if (json.is_discarded()) return internal_error("template: the row is no JSON");
-  return cell.run(json);
+  return json;
 }
 
 // People type \t and \n on the command line.
@@ -66,8 +66,9 @@ Result<std::string> table_text(const std::vector<std::string>& rows, const std::
   }
   Table table(header);
   for (const std::string& row : rows) {
+    const Value json = TRY(parsed_row(row));
     std::vector<std::string> texts;
-    for (const Template& cell : cells) texts.push_back(TRY(rendered(cell, row)));
+    for (const Template& cell : cells) texts.push_back(TRY(cell.run(json)));
     table.add(std::move(texts));
   }
   return table.text();
@@ -97,7 +98,7 @@ Result<std::string> formatted(std::string_view format, const std::vector<std::st
                    " could not be parsed: give table, json or a template such as {{.Name}}");
   }
   const Template line = TRY(Template::parse(source));
-  for (const std::string& row : rows) text += TRY(rendered(line, row)) + "\n";
+  for (const std::string& row : rows) text += TRY(line.run(TRY(parsed_row(row)))) + "\n";
   return text;
 }
 

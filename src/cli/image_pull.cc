@@ -123,10 +123,13 @@ Result<> pull_private_images(Session& session, const compose::Project& project, 
   client::ApiClient* api = TRY(session.api());
   CredentialStore credentials(session.environment());
   std::map<std::string, std::string> missing;
+  std::map<std::string, bool> is_known;  // registries: each is looked up once, which may start a helper program
   for (const auto& [name, service] : project.services) {
     const std::string wanted = policy.empty() ? service.pull_policy : policy;
     if (service.image.empty() || service.build || wanted == "never" || wanted == "build") continue;
-    if (TRY(credentials.find(registry_of(service.image))).empty()) continue;
+    const auto [registry, is_new] = is_known.try_emplace(registry_of(service.image));
+    if (is_new) registry->second = !TRY(credentials.find(registry->first)).empty();
+    if (!registry->second) continue;
     if (TRY(api->request("GET", image_path(service.image, "json"))).status == 200) continue;
     missing.try_emplace(service.image, service.platform);
   }

@@ -371,10 +371,10 @@ enum class Flow { on, break_, continue_ };
 
 class Runner {
  public:
-  Runner(const Node& root, const Value& data, Template::Missing missing) : root_(root), missing_(missing) { variables_.emplace_back("$", data); }
+  Runner(const Node& root, const Value& data, Template::Missing missing) : root_(root), data_(data), missing_(missing) {}
 
   Result<std::string> run() {
-    TRY(nodes(root_.children, variables_[0].second));
+    TRY(nodes(root_.children, data_));
     return std::move(out_);
   }
 
@@ -514,6 +514,7 @@ class Runner {
     for (auto at = variables_.rbegin(); at != variables_.rend(); ++at) {
       if (at->first == operand.name) return &at->second;
     }
+    if (operand.name == "$") return &data_;
     return bad("undefined variable " + gantry::quoted(operand.name), operand);
   }
 
@@ -553,6 +554,7 @@ class Runner {
   }
 
   const Node& root_;
+  const Value& data_;  // "$"
   const Template::Missing missing_;
   std::vector<std::pair<std::string, Value>> variables_;
   std::string out_;

@@ -49,7 +49,7 @@ Result<> Controller::resume() {
       continue;
     }
     State::ProjectState& project = state_->projects[name];
-    project.saved = text;
+    project.is_stored = true;
     project.kept = std::move(kept).value();
     if (project.kept->underway) {
       log_info("project " + name + ": going on with an interrupted up");

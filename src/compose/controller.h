@@ -43,6 +43,7 @@ struct UpOptions {
   std::vector<std::string> recreate_volumes;
   std::vector<std::string> to_build;            // with dry_run: services whose image the client would build first
   bool dry_run = false;
+  friend bool operator==(const UpOptions&, const UpOptions&) = default;
 };
 
 struct DownOptions {

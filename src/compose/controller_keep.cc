@@ -23,11 +23,9 @@ bool is_end(const std::string& action) { return action == "die" || action == "de
 
 Result<> Controller::State::save(const std::string& name, KeptProject kept) {
   ProjectState& project = projects[name];
-  std::string text = to_json(kept);
-  if (text != project.saved) {
-    TRY(store.save(name, text).within("keeping project " + name));
-    project.saved = std::move(text);
-  }
+  if (project.kept && identical(*project.kept, kept)) return {};
+  TRY(store.save(name, to_json(kept)).within("keeping project " + name));
+  project.is_stored = true;
   project.kept = std::move(kept);
   return {};
 }
@@ -44,9 +42,9 @@ Result<> Controller::State::forget(const std::string& name) {
   project.must_run.clear();
   project.backoff.clear();
   scheduler.cancel(std::exchange(project.timer, 0));
-  if (project.saved.empty()) return {};
+  if (!project.is_stored) return {};
   TRY(store.remove(name).within("forgetting project " + name));
-  project.saved.clear();
+  project.is_stored = false;
   return {};
 }
 

@@ -79,7 +79,7 @@ OperationId Controller::State::enqueue_up(UpPlan plan, std::shared_ptr<ProgressS
     request.commit = [this, name, plan = std::move(plan)](bool plan_is_empty) {
       ProjectState& project = projects[name];
       KeptProject now =
-          merge(project.kept ? &*project.kept : nullptr, *plan.project, plan.intent.options, plan.kept);
+          merge(project.kept ? &*project.kept : nullptr, plan.project, plan.intent.options, plan.kept);
       now.underway = !plan_is_empty;
       return save(name, std::move(now));
     };

@@ -23,7 +23,7 @@ struct Controller::State {
   };
   struct ProjectState {
     std::optional<KeptProject> kept;
-    std::string saved;              // what the store has
+    bool is_stored = false;         // the store has a record of it
     std::deque<Job> jobs;           // the first one is under way
     std::set<std::string> dirty;    // services to look after
     Timings timings;                // of the last operation that had steps

@@ -17,6 +17,19 @@ void add_missing(Map& to, const Map& from) {
   to.insert(from.begin(), from.end());
 }
 
+// `project` and these services of the one before, with what they use.
+std::shared_ptr<const Project> with_services_of(Project project, const Project& before,
+                                                const std::set<std::string>& services) {
+  for (const std::string& name : services) project.services.emplace(name, before.services.at(name));
+  add_missing(project.networks, before.networks);
+  add_missing(project.volumes, before.volumes);
+  add_missing(project.secrets, before.secrets);
+  add_missing(project.configs, before.configs);
+  add_missing(project.marks, before.marks);
+  std::erase_if(project.disabled_services, [&](const std::string& name) { return services.contains(name); });
+  return std::make_shared<const Project>(std::move(project));
+}
+
 }  // namespace
 
 std::string to_json(const KeptProject& kept) {
@@ -44,38 +57,31 @@ Result<KeptProject> kept_project_from_json(const std::string& text) {
   } catch (const Json::exception& e) {
     return internal_error(std::string("kept project: the record is damaged: ") + e.what());
   }
-  kept.project = std::make_shared<const Project>(TRY(project_from_json(json["project"].dump())));
+  kept.project = std::make_shared<const Project>(TRY(project_from_document(json["project"])));
   return kept;
 }
 
-KeptProject merge(const KeptProject* before, Project project, const UpOptions& options,
+KeptProject merge(const KeptProject* before, std::shared_ptr<const Project> project, const UpOptions& options,
                   const std::set<std::string>& services) {
-  KeptProject after{.scale = options.scale, .services = services, .options = options};
-  if (before != nullptr) {
-    std::set<std::string> unselected(project.disabled_services.begin(), project.disabled_services.end());
-    bool stays_any = false;
-    for (const auto& [name, service] : before->project->services) {
-      bool active = project.services.contains(name);
-      if (!active && !unselected.contains(name)) continue;  // gone from the file
-      if (!active) {
-        project.services.emplace(name, service);
-        stays_any = true;
-      }
-      if (services.contains(name)) continue;
-      if (before->services.contains(name)) after.services.insert(name);
-      if (auto scaled = before->scale.find(name); scaled != before->scale.end()) after.scale.insert(*scaled);
-    }
-    if (stays_any) {
-      add_missing(project.networks, before->project->networks);
-      add_missing(project.volumes, before->project->volumes);
-      add_missing(project.secrets, before->project->secrets);
-      add_missing(project.configs, before->project->configs);
-      add_missing(project.marks, before->project->marks);
-      std::erase_if(project.disabled_services, [&](const std::string& n) { return project.services.contains(n); });
-    }
+  KeptProject after{.project = project, .scale = options.scale, .services = services, .options = options};
+  if (before == nullptr) return after;
+  const std::set<std::string> unselected(project->disabled_services.begin(), project->disabled_services.end());
+  std::set<std::string> staying;
+  for (const auto& [name, service] : before->project->services) {
+    const bool active = project->services.contains(name);
+    if (!active && !unselected.contains(name)) continue;  // gone from the file
+    if (!active) staying.insert(name);
+    if (services.contains(name)) continue;
+    if (before->services.contains(name)) after.services.insert(name);
+    if (auto scaled = before->scale.find(name); scaled != before->scale.end()) after.scale.insert(*scaled);
   }
-  after.project = std::make_shared<const Project>(std::move(project));
+  if (!staying.empty()) after.project = with_services_of(*project, *before->project, staying);
   return after;
+}
+
+bool identical(const KeptProject& a, const KeptProject& b) {
+  return a.scale == b.scale && a.services == b.services && a.underway == b.underway &&
+         (!a.underway || a.options == b.options) && (a.project == b.project || identical(*a.project, *b.project));
 }
 
 }  // namespace gantry::compose

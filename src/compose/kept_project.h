@@ -26,7 +26,10 @@ Result<KeptProject> kept_project_from_json(const std::string& json);
 
 // The project after an `up` of `services` of `project` (all of its active ones if empty). What `up` did not look at,
 // because other services were selected, stays as it was before.
-KeptProject merge(const KeptProject* before, Project project, const UpOptions& options,
+KeptProject merge(const KeptProject* before, std::shared_ptr<const Project> project, const UpOptions& options,
                   const std::set<std::string>& services);
+
+// Whether both would be written as the same record.
+bool identical(const KeptProject& a, const KeptProject& b);
 
 }  // namespace gantry::compose

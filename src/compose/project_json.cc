@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_nesting.h"
+
 namespace gantry::compose {
 namespace {
 
@@ -503,21 +505,26 @@ std::string to_json(const Project& project) {
   return encode(project).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+bool identical(const Project& a, const Project& b) {
+  bool same = true;
+  Fields<Project>::visit([&](const char*, auto member) { same = same && a.*member == b.*member; });
+  return same;
+}
+
+Result<Project> project_from_document(const Json& document) {
+  Project project;
+  if (!decode(document, project)) {
+    return invalid("project: a member is unknown or of the wrong type: client and daemon differ in version");
+  }
+  return project;
+}
+
 Result<Project> project_from_json(std::string_view json) {
   if (json.size() > kMostBytes) return invalid("project: larger than 64 MiB");
+  if (json_nesting(json) > kMostDepth) return invalid("project: nested too deeply");
   try {
-    bool too_deep = false;
-    auto guard = [&](int depth, Json::parse_event_t, Json&) {
-      too_deep = too_deep || depth > kMostDepth;
-      return !too_deep;
-    };
-    Json document = Json::parse(json.begin(), json.end(), guard);
-    if (too_deep) return invalid("project: nested too deeply");
-    Project project;
-    if (!decode(document, project)) {
-      return invalid("project: a member is unknown or of the wrong type: client and daemon differ in version");
-    }
-    return project;
+    const Json document = Json::parse(json.begin(), json.end());
+    return project_from_document(document);
   } catch (const Json::exception& error) {
     return invalid(std::string("project: not JSON: ") + error.what());
   }

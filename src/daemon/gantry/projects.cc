@@ -2,6 +2,7 @@
 // client that hangs up cancels its operation.
 #include <nlohmann/json.hpp>
 
+#include "base/json_nesting.h"
 #include "compose/controller.h"
 #include "compose/options_json.h"
 #include "compose/plan_changes.h"
@@ -19,6 +20,7 @@ using compose::Controller;
 using nlohmann::json;
 
 constexpr size_t kMaxProject = 64 << 20;
+constexpr int kMaxDepth = 33;  // of a request: a project is about ten deep
 constexpr size_t kMaxLease = 4096;
 constexpr size_t kMaxQueued = 8 << 20;  // of a client that does not read; then counters are left out
 
@@ -84,19 +86,20 @@ Result<> run_operation(Exchange& exchange, World& world, Start start) {
 
 // {"project": …, "options": …}, both optional here.
 struct Body {
-  std::string project;  // JSON text; "" if absent
-  std::string options;
+  std::optional<json> project;
+  std::string options;  // JSON text
 };
 
 Result<Body> read_body(Exchange& exchange) {
   const std::string text = TRY(exchange.read_body(kMaxProject));
   Body body;
   if (text.empty()) return body;
-  const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json_nesting(text) > kMaxDepth) return invalid("invalid JSON: nested too deeply");
+  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!value.is_object()) return invalid("invalid JSON: expected an object with \"project\" and \"options\"");
-  for (const auto& [key, part] : value.items()) {
+  for (auto& [key, part] : value.items()) {
     if (key == "project") {
-      body.project = part.dump();
+      body.project = std::move(part);
     } else if (key == "options") {
       body.options = part.is_null() ? "" : part.dump();
     } else {
@@ -107,8 +110,8 @@ Result<Body> read_body(Exchange& exchange) {
 }
 
 Result<compose::Project> parse_project(const Body& body, const std::string& name) {
-  if (body.project.empty()) return invalid("the request has no \"project\"");
-  compose::Project project = TRY(compose::project_from_json(body.project));
+  if (!body.project) return invalid("the request has no \"project\"");
+  compose::Project project = TRY(compose::project_from_document(*body.project));
   if (project.name != name) {
     return invalid("the project's name " + gantry::quoted(project.name) + " is not that of the path, " +
                    gantry::quoted(name));
@@ -128,7 +131,7 @@ Result<> up(Exchange& exchange, const Call& call, World& world) {
 Result<> down(Exchange& exchange, const Call& call, World& world, LeaseKeeper& leases) {
   const Body body = TRY(read_body(exchange));
   compose::DownOptions options = TRY(compose::down_options_from_json(body.options));
-  if (!body.project.empty()) options.project = TRY(parse_project(body, call["name"]));
+  if (body.project) options.project = TRY(parse_project(body, call["name"]));
   const std::string name = call["name"];
   const bool whole = options.services.empty() && !options.dry_run;
   return run_operation(exchange, world, [&](std::shared_ptr<compose::ProgressSink> sink) {
@@ -150,7 +153,7 @@ using ServiceOperation = compose::OperationId (Controller::*)(std::string, compo
 Result<> on_services(Exchange& exchange, const Call& call, World& world, ServiceOperation operation) {
   const Body body = TRY(read_body(exchange));
   compose::ServiceOptions options = TRY(compose::service_options_from_json(body.options));
-  if (!body.project.empty()) options.project = TRY(parse_project(body, call["name"]));
+  if (body.project) options.project = TRY(parse_project(body, call["name"]));
   return run_operation(exchange, world, [&](auto sink) {
     return (world.controller.*operation)(call["name"], std::move(options), std::move(sink));
   });
