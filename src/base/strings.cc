@@ -1,6 +1,10 @@
+// For SHA256_Init: EVP_Digest would load OpenSSL's providers first, which costs a process 1.1 ms and 2 MB.
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "base/strings.h"
 
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <array>
@@ -93,9 +97,10 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 }
 
 std::string sha256_hex(std::string_view data) {
-  std::array<uint8_t, 32> digest{};
-  unsigned length = 0;
-  CHECK(EVP_Digest(data.data(), data.size(), digest.data(), &length, EVP_sha256(), nullptr) == 1);
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> digest{};
+  SHA256_CTX state;
+  CHECK(SHA256_Init(&state) == 1 && SHA256_Update(&state, data.data(), data.size()) == 1 &&
+        SHA256_Final(digest.data(), &state) == 1);
   return to_hex(digest);
 }
 
