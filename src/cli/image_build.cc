@@ -8,8 +8,8 @@
 
 #include "base/strings.h"
 #include "cli/build_request.h"
-#include "cli/container_options.h"
 #include "cli/credentials.h"
+#include "cli/limits.h"
 #include "compose/labels.h"
 
 namespace gantry::cli {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
-#include "cli/container_options.h"
+#include "cli/limits.h"
 
 namespace gantry::cli {
 namespace {

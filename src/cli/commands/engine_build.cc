@@ -5,10 +5,10 @@
 #include "cli/build_output.h"
 #include "cli/build_request.h"
 #include "cli/commands/commands.h"
-#include "cli/container_options.h"
 #include "cli/credentials.h"
 #include "cli/image_build.h"
 #include "cli/image_push.h"
+#include "cli/limits.h"
 #include "cli/operation.h"
 #include "compose/values.h"
 

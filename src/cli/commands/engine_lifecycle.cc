@@ -5,7 +5,7 @@
 #include "cli/attached_process.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/engine_helpers.h"
-#include "cli/container_options.h"
+#include "cli/limits.h"
 
 namespace gantry::cli {
 
