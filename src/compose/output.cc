@@ -315,7 +315,7 @@ class YamlWriter {
   void entries(const std::vector<Printed>& entries, int depth, bool first_inline) {
     for (size_t i = 0; i < entries.size(); ++i) {
       if (i > 0 || !first_inline) indent(depth);
-      scalar_text(*entries[i].key, depth, true);
+      key_text(*entries[i].key, depth);
       out_ += ':';
       child(*entries[i].value, entries[i].shape, depth);
     }
@@ -388,6 +388,17 @@ class YamlWriter {
       text.remove_prefix(dollar + 1);
     }
     out_ += text;
+  }
+
+  // Where the reference's printer does, not only where a key is longer than YAML allows before a colon.
+  void key_text(std::string_view text, int depth) {
+    constexpr size_t kLongestSimpleKey = 128;
+    const bool simple = text.size() <= kLongestSimpleKey;
+    if (!simple) out_ += "? ";
+    scalar_text(text, depth, true);
+    if (simple) return;
+    out_ += '\n';
+    indent(depth);
   }
 
   void scalar_text(std::string_view text, int depth, bool key) {

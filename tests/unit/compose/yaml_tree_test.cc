@@ -111,6 +111,17 @@ TEST(YamlTree, TextsThatLookLikeOtherTypesAreQuotedInTheOutput) {
             "a: \"yes\"\nb: \"1\"\nc: 'x: y'\nd: 60:60\ne: \"t\\tb\"\nf: \"22:22\"\ng: '- x'\nh: \"\"\ni: |\n  x\n  y\n");
 }
 
+TEST(YamlTree, LongKeysAreMarkedInTheOutput) {
+  const std::string key(129, 'k');
+  const std::string printed = "? " + key + "\n:\n  a: 1\nz:\n  - ? " + key + "\n    : b\n";
+  EXPECT_EQ(read("? " + key + "\n: {a: 1}\nz: [{? " + key + " : b}]\n"), printed);
+  EXPECT_EQ(read(printed), printed);
+  std::string escapes;  // longer than a key before a colon may be
+  for (int i = 0; i < 300; ++i) escapes += "\\x7F";
+  const std::string escaped = "? \"" + escapes + "\"\n: a\n";
+  EXPECT_EQ(read(escaped), escaped);
+}
+
 TEST(YamlTree, CharactersThatYamlDoesNotAllowAreEscapedInTheOutput) {
   const std::string text = "a: \"q\\n\\x96\"\nb: \"\\N\\L\\P\\uFEFF\"\nc: \"\xC2\xA0\xC3\xA9\"\n";
   const std::string printed = "a: \"q\\n\\x96\"\nb: \"\\N\\L\\P\\uFEFF\"\nc: \xC2\xA0\xC3\xA9\n";
