@@ -2,6 +2,7 @@
 
 #include <linux/sockios.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
@@ -29,7 +30,9 @@ bool DrainWatch::drained() {
   }
   epoll_event event;
   if (epoll_) (void)::epoll_wait(epoll_.get(), &event, 1, 0);
-  return is_empty(socket_);  // after the edge was taken: a later one is seen by whoever polls
+  if (!is_empty(socket_)) return false;  // after the edge was taken: a later one is seen by whoever polls
+  ::sched_yield();                       // the reader woke us from within its call: on our processor it goes first
+  return true;
 }
 
 void DrainWatch::wait(std::chrono::milliseconds limit) {

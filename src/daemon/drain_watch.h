@@ -14,7 +14,8 @@ class DrainWatch {
  public:
   explicit DrainWatch(int socket) : socket_(socket) {}
 
-  // Whether everything has been read by now. Costs one system call when it has.
+  // Whether everything has been read by now. Costs one system call when it has. The reader may still be about to return
+  // from the call that read it, and would take more: the kernel tells no later moment, so that is made unlikely only.
   bool drained();
   // To poll for reading: ready whenever drained() may have changed. Only after drained() was false; -1: the kernel
   // gives no such thing, and only time can tell.
