@@ -67,7 +67,7 @@ class Unpacker {
     const std::string name = std::move(parts.back());
     parts.pop_back();
     const int parent = TRY(open_parent(parts));
-    if (is_layer() && name.starts_with(kWhiteout)) return add_whiteout(parent, path_of(parts), name);
+    if (is_layer() && name.starts_with(kWhiteout)) return add_whiteout(parent, path_of(parts), name, entry.modified);
     switch (entry.kind) {
       case TarEntry::Kind::directory:
         parts.push_back(name);
@@ -188,7 +188,7 @@ class Unpacker {
 
   // A whiteout hides what lower layers have, not what this one has.
   // And only what there is: where overlayfs merges nothing, it would list a whiteout as a broken file.
-  Result<> add_whiteout(int parent, const std::string& directory_path, const std::string& name) {
+  Result<> add_whiteout(int parent, const std::string& directory_path, const std::string& name, timespec modified) {
     if (name == kOpaqueMark) return mark_opaque(parent);
     if (name.starts_with(kWhiteoutMeta)) return {};  // aufs's own bookkeeping
     const std::string hidden = name.substr(kWhiteout.size());
@@ -202,7 +202,10 @@ class Unpacker {
     const std::string path = directory_path.empty() ? hidden : directory_path + "/" + hidden;
     if (!TRY(find_below(path)).has_value()) return {};
     whiteouts_.push_back(path);
-    return create_node_at(parent, hidden, S_IFCHR, makedev(0, 0));
+    TRY(create_node_at(parent, hidden, S_IFCHR, makedev(0, 0)));
+    const timespec times[2] = {modified, modified};  // is told in the layer's tar
+    if (utimensat(parent, hidden.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return Error::from_errno(errno, "utimensat", path);
+    return {};
   }
 
   // In an opaque directory (whose mark may come after its entries) and below, there is nothing left to hide.

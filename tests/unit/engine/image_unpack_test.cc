@@ -222,6 +222,8 @@ TEST(LayerTar, ADirectoryMakesTheSameTarWhichMakesTheSameDirectory) {
   ASSERT_TRUE(write_file(first / long_name, "long").ok());
   ASSERT_TRUE(write_file(first / "Größe", "umlaut").ok());
   setxattr((first / "b").c_str(), "user.note", "v", 1, 0);
+  const timespec long_ago[2] = {{.tv_sec = 1000, .tv_nsec = 0}, {.tv_sec = 1000, .tv_nsec = 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, (first / "hidden").c_str(), long_ago, AT_SYMLINK_NOFOLLOW), 0);
 
   const Fd directory = VALUE(open_file(first.path(), O_RDONLY | O_DIRECTORY));
   std::string tar;
