@@ -109,11 +109,24 @@ Result<> BridgeNetwork::set_up() {
     log_warning("containers will not reach other networks: " + allowed.error().message() +
                 "; set net.ipv4.ip_forward=1");
   }
+  TRY(take_back_leaving());
   if (!watch_) {
     watch_ = std::make_unique<ChangeWatch>(ChangeWatch::Options{.table = options_.table_name, .group = group_},
                                            [this] { repair(); });
   }
   return {};
+}
+
+// What a daemon had marked when it was killed may still be wanted: remove_all_but() decides. Left marked, a bridge would be
+// nobody's, and the interface of a container that runs would go with the next group.
+Result<> BridgeNetwork::take_back_leaving() {
+  auto route = TRY(route_.take());
+  NetlinkBatch batch;
+  for (const Link& link : TRY(list_links(route.get()))) {
+    if (link.group == (kGroupOfLeaving | (group_ & kDaemonMask))) add_group_change(batch, link.name, group_);
+  }
+  if (batch.empty()) return {};
+  return exchange(route.get(), batch);
 }
 
 Result<> BridgeNetwork::allow_forwarding(bool ipv6) {

@@ -52,6 +52,7 @@ class BridgeNetwork final : public NetworkStack {
   // A bridge's address with the MAC of whoever had it last.
   using UsedAddress = std::pair<std::string, IpAddress>;
 
+  Result<> take_back_leaving();
   Result<> allow_forwarding(bool ipv6);
   Result<> stop_forwarding(bool ipv6);
   Result<> make_bridge(int route, const BridgeConfig& bridge);

@@ -266,6 +266,36 @@ TEST_F(BridgeNetwork, RemoveAllButRepairsWhatACrashLeft) {
   EXPECT_EQ(ask(host.ns, "127.0.0.1", 8080), "web sees 172.30.1.1");
 }
 
+// Removal marks interfaces first. A daemon that is killed in between leaves marked ones, which the store still has.
+TEST_F(BridgeNetwork, WhatAKilledDaemonHadMarkedForRemovalIsTakenBackAndCanBeRemoved) {
+  FakeContainer web;
+  host.create(bridge_config(1));
+  host.create(bridge_config(2));
+  EndpointConfig living = endpoint_config(bridge_config(1), 2);
+  host.attach(living, web);
+  host.ns.run([&] {
+    auto route = open_netlink(NETLINK_ROUTE);
+    const auto group = (*find_link(route->get(), "br-test1"))->group;
+    for (const std::string& name : {std::string("br-test1"), std::string("br-test2"), living.host_interface}) {
+      NetlinkBatch batch;
+      add_group_change(batch, name, group - 0x01000000);
+      host.expect_ok(exchange(route->get(), batch));
+    }
+  });
+  auto next = make_network_stack({.table_name = "gantry-test01"});
+  host.ns.run([&] {
+    host.expect_ok(next->set_up());
+    host.expect_ok(next->create_bridge(bridge_config(1)));
+    host.expect_ok(next->remove_all_but({bridge_config(1)}, {living}));
+  });
+  EXPECT_EQ(host.interfaces(), (std::vector<std::string>{"br-test1", living.host_interface}));
+  host.ns.run([&] {
+    host.expect_ok(next->detach(living));
+    host.expect_ok(next->remove_bridge(bridge_config(1)));
+  });
+  EXPECT_EQ(host.interfaces(), std::vector<std::string>{});
+}
+
 TEST_F(BridgeNetwork, SetUpLeavesAnIntactTableAlone) {
   FakeContainer web;
   host.create(bridge_config(1));
