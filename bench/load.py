@@ -194,16 +194,28 @@ class Load:
             services:
               bomb: {image: busybox:test, command: ["sh", "-c", "b() { b | b & b; }; b"], pids_limit: 50}
               hog: {image: busybox:test, command: ["sh", "-c", "x=x; while :; do x=$$x$$x; done"], mem_limit: 32m}
+              filler:
+                image: busybox:test
+                command: ["sh", "-c", "cat /dev/zero > /data/all; cat /dev/zero > /tmp/all; yes"]
+                tmpfs: ["/tmp:size=8m"]
+                volumes: [data:/data]
+                logging: {driver: json-file, options: {max-size: 1m, max-file: "2"}}
               spin: {image: busybox:test, command: ["sh", "-c", "while :; do :; done"], cpus: 0.2}
+            volumes: {data: {driver_opts: {type: tmpfs, device: tmpfs, o: size=16m}}}
             """)
         self.gantry.compose(project, "up", "-d")
         harness.wait_until(lambda: self.gantry.inspect("bad-hog-1")["State"]["Status"] == "exited", "the hog is ended",
                            seconds=120)
+        log = pathlib.Path(self.gantry.inspect("bad-filler-1")["LogPath"])
+        harness.wait_until(lambda: pathlib.Path(f"{log}.1").exists(), "disks are full and the log went round", seconds=120)
+        logged = sum(path.stat().st_size for path in log.parent.glob(log.name + "*"))
         state = self.gantry.inspect("bad-hog-1")["State"]
-        self.gantry.compose(project, "down", "-t", "0", timeout=300)
+        self.gantry.compose(project, "down", "-v", "-t", "0", timeout=300)
+        if logged > 4_000_000:
+            raise AssertionError(f"the log of at most 2 MB takes {logged} bytes")
         if not state["OOMKilled"]:
             raise AssertionError(f"the hog ended with {state['ExitCode']}, not by the memory limit")
-        return "fork bomb within pids_limit, memory hog killed by its limit, a busy loop"
+        return "fork bomb within pids_limit, memory hog killed by its limit, a busy loop, a disk filler held by its volume's, tmpfs's and log's sizes"
 
 
 def main():

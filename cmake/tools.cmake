@@ -22,3 +22,15 @@ if(GANTRY_SANITIZE)
   add_compile_options(-fsanitize=${GANTRY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${GANTRY_SANITIZE})
 endif()
+
+# A static program under sanitizers: their runtimes need a dynamic one, but what is undefined can be found without any
+# runtime, by a trap.
+function(gantry_without_sanitizer_runtime target)
+  if(GANTRY_SANITIZE)
+    target_compile_options(${target} PRIVATE -fno-sanitize=all)
+    target_link_options(${target} PRIVATE -fno-sanitize=all)
+    if(GANTRY_SANITIZE MATCHES undefined)
+      target_compile_options(${target} PRIVATE -fsanitize=undefined -fno-sanitize=vptr -fsanitize-undefined-trap-on-error)
+    endif()
+  endif()
+endfunction()
