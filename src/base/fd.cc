@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "base/fault.h"
+
 namespace gantry {
 
 void Fd::reset() {
@@ -91,7 +93,9 @@ Result<> replace_file(const std::filesystem::path& path, std::string_view data, 
     Fd fd = TRY(open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
     TRY(write_all(fd.get(), data));
     if (durable && ::fsync(fd.get()) != 0) return Error::from_errno(errno, "fsync", temporary.native());
+    fault_point("file written");
     if (::rename(temporary.c_str(), path.c_str()) != 0) return Error::from_errno(errno, "rename", path.native());
+    fault_point("file replaced");
     return {};
   }();
   if (!written) ::unlink(temporary.c_str());

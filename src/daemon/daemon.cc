@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/executable.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/tasks.h"
@@ -185,6 +186,9 @@ Result<> run_daemon(const DaemonOptions& options) {
   if (!lock.ok()) {
     tell(options.ready_fd, "error: " + lock.error().message() + "\n");
     return std::move(lock).error();
+  }
+  if (fault_setting() != nullptr) {
+    log_warning("GANTRY_FAULT is set, for tests: daemon or shim will kill itself at " + gantry::quoted(fault_setting()));
   }
   Daemon daemon(options);
   if (Result<> started = daemon.start(); !started.ok()) {

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "base/fault.h"
 #include "base/scope_exit.h"
 
 namespace gantry::engine {
@@ -40,25 +41,31 @@ enum Statement {
   kStatementCount,
 };
 
-constexpr std::array<const char*, kStatementCount> kSql = {
-    "BEGIN IMMEDIATE",
-    "COMMIT",
-    "ROLLBACK",
-    "INSERT OR REPLACE INTO containers (id, spec, details, state) VALUES (?, ?, ?, ?)",
-    "UPDATE containers SET spec = ?2 WHERE id = ?1",
-    "UPDATE containers SET state = ?2 WHERE id = ?1",
-    "DELETE FROM containers WHERE id = ?",
-    "SELECT id, spec, details, state FROM containers ORDER BY id",
-    "INSERT OR REPLACE INTO networks (id, json) VALUES (?, ?)",
-    "DELETE FROM networks WHERE id = ?",
-    "SELECT id, json FROM networks ORDER BY id",
-    "INSERT OR REPLACE INTO volumes (name, json) VALUES (?, ?)",
-    "DELETE FROM volumes WHERE name = ?",
-    "SELECT name, json FROM volumes ORDER BY name",
-    "INSERT OR REPLACE INTO projects (name, json) VALUES (?, ?)",
-    "DELETE FROM projects WHERE name = ?",
-    "SELECT name, json FROM projects ORDER BY name",
+// What is executed, and for writes the fault point's name: "store network before" and "store network after".
+struct Sql {
+  const char* text;
+  const char* point = nullptr;
 };
+
+constexpr std::array<Sql, kStatementCount> kSql = {{
+    {"BEGIN IMMEDIATE", "store begin"},
+    {"COMMIT", "store commit"},
+    {"ROLLBACK"},
+    {"INSERT OR REPLACE INTO containers (id, spec, details, state) VALUES (?, ?, ?, ?)", "store container"},
+    {"UPDATE containers SET spec = ?2 WHERE id = ?1", "store container spec"},
+    {"UPDATE containers SET state = ?2 WHERE id = ?1", "store container state"},
+    {"DELETE FROM containers WHERE id = ?", "store container removal"},
+    {"SELECT id, spec, details, state FROM containers ORDER BY id"},
+    {"INSERT OR REPLACE INTO networks (id, json) VALUES (?, ?)", "store network"},
+    {"DELETE FROM networks WHERE id = ?", "store network removal"},
+    {"SELECT id, json FROM networks ORDER BY id"},
+    {"INSERT OR REPLACE INTO volumes (name, json) VALUES (?, ?)", "store volume"},
+    {"DELETE FROM volumes WHERE name = ?", "store volume removal"},
+    {"SELECT name, json FROM volumes ORDER BY name"},
+    {"INSERT OR REPLACE INTO projects (name, json) VALUES (?, ?)", "store project"},
+    {"DELETE FROM projects WHERE name = ?", "store project removal"},
+    {"SELECT name, json FROM projects ORDER BY name"},
+}};
 
 std::string column(sqlite3_stmt* statement, int index) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, index));
@@ -86,6 +93,10 @@ Error Database::error(std::string_view doing) const {
   const int code = connection_ == nullptr ? SQLITE_NOMEM : sqlite3_errcode(connection_);
   const std::string text = file_.string() + ": " + std::string(doing) + ": " +
                            (connection_ == nullptr ? "out of memory" : sqlite3_errmsg(connection_));
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) {
+    return internal_error(text + ": the store is damaged. Nothing was changed, and containers go on: put a copy of the "
+                                 "file back, or use another --data-root");
+  }
   return {code == SQLITE_FULL ? Code::exhausted : Code::internal, text};
 }
 
@@ -134,7 +145,7 @@ Result<> Database::migrate() {
 
 Result<> Database::prepare() {
   for (size_t i = 0; i < kSql.size(); ++i) {
-    if (sqlite3_prepare_v3(connection_, kSql[i], -1, SQLITE_PREPARE_PERSISTENT, &statements_->prepared[i], nullptr) !=
+    if (sqlite3_prepare_v3(connection_, kSql[i].text, -1, SQLITE_PREPARE_PERSISTENT, &statements_->prepared[i], nullptr) !=
         SQLITE_OK) {
       return error("cannot be used");
     }
@@ -153,9 +164,12 @@ Result<> Database::write(int statement, std::initializer_list<std::string_view> 
     sqlite3_bind_text64(prepared, ++index, value.data() == nullptr ? "" : value.data(), value.size(), SQLITE_STATIC,
                         SQLITE_UTF8);
   }
+  const char* point = kSql[static_cast<size_t>(statement)].point;
+  if (point != nullptr) fault_point(point, " before");
   int code = SQLITE_ROW;
   while (code == SQLITE_ROW) code = sqlite3_step(prepared);
   if (code != SQLITE_DONE) return error("write failed");
+  if (point != nullptr) fault_point(point, " after");
   return {};
 }
 

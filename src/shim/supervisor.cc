@@ -14,6 +14,8 @@
 
 #include <utility>
 
+#include "shim/fault.h"
+
 namespace gantry::shim {
 namespace {
 
@@ -85,12 +87,14 @@ bool Supervisor::launch(Launch launch, Fd device_program) {
   ::sigprocmask(SIG_BLOCK, &child_signals, nullptr);
   signals_.reset(::signalfd(-1, &child_signals, SFD_CLOEXEC | SFD_NONBLOCK));
 
+  fault_point("shim launched");
   cgroup_.set_plan(launch.cgroup);
   std::string error;
   if (!cgroup_.create(warnings_, error)) return fail_start(128, error), false;
   if (device_program && !cgroup_.attach_device_program(device_program.get())) {
     return fail_start(128, "restrict devices: " + errno_text(errno)), false;
   }
+  fault_point("shim cgroup made");
   tty_ = launch.program.tty != 0;
   own_network_ = launch.network.kind == NamespaceKind::own;
   private_cgroup_namespace_ = launch.cgroup.private_namespace != 0;
@@ -109,6 +113,7 @@ bool Supervisor::launch(Launch launch, Fd device_program) {
   }
   init_ = start_container(launch, std::move(streams), cgroup_.unified().get());
   if (init_.pid < 0) return fail_start(128, "clone3: " + errno_text(errno)), false;
+  fault_point("shim child cloned");
   set_nonblocking(init_.channel.get());
   // The child is mounting; what it does not need before its program runs is done beside it.
   if (!cgroup_.attach(init_.pid, error)) return fail_start(128, error), false;
@@ -119,6 +124,7 @@ bool Supervisor::launch(Launch launch, Fd device_program) {
     warnings_.push_back("oom_score_adj " + text_of(launch.privileges.oom_score_adj) +
                         " was not set: " + errno_text(errno));
   }
+  fault_point("shim listening");
   privileges_ = std::move(launch.privileges);
   if (!own_network_) send_sockets(MessageType::ready, init_.pid);
   return true;
@@ -373,6 +379,7 @@ void Supervisor::maybe_go() {
 void Supervisor::note_started() {
   phase_ = Phase::running;
   started_ns_ = wall_ns();
+  fault_point("shim program started");
   Started started{.at_ns = started_ns_, .warnings = std::move(warnings_)};
   send(MessageType::started, packet(MessageType::started, started));
 }
@@ -405,6 +412,7 @@ void Supervisor::reap() {
 
 void Supervisor::on_end(int status) {
   phase_ = Phase::draining;
+  fault_point("shim program ended");
   exit_.code = exit_code_of(status);
   exit_.at_ns = wall_ns();
   drain_until_ms_ = mono_ms() + kDrainMs;
@@ -414,13 +422,16 @@ void Supervisor::on_end(int status) {
 void Supervisor::finish_end() {
   streams_.finish();
   exit_.oom_killed = cgroup_.oom_killed();
+  fault_point("shim log drained");
   cgroup_.destroy();
+  fault_point("shim cgroup removed");
   sockets_.clear();
   init_.pidfd.reset();
   // On disk before anybody is told: a daemon that comes when this shim has been killed still finds it.
   std::string report =
       text_of(exit_.code) + " " + text_of(exit_.at_ns) + " " + text_of(exit_.oom_killed) + "\n";
   reported_ = write_file(run_dir_ + "/" + kReportName, report, O_CREAT | O_TRUNC) || errno == ENOENT;
+  fault_point("shim reported");
   phase_ = Phase::ended;
   send(MessageType::exited, packet(MessageType::exited, exit_));
 }
@@ -461,6 +472,7 @@ void Supervisor::begin_exec(std::string_view body, std::vector<Fd>& fds) {
   exec->child = start_exec(request, privileges_, private_cgroup_namespace_, init_.pidfd.get(), std::move(streams),
                            cgroup_.unified().get());
   if (exec->child.pid < 0) return refuse(128, "clone3: " + errno_text(errno));
+  fault_point("shim exec cloned");
   std::string error;
   if (!cgroup_.attach(exec->child.pid, error)) {
     ::kill(exec->child.pid, SIGKILL);

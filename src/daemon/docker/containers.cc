@@ -165,6 +165,11 @@ Result<> remove(Exchange& exchange, const Call& call, World& world) {
   if (call.query.flag("link")) return unsupported("removing a link alias is not supported");
   const engine::RemoveOptions options{.force = call.query.flag("force"), .anonymous_volumes = call.query.flag("v")};
   return operate(exchange, call, world, [&world, options](ContainerId id, auto reply) {
+    // The engine would wait for it; Docker's clients are told.
+    const auto found = world.engine.inspect_container(id);
+    if (found.ok() && found->observed.state == engine::ContainerState::removing) {
+      return reply(conflict("removal of container " + found->spec.name + " is already in progress"));
+    }
     world.engine.remove_container(id, options, std::move(reply));
   });
 }

@@ -55,7 +55,9 @@ uint64_t cpu_weight_of_shares(int64_t shares);
 
 // Kills what is in the container's cgroups and removes them; blocks for up to two seconds. Nothing there: fine.
 Result<> remove_container_cgroups(const CgroupHost& host, const std::string& root_name, const ContainerId& id);
-// The same for directories that were noted down, because a cgroup_parent put them elsewhere.
+// The ids of containers that have a cgroup under `root_name` in any tree.
+std::vector<ContainerId> container_cgroups(const CgroupHost& host, const std::string& root_name);
+// The same as remove_container_cgroups() for directories that were noted down, because a cgroup_parent put them elsewhere.
 Result<> remove_cgroup_directories(const std::vector<std::string>& directories);
 // Removes our shared directory from every hierarchy, unless containers live there still.
 void remove_cgroup_roots(const CgroupHost& host, const std::string& root_name);

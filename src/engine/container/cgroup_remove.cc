@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <set>
 #include <thread>
 
 #include "base/fd.h"
@@ -96,6 +97,22 @@ Result<> remove_container_cgroups(const CgroupHost& host, const std::string& roo
     if (!removed && result.ok()) result = std::move(removed);
   }
   return result;
+}
+
+std::vector<ContainerId> container_cgroups(const CgroupHost& host, const std::string& root_name) {
+  std::vector<std::string> trees;
+  for (const CgroupHierarchy& hierarchy : host.v1) trees.push_back(hierarchy.mount);
+  if (!host.unified.empty()) trees.push_back(host.unified);
+  std::set<ContainerId> ids;
+  std::error_code error;
+  for (const std::string& tree : trees) {
+    for (const auto& entry : std::filesystem::directory_iterator(tree + "/" + root_name, error)) {
+      constexpr size_t kIdLength = 64;
+      const std::string name = entry.path().filename().string();
+      if (entry.is_directory(error) && name.size() == kIdLength) ids.insert(ContainerId(name));
+    }
+  }
+  return {ids.begin(), ids.end()};
 }
 
 Result<> remove_cgroup_directories(const std::vector<std::string>& directories) {

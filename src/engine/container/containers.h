@@ -210,6 +210,7 @@ class Containers {
   void report_clean_up(const Container& container);
   void finish_removal(Container& container);
   void remove_stray_directories();
+  void remove_stray_cgroups();
   void start_by_policy(Container& container, Function<void()> then);
 
   Context& context_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "engine/container/container_checks.h"
@@ -49,6 +50,7 @@ Result<> make_container_directory(const CreateJob& job) {
   if (stat(job.layers.front().c_str(), &root) != 0) {
     return Error::from_errno(errno, "stat", job.layers.front().string());
   }
+  fault_point("container directory made");
   const std::filesystem::path upper = job.directory / "upper";
   if (chown(upper.c_str(), root.st_uid, root.st_gid) != 0 || chmod(upper.c_str(), root.st_mode & 07777) != 0) {
     return Error::from_errno(errno, "chmod", upper.string());

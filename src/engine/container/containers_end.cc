@@ -1,6 +1,7 @@
 // A container's end and what follows from it: clean-up, events, restart policy, removal.
 #include <algorithm>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "engine/container/containers_access.h"
 #include "engine/container/exec.h"
@@ -151,9 +152,6 @@ void Containers::remove_automatically(Container& container) {
 void Containers::remove(const ContainerId& id, RemoveOptions options, Reply<> reply) {
   Container* container = get_or_refuse(id, reply);
   if (container == nullptr) return;
-  if (container->status.state == ContainerState::removing) {
-    return context_.answer(std::move(reply), may_remove(container->label(), container->status.state, options.force));
-  }
   // What is being stopped gently is now ended at once.
   if (options.force && container->stopping) escalate(id, 0);
   enqueue(*container, [this, id, options, reply = std::move(reply)](Container* container) mutable {
@@ -203,6 +201,7 @@ void Containers::begin_remove(Container& container, RemoveOptions options, Funct
           std::filesystem::remove_all(directory, error);
           if (error) return Error::from_errno(error.value(), "remove", directory.string());
         }
+        fault_point("container files removed");
         return {};
       },
       [this, id = container.id, volumes = std::move(volumes), done = std::move(done)](Result<> removed) mutable {

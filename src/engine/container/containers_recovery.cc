@@ -92,6 +92,7 @@ void Containers::recover() {
   for (const auto& [id, container] : containers_) ids.push_back(id);
   for (const ContainerId& id : ids) recover_one(*get(id));
   remove_stray_directories();
+  remove_stray_cgroups();
 }
 
 void Containers::recover_one(Container& container) {
@@ -225,6 +226,15 @@ void Containers::remove_stray_directories() {
   for (const auto& entry : std::filesystem::directory_iterator(context_.paths.containers(), error)) {
     if (containers_.contains(ContainerId(entry.path().filename()))) continue;
     std::filesystem::remove_all(entry.path(), error);
+  }
+}
+
+// Of containers and build steps whose shim died with the daemon before the store had heard of them.
+void Containers::remove_stray_cgroups() {
+  for (const ContainerId& id : context_.runtime.with_cgroups()) {
+    if (containers_.contains(id)) continue;
+    auto cleaned = context_.runtime.clean_up(id, context_.paths.run(id));
+    if (!cleaned.ok()) log_warning("cgroup of " + id.short_form() + ": " + cleaned.error().message());
   }
 }
 

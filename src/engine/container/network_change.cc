@@ -1,4 +1,5 @@
 // The blocking part of joining and leaving networks with a container that runs.
+#include "base/fault.h"
 #include "base/log.h"
 #include "engine/container/start_job.h"
 
@@ -20,9 +21,11 @@ class Change {
     for (StartEndpoint& endpoint : change_.changed) {
       if (ports_) endpoint.config.ports = ports_->ports();
       TRY(tools_.stack.attach(endpoint.config, access_));
+      fault_point("network joined");
     }
     TRY(carry_ports(*service_, ports_.get()));
     TRY(tell_names());
+    fault_point("network change told");
     return {};
   }
 

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "engine/container/cdi.h"
@@ -68,7 +69,8 @@ Result<> spawn_shim(const std::filesystem::path& executable, int channel) {
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   char name[] = "gantry-shim";
   char* arguments[] = {name, nullptr};
-  char* environment[] = {nullptr};
+  std::string fault = fault_setting() == nullptr ? "" : std::string("GANTRY_FAULT=") + fault_setting();
+  char* environment[] = {fault.empty() ? nullptr : fault.data(), nullptr};
   pid_t pid = 0;
   const int error = ::posix_spawn(&pid, executable.c_str(), &actions, &attributes, arguments, environment);
   ::posix_spawn_file_actions_destroy(&actions);
@@ -81,11 +83,20 @@ Result<> spawn_shim(const std::filesystem::path& executable, int channel) {
   return {};
 }
 
+// The shim undoes what it has done when a start fails, but not when it was killed.
+void clean_up_after_start(Runtime& runtime, const ContainerId& id, const std::filesystem::path& run_dir) {
+  if (auto cleaned = runtime.clean_up(id, run_dir); !cleaned.ok()) {
+    log_warning("undoing the start of " + id.short_form() + ": " + cleaned.error().message());
+  }
+}
+
 class ShimSandbox final : public PreparedSandbox {
  public:
-  ShimSandbox(Fd channel, std::filesystem::path run_dir, int pid, NetnsSockets sockets,
+  ShimSandbox(Runtime& runtime, Fd channel, ContainerId id, std::filesystem::path run_dir, int pid, NetnsSockets sockets,
               std::vector<std::string> warnings)
-      : channel_(std::move(channel)),
+      : runtime_(runtime),
+        channel_(std::move(channel)),
+        id_(std::move(id)),
         run_dir_(std::move(run_dir)),
         pid_(pid),
         sockets_(std::move(sockets)),
@@ -99,7 +110,7 @@ class ShimSandbox final : public PreparedSandbox {
       auto packet = receive_from_shim(channel_.get());
       if (!packet.ok() || !*packet) break;
     }
-    remove_run_dir();
+    clean_up_after_start(runtime_, id_, run_dir_);
   }
 
   int pid() const override { return pid_; }
@@ -141,15 +152,13 @@ class ShimSandbox final : public PreparedSandbox {
  private:
   std::optional<StartFailure> fail(StartFailure failure) {
     channel_.reset();
-    remove_run_dir();
+    clean_up_after_start(runtime_, id_, run_dir_);
     return failure;
   }
-  void remove_run_dir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(run_dir_, ignored);
-  }
 
+  Runtime& runtime_;
   Fd channel_;
+  ContainerId id_;
   std::filesystem::path run_dir_;
   int pid_;
   NetnsSockets sockets_;
@@ -179,11 +188,12 @@ class ShimRuntime final : public Runtime {
     if (!launched.ok()) return failure_of(launched.error());
     Fd channel = *std::move(launched);
     auto fail = [&](StartFailure failure) {
-      std::error_code ignored;
-      std::filesystem::remove_all(spec.run_dir, ignored);
+      clean_up_after_start(*this, spec.id, spec.run_dir);
       return failure;
     };
+    fault_point("shim started");
     auto packet = receive_from_shim(channel.get());
+    fault_point("sandbox ready");
     if (!packet.ok()) return fail(failure_of(packet.error()));
     if (!*packet) return fail({.exit_code = 128, .message = "the container's shim ended before it was ready"});
     shim::Failed failed;
@@ -197,7 +207,7 @@ class ShimRuntime final : public Runtime {
     auto sockets = take_sockets((*packet)->fds);
     if (!sockets.ok()) return fail(failure_of(sockets.error()));
     return std::unique_ptr<PreparedSandbox>(std::make_unique<ShimSandbox>(
-        std::move(channel), spec.run_dir, static_cast<int>(pid.value), *std::move(sockets),
+        *this, std::move(channel), spec.id, spec.run_dir, static_cast<int>(pid.value), *std::move(sockets),
         cgroup_warnings(cgroups_, spec.resources)));
   }
 
@@ -225,16 +235,20 @@ class ShimRuntime final : public Runtime {
 
   Result<> clean_up(const ContainerId& id, const std::filesystem::path& run_dir) override {
     Result<> cgroups = remove_container_cgroups(cgroups_, options_.cgroup_root, id);
+    fault_point("cgroups removed");
     if (const auto noted = read_file(run_dir / kCgroupsName, kMaxNoted); noted.ok()) {
       Result<> elsewhere = remove_cgroup_directories(split(*noted, '\n'));
       if (cgroups.ok()) cgroups = std::move(elsewhere);
     }
     std::error_code error;
     std::filesystem::remove_all(run_dir, error);
+    fault_point("run directory removed");
     if (!cgroups.ok()) return cgroups;
     if (error) return internal_error("remove " + run_dir.native() + ": " + error.message());
     return {};
   }
+
+  std::vector<ContainerId> with_cgroups() const override { return container_cgroups(cgroups_, options_.cgroup_root); }
 
   Result<bool> update(const ContainerId& id, int pid, const Resources& resources, bool privileged) override {
     return update_cgroups(cgroups_, options_.cgroup_root, id, pid, resources, privileged);
@@ -257,6 +271,7 @@ class ShimRuntime final : public Runtime {
     if (::mkdir(spec.run_dir.c_str(), 0700) != 0 && errno != EEXIST) {
       return Error::from_errno(errno, "mkdir", spec.run_dir.native());
     }
+    fault_point("run directory made");
     // Where a user's cgroup_parent has put it is known to nobody but the shim; if that is killed, to this file.
     if (!spec.resources.cgroup_parent.empty()) {
       TRY(write_file(spec.run_dir / kCgroupsName, join(request.cgroup.directories, "\n"), 0600));

@@ -197,6 +197,8 @@ class Runtime {
   // Worker thread. Removes what a dead shim left: kills what is in its cgroups, removes them, the run
   // directory and mounts below it. Nothing there is no error.
   virtual Result<> clean_up(const ContainerId& id, const std::filesystem::path& run_dir) = 0;
+  // Any thread. Whose cgroups there are, known to the store or not.
+  virtual std::vector<ContainerId> with_cgroups() const = 0;
   // Worker thread. New limits for a running container, `pid` being its PID 1. True: clean_up() must follow its end.
   virtual Result<bool> update(const ContainerId& id, int pid, const Resources& resources, bool privileged) = 0;
   // At the daemon's clean end: removes our (empty) cgroup directories.

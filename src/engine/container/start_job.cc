@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "base/fault.h"
 #include "base/log.h"
 
 namespace gantry::engine {
@@ -119,6 +120,7 @@ Result<> Start::attach_all() {
   if (job_.endpoints.empty()) return tools_.stack.loopback_up(access);
   for (StartEndpoint& endpoint : job_.endpoints) {
     TRY(tools_.stack.attach(endpoint.config, access));
+    fault_point("network attached");
     attached_.push_back(endpoint);
   }
   if (job_.dns) {
@@ -137,6 +139,7 @@ std::optional<StartProblem> Start::ports() {
                        job_.port_owner.name + " (" + job_.endpoints.front().key + ")");
   }
   ports_ = *std::move(reserved);
+  fault_point("ports reserved");
   for (StartEndpoint& endpoint : job_.endpoints) endpoint.config.ports = ports_->ports();
   return std::nullopt;
 }
@@ -158,6 +161,7 @@ std::optional<StartProblem> Start::names() {
     for (const StartEndpoint& endpoint : job_.endpoints) {
       if (endpoint.record) TRY(service->publish(endpoint.key, *endpoint.record));
     }
+    fault_point("names told");
     return carry_ports(*service, ports_.get());
   };
   if (auto told = tell(); !told.ok()) return problem(std::move(told).error(), "failed to set up the name service");
@@ -172,6 +176,7 @@ std::optional<StartProblem> Start::program() {
   // If the sandbox has failed already, run() knows why; the failing attach only that.
   if (auto failure = sandbox_->run()) return StartProblem{.failure = std::move(*failure), .code = Code::invalid};
   if (!attached.ok()) return problem(std::move(attached).error(), "attaching to the container");
+  fault_point("program started");
   warnings_ = sandbox_->warnings();
   return std::nullopt;
 }
@@ -207,9 +212,11 @@ void run_end_job(StartTools tools, EndJob job, std::unique_ptr<net::PortReservat
     }
     report((*names)->remove_client(job.dns_client));
   }
+  fault_point("names withdrawn");
   for (StartEndpoint& endpoint : job.endpoints) report(tools.stack.detach_ended(endpoint.config));
   report(stop_carrying_ports(tools.names, ports.get()));
   ports.reset();
+  fault_point("network detached");
   for (const VolumeMount& volume : job.volumes_to_unmount) unmount_volume(volume);
 }
 

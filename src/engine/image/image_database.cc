@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/scope_exit.h"
 #include "base/strings.h"
@@ -85,7 +86,9 @@ Result<std::vector<ImageDatabase::Row>> ImageDatabase::run(const char* sql,
 }
 
 Result<> ImageDatabase::write(const char* sql, std::initializer_list<std::string_view> values) {
+  fault_point("images write before");
   TRY(run(sql, values));
+  fault_point("images write after");
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/scope_exit.h"
 #include "engine/image/digest.h"
@@ -194,7 +195,9 @@ Result<LocalImageStore::Held> LocalImageStore::adopt_layer(LayerRow row, const s
   const std::filesystem::path place = layer_directory(row.chain);
   std::error_code error;
   std::filesystem::remove_all(place, error);  // no row speaks of it: an unfinished removal
+  fault_point("layer unpacked");
   if (rename(directory.c_str(), place.c_str()) != 0) return Error::from_errno(errno, "rename", place.native());
+  fault_point("layer in place");
   row.unsynced_boot = boot_;
   TRY(database_->save(row));
   layers_.emplace(row.chain, row);
@@ -294,7 +297,9 @@ Result<> LocalImageStore::keep_blob(const std::string& content) {
   if (access(place.c_str(), F_OK) == 0) return {};
   const std::filesystem::path temporary = temporary_path("blob");
   TRY(write_file(temporary, content, 0600));
+  fault_point("blob written");
   if (rename(temporary.c_str(), place.c_str()) != 0) return Error::from_errno(errno, "rename", place.native());
+  fault_point("blob in place");
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <map>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/scope_exit.h"
 
@@ -223,6 +224,7 @@ Result<> copy_up(const std::vector<std::filesystem::path>& layers, const std::st
   const Fd copy = TRY(open_file(fresh, O_RDONLY | O_DIRECTORY));
   TRY(TreeCopy().directory(directory->get(), copy.get(), 0).within("copying " + target + " of the image to a volume"));
   TRY(take_owner_and_mode(directory->get(), copy.get()));
+  fault_point("volume copied");
   if (rename(fresh.c_str(), data.c_str()) != 0) return Error::from_errno(errno, "rename", fresh.string());
   undo.release();
   return {};

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "engine/container/container_name.h"
@@ -215,6 +216,7 @@ Result<> make_volume_directory(const VolumeMount& mount, const std::filesystem::
       return Error::from_errno(errno, "mkdir", directory.string());
     }
   }
+  fault_point("volume directory made");
   if (mount.directory.parent_path() != volume_root && !std::filesystem::is_directory(mount.directory)) {
     return invalid("failed to mount local volume: device " + mount.directory.string() + " is no directory");
   }

@@ -1,4 +1,5 @@
-"""kill -9 at random moments: of the daemon, the client, shims, and several of them at once, in the middle of commands.
+"""kill -9 in the middle of commands: of the daemon, the client, shims, and several of them at once at random moments; and of
+daemon or shim by itself at each fault point (src/base/fault.h), between one change of state and the next.
 
     crash_test.py [RUNS [SEED]]         (./dev crash RUNS SEED; the suite makes a small number of runs)
 
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -22,7 +24,7 @@ import harness
 from harness import BIN, Gantry, wait_until
 from registry_test import Registry
 
-RUNS = int(os.environ.get("CRASH_RUNS", "40"))
+RUNS = int(os.environ.get("CRASH_RUNS", "100"))
 SEED = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 
 COMPOSE = """
@@ -31,7 +33,7 @@ services:
     image: busybox:test
     command: sleep 1000
     init: true
-    volumes: [data:/data]
+    volumes: [data:/data, "home:/home"]
     healthcheck: {test: "true", interval: 1s, start_interval: 100ms, start_period: 10s}
     networks: [back]
   web:
@@ -49,27 +51,96 @@ services:
     scale: 2
     networks: [back]
 networks: {front: {}, back: {internal: true}}
-volumes: {data: {}}
+volumes: {data: {}, home: {}}
 """
 REPLICAS = {"store": 1, "web": 1, "worker": 2}
 
 # What can be cut off: its command, and the replicas that there must be once it was repeated (None: as before).
 OPERATIONS = {
     "up": (["up", "-d"], REPLICAS),
+    "first up": (["up", "-d"], REPLICAS),
+    "leased up": (["up", "-d", "--lease", "1h"], REPLICAS),
     "recreate": (["up", "-d", "--force-recreate", "-t", "0"], REPLICAS),
     "scale": (["up", "-d", "--scale", "worker=4"], REPLICAS | {"worker": 4}),
     "down": (["down", "-t", "0"], {}),
+    "down -v": (["down", "-v", "-t", "0"], {}),
     "stop": (["stop", "-t", "0"], None),
     "restart": (["restart", "-t", "0"], None),
     "run": (["run", "--rm", "-T", "--no-deps", "web", "sh", "-c", "echo x; sleep 0.2"], None),
+    "failing start": (["run", "--rm", "-T", "--no-deps", "web", "/nothing"], None),
     "exec": (["exec", "-T", "store", "sh", "-c", "echo x > /data/x; sleep 0.2"], None),
     "rm": (["rm", "-f", "-s", "worker"], None),
     "build": (["build"], None),
     "pull": (["pull", "-q", "pulled"], None),
     "network connect": (["network", "connect", "crash_front", "crash-store-1"], None),
+    "update": (["update", "--memory", "100m", "crash-store-1"], None),
 }
-ENGINE_OPERATIONS = ("network connect",)  # of `gantry`, not of `gantry compose`
-NEEDS_PROJECT = ("exec", "rm", "stop", "restart", "run", "network connect")
+ENGINE_OPERATIONS = ("network connect", "update")  # of `gantry`, not of `gantry compose`
+EXIT = {"failing start": 1}
+NEEDS_PROJECT = ("failing start", "exec", "rm", "stop", "restart", "run", "network connect", "update")
+
+# Every fault point, with an operation that comes by it.
+POINTS = {
+    "blob in place": "pull",
+    "blob written": "pull",
+    "cgroups removed": "failing start",
+    "container directory made": "recreate",
+    "container files removed": "rm",
+    "file replaced": "leased up",
+    "file written": "leased up",
+    "images write after": "build",
+    "images write before": "build",
+    "layer in place": "build",
+    "layer unpacked": "build",
+    "names told": "recreate",
+    "names withdrawn": "stop",
+    "network attached": "recreate",
+    "network change told": "network connect",
+    "network detached": "stop",
+    "network joined": "network connect",
+    "ports reserved": "recreate",
+    "program started": "recreate",
+    "run directory made": "recreate",
+    "run directory removed": "failing start",
+    "sandbox ready": "recreate",
+    "shim cgroup made": "recreate",
+    "shim cgroup removed": "run",
+    "shim child cloned": "recreate",
+    "shim exec cloned": "first up",
+    "shim launched": "recreate",
+    "shim listening": "recreate",
+    "shim log drained": "run",
+    "shim program ended": "run",
+    "shim program started": "recreate",
+    "shim reported": "run",
+    "shim started": "recreate",
+    "store begin after": "recreate",
+    "store begin before": "recreate",
+    "store commit after": "recreate",
+    "store commit before": "recreate",
+    "store container after": "recreate",
+    "store container before": "recreate",
+    "store container removal after": "rm",
+    "store container removal before": "rm",
+    "store container spec after": "update",
+    "store container spec before": "update",
+    "store container state after": "stop",
+    "store container state before": "stop",
+    "store network after": "first up",
+    "store network before": "first up",
+    "store network removal after": "down",
+    "store network removal before": "down",
+    "store project after": "first up",
+    "store project before": "first up",
+    "store project removal after": "down",
+    "store project removal before": "down",
+    "store volume after": "first up",
+    "store volume before": "first up",
+    "store volume removal after": "down -v",
+    "store volume removal before": "down -v",
+    "volume copied": "first up",
+    "volume directory made": "first up",
+}
 
 
 def words_of(operation):
@@ -79,6 +150,14 @@ def words_of(operation):
         return words
     # Services of a profile are named by it; others take the whole project.
     return ["compose", *(["--profile", "no"] if operation in ("build", "pull") else []), *words]
+
+
+def tell(run, runs, what):
+    """How far a long run is."""
+    if (run + 1) % 100 == 0 and runs > 100:
+        print(f"{run + 1} of {runs} {what}", file=sys.stderr, flush=True)
+
+
 VICTIMS = ("daemon", "client", "shim", "shims", "daemon and client", "daemon and shim")
 
 
@@ -89,7 +168,7 @@ class Crash(unittest.TestCase):
         self.gantry.__enter__()
         self.addCleanup(self.gantry.__exit__, None, None, None)
         self.gantry.busybox()
-        built = "  built: {build: {context: ., dockerfile_inline: \"FROM busybox:test\\nRUN echo 1 > /1\\nRUN echo 2 > /2\\n\"}, command: 'true', profiles: [no]}\n"
+        built = "  built: {build: {context: ., dockerfile_inline: \"FROM busybox:test\\nCOPY salt /\\nRUN echo 1 > /1\\nRUN echo 2 > /2\\n\"}, command: 'true', profiles: [no]}\n"
         self.operations = sorted(OPERATIONS)
         if shutil.which("docker-registry"):
             # Outside of the instance's own root: what is there counts as left behind.
@@ -98,7 +177,10 @@ class Crash(unittest.TestCase):
             registry = Registry(directory, "registry")
             self.addCleanup(registry.close)
             self.pulled = f"{registry.host}/pulled:1"
-            self.gantry.command("tag", "busybox:test", self.pulled)
+            archive = self.gantry.root / "pulled.tar"  # an image whose blobs no other has
+            with tarfile.open(archive, "w") as tar:
+                tar.add(__file__, "test.py")
+            self.gantry.command("import", archive, self.pulled)
             self.gantry.command("push", self.pulled)
             built += f"  pulled: {{image: '{self.pulled}', command: 'true', profiles: [no]}}\n"
         else:
@@ -109,7 +191,7 @@ class Crash(unittest.TestCase):
 
     def test_random_kills(self):
         started = time.monotonic()
-        for run in range(RUNS):
+        for run in range(self.random_runs()):
             operation = self.random.choice(self.operations)
             victim = self.random.choice(VICTIMS)
             share = self.random.random()
@@ -118,8 +200,58 @@ class Crash(unittest.TestCase):
             except AssertionError as violation:
                 self.fail(f"run {run} of seed {SEED}: {operation}, kill of {victim} after {share:.3f} of its time: {violation}")
             self.met[operation, victim] += 1
-        print(f"{RUNS} kills in {time.monotonic() - started:.0f} s, seed {SEED}, "
-              f"{len(self.met)} of {len(self.operations) * len(VICTIMS)} pairs of command and victim met", file=sys.stderr)
+            tell(run, self.random_runs(), "kills at random moments")
+        print(f"{self.random_runs()} kills at random moments in {time.monotonic() - started:.0f} s, seed {SEED}, {len(self.met)} of "
+              f"{len(self.operations) * len(VICTIMS)} pairs of command and victim met", file=sys.stderr)
+
+    @staticmethod
+    def random_runs():
+        return max(0, min(RUNS - len(POINTS), RUNS // 2))
+
+    # Each point once in the operation that is known to come by it, then others in the operations that come by them as well.
+    def test_fault_points(self):
+        started = time.monotonic()
+        runs = [(point, operation, 1) for point, operation in POINTS.items() if operation in self.operations]
+        certain = len(runs)
+        while len(runs) < RUNS - self.random_runs():
+            runs.append((self.random.choice(list(POINTS)), self.random.choice(self.operations), self.random.choice((1, 1, 2, 3))))
+        hits = collections.Counter()
+        for run, (point, operation, times) in enumerate(runs):
+            try:
+                reached = self.one_point(operation, point, times)
+                self.assertTrue(reached or run >= certain, "the point was not reached")
+            except AssertionError as violation:
+                self.fail(f"run {run} of seed {SEED}: {operation} with GANTRY_FAULT='{point}:{times}': {violation}")
+            hits[point] += reached
+            tell(run, len(runs), "fault points")
+        print(f"{sum(hits.values())} kills at {len(hits)} fault points in {time.monotonic() - started:.0f} s, seed {SEED}; "
+              f"{len(runs) - sum(hits.values())} commands did not come by theirs so often", file=sys.stderr)
+
+    def one_point(self, operation, point, times):
+        """True if it was reached."""
+        before = self.prepare(operation)
+        self.gantry.stop_daemon()
+        sign = self.gantry.root / "reached"
+        self.gantry.environment["GANTRY_FAULT"] = f"{point}:{times}:{sign}"
+        try:
+            self.gantry.start_daemon()
+        except AssertionError:  # the point was reached while it was still starting
+            self.gantry.daemon = None
+        finally:
+            del self.gantry.environment["GANTRY_FAULT"]
+        armed = self.gantry.daemon
+        self.start(operation).communicate(timeout=harness.TIMEOUT)
+        if armed:
+            self.kill(armed.pid)
+            armed.wait()
+            self.gantry.daemon = None
+        # If the armed one killed itself, the client may have started the next.
+        if not self.gantry.daemon_pid():
+            self.gantry.start_daemon()
+        reached = sign.exists()
+        sign.unlink(missing_ok=True)
+        self.check(operation, before if not point.startswith("shim ") else None)
+        return reached
 
     def start(self, operation):
         return subprocess.Popen([BIN / "gantry", *words_of(operation)], cwd=self.project, env=self.gantry.environment, text=True,
@@ -127,9 +259,13 @@ class Crash(unittest.TestCase):
 
     def prepare(self, operation):
         """The containers before it, by name."""
+        if operation == "build":  # nothing of it comes out of the cache
+            (self.project / "salt").write_text(str(self.random.random()))
         if operation == "pull":
             self.gantry.command("rmi", "-f", self.pulled, code=None)
-        if self.random.random() < 0.7 or operation in NEEDS_PROJECT:
+        if operation == "first up":
+            self.gantry.compose(self.project, "down", "-v", "-t", "0")
+        elif self.random.random() < 0.7 or operation in NEEDS_PROJECT or operation in ("down", "down -v", "recreate"):
             self.gantry.compose(self.project, "up", "-d", "--wait")
             if operation == "network connect":
                 self.gantry.command("network", "disconnect", "crash_front", "crash-store-1", code=None)
@@ -151,11 +287,11 @@ class Crash(unittest.TestCase):
             self.gantry.compose(self.project, "up", "-d", "--wait")
         if operation == "network connect":
             self.gantry.command("network", "disconnect", "crash_front", "crash-store-1", code=None)
-        self.gantry.command(*words_of(operation), cwd=self.project)
+        self.gantry.command(*words_of(operation), cwd=self.project, code=EXIT.get(operation, 0))
         self.durations[operation] = time.monotonic() - begin
         if promised is not None:
             self.assertEqual(self.replicas(), promised)
-        if operation == "up" and before is not None:
+        if operation in ("up", "update") and before is not None:
             after = {name: c["Id"] for name, c in self.gantry.containers().items()}
             self.assertEqual({n: i for n, i in after.items() if n in before}, before, "nothing was recreated")
         self.assert_all_belongs_to_somebody()
@@ -250,6 +386,10 @@ class Crash(unittest.TestCase):
             path = line.split()[4]
             if str(self.gantry.root) in path and not any(identity[:12] in path for identity in listed):
                 strays.append(f"mount {path}")
+        root = pathlib.Path("/sys/fs/cgroup")
+        for path in (*root.glob(f"gantry-{self.gantry.tag}/*/"), *root.glob(f"*/gantry-{self.gantry.tag}/*/")):
+            if path.name not in listed:
+                strays.append(f"cgroup {path}")
         for pid in self.gantry.processes():
             try:
                 groups = pathlib.Path(f"/proc/{pid}/cgroup").read_text()

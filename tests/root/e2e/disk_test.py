@@ -151,6 +151,7 @@ class DiskTest(unittest.TestCase):
             gantry.start_daemon()
         self.assertIn(f"{gantry.data}/engine.db", str(refused.exception))
         self.assertIn("not a database", str(refused.exception))
+        self.assertIn("the store is damaged. Nothing was changed", str(refused.exception))
         # The containers run on, and with the copy of a backup the daemon finds them again.
         (gantry.data / "engine.db").write_bytes(intact)
         self.assertEqual(sqlite3.connect(gantry.data / "engine.db").execute("PRAGMA integrity_check").fetchone(), ("ok",))

@@ -98,6 +98,7 @@ class EngineWorld {
   }
 
   LocalEngine& engine() { return *engine_; }
+  EventLoop& loop() { return *loop_; }
   const std::filesystem::path& root() const { return root_; }
 
   template <class F>

@@ -435,6 +435,24 @@ TEST_F(LocalEngineTest, AStopMayBeHardened) {
   EXPECT_EQ(world().inspect(id).observed.exit_code, 137);
 }
 
+// A `down` meets a container that is just being removed, because it had ended and was to go then.
+TEST_F(LocalEngineTest, RemovalWaitsForOneThatIsUnderWay) {
+  const auto created = world().create(shell("twice", "exit 0"));
+  ASSERT_TRUE(created.ok());
+  const ContainerId id = *created;
+  std::promise<Result<>> first, second;
+  world().ask([&] {
+    world().engine().remove_container(id, {.force = true}, [&](Result<> done) { first.set_value(std::move(done)); });
+    world().loop().post([&] {  // after the removal has begun, before it can end
+      EXPECT_EQ(world().engine().inspect_container(id)->observed.state, ContainerState::removing);
+      world().engine().remove_container(id, {.force = true}, [&](Result<> done) { second.set_value(std::move(done)); });
+    });
+    return 0;
+  });
+  EXPECT_TRUE(first.get_future().get().ok());
+  EXPECT_EQ(second.get_future().get().error().code(), Code::not_found);
+}
+
 TEST_F(LocalEngineTest, OperationsAfterARemovalSayThatItIsGone) {
   const auto id = up(shell("short", "exec sleep 1000"));
   std::promise<Result<>> late;
