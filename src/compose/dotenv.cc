@@ -174,6 +174,8 @@ class Reader {
     auto result = substitute(text, lookup);
     if (!result.ok()) return at_line(result.error().message());
     if (unset_ != nullptr) unset_->insert(unset_->end(), result->unset.begin(), result->unset.end());
+    size_ += result->text.size();
+    if (size_ > kLargestValues) return at_line("the values are larger than 64 MiB once their variables are replaced");
     return std::move(result->text);
   }
 
@@ -186,6 +188,7 @@ class Reader {
   const Lookup& outer_;
   std::vector<std::string>* unset_;
   Environment own_;
+  size_t size_ = 0;  // of the values with variables so far
   int line_ = 1;
   int statement_line_ = 1;
   Assignments out_;

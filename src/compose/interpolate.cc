@@ -4,6 +4,7 @@
 #include <functional>
 #include <set>
 #include <span>
+#include <utility>
 
 #include "base/result.h"
 #include "base/strings.h"
@@ -48,6 +49,7 @@ class Substituter {
     for (;;) {
       size_t dollar = text.find('$', at);
       out.append(text.substr(at, dollar - at));
+      if (out.size() > kLargestValue) return invalid("the value is larger than 16 MiB once its variables are replaced");
       if (dollar == std::string_view::npos) return out;
       std::string_view rest = text.substr(dollar + 1);
       if (rest.starts_with('$')) {
@@ -152,6 +154,12 @@ class Interpolator {
   void text(Node& node, const Path& path) {
     auto result = substitute(node.text, lookup_);
     if (!result.ok()) return report_.error(node.place, path, result.error().message());
+    size_ += result->text.size();
+    if (size_ > kLargestValues) {
+      node.text.clear();
+      if (std::exchange(too_large_, true)) return;
+      return report_.error(node.place, path, "the file's values are larger than 64 MiB once their variables are replaced");
+    }
     for (const std::string& name : std::span(result->unset).first(std::min(result->unset.size(), kMostWarnings))) {
       report_.warning(node.place, path,
                       "The " + gantry::quoted(name) + " variable is not set. Defaulting to a blank string.",
@@ -184,6 +192,8 @@ class Interpolator {
   const Origins& origins_;
   Lookup lookup_;
   Report& report_;
+  size_t size_ = 0;  // of the values with variables so far
+  bool too_large_ = false;
 };
 
 // The variables of one template; reads as the substitution does, without values.

@@ -33,7 +33,13 @@ struct Substitution {
   std::vector<std::string> unset;  // variables replaced by nothing, in order, repetitions kept: each deserves a warning
 };
 
-// Errors (code invalid): "invalid interpolation format …" in two lines, or "required variable V is missing a value: …".
+// A value with its variables replaced, and all such values of one file: variables that are made of others twice each
+// would grow beyond all memory ("billion laughs"). Bytes; far above what a program can get as its environment.
+inline constexpr size_t kLargestValue = size_t{16} << 20;
+inline constexpr size_t kLargestValues = size_t{64} << 20;
+
+// Errors (code invalid): "invalid interpolation format …" in two lines, "required variable V is missing a value: …", or
+// a result of more than kLargestValue.
 Result<Substitution> substitute(std::string_view text, const Lookup& lookup);
 
 // Every string value of the tree, in place; keys are never touched. Warnings for unset variables, errors at the value.

@@ -65,6 +65,18 @@ TEST(Dotenv, ErrorsNameTheLine) {
   for (const Row& row : rows) EXPECT_EQ(run(row.text), row.expected) << row.text;
 }
 
+TEST(Dotenv, VariablesMadeOfOthersTwiceAreRefusedBeforeTheyFillTheMemory) {
+  std::string doubling = "A0=" + std::string(1024, 'x') + "\n";
+  for (int i = 1; i < 60; ++i) {
+    const std::string before = "$A" + std::to_string(i - 1);
+    doubling += "A" + std::to_string(i) + "=" + before + before + "\n";
+  }
+  EXPECT_EQ(run(doubling), "! line 16: the value is larger than 16 MiB once its variables are replaced");
+  std::string many = "A=" + std::string(1 << 20, 'x') + "\n";
+  for (int i = 0; i < 1000; ++i) many += "B=$A\n";
+  EXPECT_EQ(run(many), "! line 66: the values are larger than 64 MiB once their variables are replaced");
+}
+
 TEST(Dotenv, RawFormTakesEverythingAfterTheEqualsSign) {
   Lookup lookup = lookup_in(kVariables);
   EXPECT_EQ(show(parse_raw_env("  A=\"q\" $X # no \n# c\n\nOUTER\nNOWHERE\nB==", lookup)),

@@ -73,5 +73,21 @@ TEST(Interpolate, DeeplyNestedWordsEndInAnErrorNotInACrash) {
   EXPECT_TRUE(run(text).starts_with("! invalid interpolation format"));
 }
 
+TEST(Interpolate, WhatGrowsBeyondBoundsIsRefusedOnce) {
+  const Environment environment = {{"BIG", std::string(1 << 20, 'x')}};
+  std::string twenty;
+  for (int i = 0; i < 20; ++i) twenty += "$BIG";
+  EXPECT_EQ(substitute(twenty, lookup_in(environment)).error().message(),
+            "the value is larger than 16 MiB once its variables are replaced");
+  std::string text = "list:\n";
+  for (int i = 0; i < 1000; ++i) text += "  - $BIG\n";
+  Report report;
+  auto documents = parse_yaml(text, report.add_file("f.yaml", text), report);
+  interpolate(documents->front(), environment, {}, {}, report);
+  std::string told;
+  for (const Diagnostic& diagnostic : report.take()) told += render(diagnostic, {}) + "\n";
+  EXPECT_EQ(told, "f.yaml:66:5: list[64]: the file's values are larger than 64 MiB once their variables are replaced\n");
+}
+
 }  // namespace
 }  // namespace gantry::compose
