@@ -211,10 +211,7 @@ Result<> LocalEngineImpl::recover() {
   complain(stack_->remove_all_but(networks_.bridges(), containers_.live_endpoints()));
   if (names_needed) complain(lazy_names_.synchronised());
   if (database_->existed()) {
-    for (const std::filesystem::path& stray : volumes_.strays()) {
-      std::error_code error;
-      std::filesystem::remove_all(stray, error);
-    }
+    for (const std::filesystem::path& stray : volumes_.strays()) complain(delete_volume_directory(stray));
   }
   containers_.apply_restart_policies();
   return {};
@@ -330,22 +327,12 @@ void LocalEngineImpl::remove_volume(std::string name, Reply<> reply) {
     return context_.answer(std::move(reply),
                            conflict("remove " + name + ": volume is in use - [" + join(users, ", ") + "]"));
   }
-  // The record goes first: nobody can mount what is being deleted. A crash in between leaves a directory, which a
-  // new volume of that name takes over, or the next start removes.
-  const VolumeMount mount = volumes_.mount_of(*volumes_.find(name));
-  if (auto forgotten = volumes_.forget(name); !forgotten.ok()) {
-    return context_.answer(std::move(reply), std::move(forgotten));
-  }
+  // Nobody can mount what is being deleted.
+  if (auto aside = volumes_.set_aside(name); !aside.ok()) return context_.answer(std::move(reply), std::move(aside));
   containers_.count_volume_in_creation(name, 1);
   ++transfers_;
   context_.tasks.run(
-      [mount, root = volumes_.directory_of(name)]() -> Result<> {
-        unmount_volume(mount);
-        std::error_code error;
-        std::filesystem::remove_all(root, error);
-        if (error) return Error::from_errno(error.value(), "remove", root.string());
-        return {};
-      },
+      [aside = volumes_.directory_aside(name)] { return delete_volume_directory(aside); },
       [this, name, reply = std::move(reply)](Result<> removed) mutable {
         --transfers_;
         containers_.count_volume_in_creation(name, -1);

@@ -53,7 +53,7 @@ std::vector<std::string> cgroup_warnings(const CgroupHost& host, const Resources
 // v1 cpu.shares → v2 cpu.weight: 1024 → 100; 0 stays 0, unset.
 uint64_t cpu_weight_of_shares(int64_t shares);
 
-// Kills what is in the container's cgroups and removes them; blocks for up to two seconds. Nothing there: fine.
+// Kills what is in the container's cgroups and removes them; blocks for up to ten seconds. Nothing there: fine.
 Result<> remove_container_cgroups(const CgroupHost& host, const std::string& root_name, const ContainerId& id);
 // The ids of containers that have a cgroup under `root_name` in any tree.
 std::vector<ContainerId> container_cgroups(const CgroupHost& host, const std::string& root_name);

@@ -20,7 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLimit = 2s;
+constexpr auto kLimit = 10s;  // of a machine on which even killed processes wait for their turn
 
 std::vector<pid_t> members(const std::string& directory) {
   std::vector<pid_t> pids;
@@ -80,16 +80,16 @@ Result<> remove_tree(const std::filesystem::path& directory, std::chrono::steady
 Result<> remove_container_cgroups(const CgroupHost& host, const std::string& root_name, const ContainerId& id) {
   const auto until = std::chrono::steady_clock::now() + kLimit;
   const std::string place = "/" + root_name + "/" + id.str();
+  std::vector<std::string> directories;
+  if (!host.unified.empty()) directories.push_back(host.unified + place);
+  for (const CgroupHierarchy& hierarchy : host.v1) directories.push_back(hierarchy.mount + place);
+  std::erase_if(directories, [](const std::string& directory) { return !exists(directory); });
+  if (directories.empty()) return {};
   // A frozen process dies only when it is thawed.
   if (const CgroupHierarchy* freezer = host.v1_of("freezer")) {
     write_existing(freezer->mount + place + "/freezer.state", "THAWED");
   }
-  std::vector<std::string> directories;
-  if (!host.unified.empty()) {
-    directories.push_back(host.unified + place);
-    write_existing(directories.back() + "/cgroup.kill", "1");
-  }
-  for (const CgroupHierarchy& hierarchy : host.v1) directories.push_back(hierarchy.mount + place);
+  if (!host.unified.empty()) write_existing(host.unified + place + "/cgroup.kill", "1");
   Result<> result;
   for (const std::string& directory : directories) {
     if (!exists(directory)) continue;

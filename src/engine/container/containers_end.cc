@@ -37,16 +37,16 @@ void Containers::handle_end(Container& container) {
     std::filesystem::path run_dir;
     bool needed;
   };
-  // A dead shim has not removed what the container left in the kernel; a living one not what it does not know of.
+  // A dead shim has not removed what the container left in the kernel; a living one not what it does not know of, nor
+  // what was still busy when it gave up.
   CleanUp clean_up{&context_.runtime, container.id, context_.paths.run(container.id),
                    container.lost || container.status.regrouped};
   context_.tasks.run(
       [tools = StartTools{context_.runtime, context_.stack, context_.names}, job = std::move(job),
        ports = std::move(container.ports), clean_up = std::move(clean_up)]() mutable {
-        if (clean_up.needed) {
-          auto done = clean_up.runtime->clean_up(clean_up.id, clean_up.run_dir);
-          if (!done.ok()) log_warning("after a shim's death: " + done.error().message());
-        }
+        if (!clean_up.needed) clean_up.run_dir.clear();  // which a shim that lives needs
+        auto done = clean_up.runtime->clean_up(clean_up.id, clean_up.run_dir);
+        if (!done.ok()) log_warning("after a container's end: " + done.error().message());
         run_end_job(tools, std::move(job), std::move(ports));
       },
       [this, id = container.id, endpoints = std::move(endpoints)]() mutable { finish_end(id, std::move(endpoints)); });

@@ -229,10 +229,12 @@ void Containers::remove_stray_directories() {
   }
 }
 
-// Of containers and build steps whose shim died with the daemon before the store had heard of them.
+// Of containers and build steps whose shim died with the daemon before the store had heard of them, or that could not be
+// removed when they ended.
 void Containers::remove_stray_cgroups() {
   for (const ContainerId& id : context_.runtime.with_cgroups()) {
-    if (containers_.contains(id)) continue;
+    const Container* container = get(id);
+    if (container != nullptr && is_up(container->status.state)) continue;
     auto cleaned = context_.runtime.clean_up(id, context_.paths.run(id));
     if (!cleaned.ok()) log_warning("cgroup of " + id.short_form() + ": " + cleaned.error().message());
   }

@@ -235,6 +235,7 @@ class ShimRuntime final : public Runtime {
 
   Result<> clean_up(const ContainerId& id, const std::filesystem::path& run_dir) override {
     Result<> cgroups = remove_container_cgroups(cgroups_, options_.cgroup_root, id);
+    if (run_dir.empty()) return cgroups;
     fault_point("cgroups removed");
     if (const auto noted = read_file(run_dir / kCgroupsName, kMaxNoted); noted.ok()) {
       Result<> elsewhere = remove_cgroup_directories(split(*noted, '\n'));

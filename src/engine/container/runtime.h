@@ -195,7 +195,7 @@ class Runtime {
                                                       const std::filesystem::path& run_dir,
                                                       ShimLink::Handlers handlers) = 0;
   // Worker thread. Removes what a dead shim left: kills what is in its cgroups, removes them, the run
-  // directory and mounts below it. Nothing there is no error.
+  // directory and mounts below it. Nothing there is no error. Without a run directory: the cgroups alone, which is cheap.
   virtual Result<> clean_up(const ContainerId& id, const std::filesystem::path& run_dir) = 0;
   // Any thread. Whose cgroups there are, known to the store or not.
   virtual std::vector<ContainerId> with_cgroups() const = 0;

@@ -131,6 +131,11 @@ Result<> VolumeStore::load() {
       by_project_[project->second].insert(row.key);
     }
     volumes_[row.key] = std::move(record);
+    // A crash between setting it aside and forgetting it: nobody has been told that it is gone.
+    const std::filesystem::path aside = directory_aside(row.key);
+    if (::rename(aside.c_str(), directory_of(row.key).c_str()) != 0 && errno != ENOENT) {
+      log_warning("volume " + row.key + ": " + Error::from_errno(errno, "rename", aside.native()).message());
+    }
   }
   return {};
 }
@@ -185,6 +190,18 @@ Result<> VolumeStore::forget(const std::string& name) {
   return {};
 }
 
+Result<> VolumeStore::set_aside(const std::string& name) {
+  const std::filesystem::path place = directory_of(name), aside = directory_aside(name);
+  TRY(delete_volume_directory(aside));  // of an earlier one of that name that could not be deleted
+  if (::rename(place.c_str(), aside.c_str()) != 0 && errno != ENOENT) {
+    return Error::from_errno(errno, "rename", place.native());
+  }
+  fault_point("volume set aside");
+  Result<> forgotten = forget(name);
+  if (!forgotten.ok()) ::rename(aside.c_str(), place.c_str());
+  return forgotten;
+}
+
 VolumeMount VolumeStore::mount_of(const VolumeRecord& record) const {
   VolumeMount mount;
   mount.directory = root_ / record.spec.name / "_data";
@@ -205,7 +222,7 @@ std::vector<std::filesystem::path> VolumeStore::strays() const {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(root_, error)) {
     const std::string name = entry.path().filename();
-    if (is_anonymous_name(name) && !volumes_.contains(name)) found.push_back(entry.path());
+    if (name.starts_with('.') || (is_anonymous_name(name) && !volumes_.contains(name))) found.push_back(entry.path());
   }
   return found;
 }
@@ -242,6 +259,17 @@ void unmount_volume(const VolumeMount& mount) {
     log_warning("volume " + mount.directory.parent_path().filename().string() + " stays mounted: " +
                 Error::from_errno(errno, "umount", mount.directory.string()).message());
   }
+}
+
+Result<> delete_volume_directory(const std::filesystem::path& root) {
+  const std::filesystem::path data = root / "_data";
+  if (is_mount_point(data) && ::umount2(data.c_str(), UMOUNT_NOFOLLOW) != 0) {
+    return Error::from_errno(errno, "umount", data.native());
+  }
+  std::error_code error;
+  std::filesystem::remove_all(root, error);
+  if (error) return Error::from_errno(error.value(), "remove", root.string());
+  return {};
 }
 
 }  // namespace gantry::engine

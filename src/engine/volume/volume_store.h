@@ -46,10 +46,16 @@ class VolumeStore {
   // Keeps it: committed when this returns. Its directory should exist by then.
   Result<> keep(const VolumeRecord& record);
   Result<> forget(const std::string& name);
+  // The same after its directory was set aside, so that no volume of that name finds what was in it; the caller has
+  // delete_volume_directory() delete it. What a crash interrupts is undone by load() or listed by strays().
+  Result<> set_aside(const std::string& name);
 
   VolumeMount mount_of(const VolumeRecord& record) const;
   std::filesystem::path directory_of(const std::string& name) const { return root_ / name; }
-  // Directories of anonymous volumes that no record knows: left by a crash between making and keeping them.
+  // Where it is set aside; no volume can have this name.
+  std::filesystem::path directory_aside(const std::string& name) const { return root_ / ("." + name); }
+  // Directories that no record knows: of anonymous volumes, left by a crash between making and keeping them, and those
+  // that were set aside.
   std::vector<std::filesystem::path> strays() const;
 
  private:
@@ -65,5 +71,7 @@ Result<> make_volume_directory(const VolumeMount& mount, const std::filesystem::
 Result<> mount_volume(const VolumeMount& mount);
 // Nothing mounted is no error.
 void unmount_volume(const VolumeMount& mount);
+// Worker thread. Deletes a volume's directory. What is mounted there and stays so is left alone: it may be a share.
+Result<> delete_volume_directory(const std::filesystem::path& root);
 
 }  // namespace gantry::engine

@@ -140,6 +140,7 @@ POINTS = {
     "store volume removal before": "down -v",
     "volume copied": "first up",
     "volume directory made": "first up",
+    "volume set aside": "down -v",
 }
 
 
@@ -417,6 +418,22 @@ class Crash(unittest.TestCase):
             wait_until(lambda: not left(), "nothing is left", seconds=15)
         except AssertionError:
             raise AssertionError("left after down -v: " + "\n".join(left())) from None
+
+
+class Groups(harness.GantryTest):
+    # On a busy machine a killed process may stay in its group for longer than the shim waits. Here it is one that the shim's
+    # kill does not reach, where there is a hierarchy of cgroups v1.
+    def test_a_group_that_the_shim_could_not_remove_goes_all_the_same(self):
+        self.gantry.command("run", "-d", "--name", "box", "--init", "busybox:test", "sleep", "1000")
+        identity = self.gantry.inspect("box")["Id"]
+        groups = [path for pattern in (f"*/gantry-{self.gantry.tag}/{identity}", f"gantry-{self.gantry.tag}/{identity}")
+                  for path in pathlib.Path("/sys/fs/cgroup").glob(pattern)]
+        self.assertTrue(groups)
+        with subprocess.Popen(["sleep", "1000"]) as stranger:
+            (groups[0] / "cgroup.procs").write_text(str(stranger.pid))
+            self.gantry.command("rm", "-f", "box")
+            wait_until(lambda: not any(group.exists() for group in groups), "the groups are gone")
+            self.assertEqual(stranger.wait(), -signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,27 @@ TEST(VolumeSpec, IsCheckedInDockersWords) {
   EXPECT_EQ(refusal({.name = "vv", .options = {{"device", "/x"}, {"o", "bind"}}}), "ok");
 }
 
+// kill -9 at each step of a removal: what was told to be gone is deleted, what was not is there as before.
+TEST(VolumeStore, ARemovalThatACrashInterruptsIsUndoneOrCompleted) {
+  TemporaryDirectory directory;
+  auto database = VALUE(Database::open(directory / "db"));
+  SeededRandom random(7);
+  VolumeStore before(directory / "volumes", *database);
+  for (const char* name : {"told", "untold"}) {
+    ASSERT_TRUE(before.keep(before.describe({.name = name}, {}, random)).ok());
+    std::filesystem::create_directories(before.directory_of(name) / "_data/content");
+  }
+  ASSERT_TRUE(before.set_aside("told").ok());
+  std::filesystem::rename(before.directory_of("untold"), before.directory_aside("untold"));
+  VolumeStore after(directory / "volumes", *database);
+  ASSERT_TRUE(after.load().ok());
+  EXPECT_EQ(after.find("told"), nullptr);
+  EXPECT_FALSE(std::filesystem::exists(after.directory_of("told")));
+  EXPECT_EQ(after.strays(), std::vector{after.directory_aside("told")});
+  EXPECT_NE(after.find("untold"), nullptr);
+  EXPECT_TRUE(std::filesystem::exists(after.directory_of("untold") / "_data/content"));
+}
+
 TEST(VolumeStore, KeepsVolumesAndKnowsThoseOfAProject) {
   TemporaryDirectory directory;
   auto database = VALUE(Database::open(directory / "db"));
