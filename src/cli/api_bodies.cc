@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
-#include "cli/api_types.h"
+#include "cli/ps_row.h"
 #include "client/api_client.h"
 
 namespace gantry::cli {
@@ -69,10 +69,10 @@ std::string json_list(const std::vector<std::string>& values) { return dumped(Js
 std::string json_map(const StringMap& values) { return dumped(values.empty() ? Json::object() : Json(values)); }
 std::string json_string(std::string_view text) { return dumped(Json(text)); }
 
-std::string ps_json(const ContainerRow& row, bool whole, int64_t now) {
+Value ps_row(const ContainerRow& row, bool whole, int64_t now) {
   const std::string ago = human_duration(std::chrono::seconds(std::max<int64_t>(now - row.created, 0))) + " ago";
   const WallTime created{std::chrono::seconds(row.created)};
-  const Json line = {{"Command", gantry::quoted(whole ? row.command : shorten(row.command, kCommandWidth))},
+  return Value{{"Command", gantry::quoted(whole ? row.command : shorten(row.command, kCommandWidth))},
                      {"CreatedAt", format_rfc3339(created)},
                      {"ExitCode", row.exit_code()},
                      {"Health", row.health()},
@@ -92,8 +92,9 @@ std::string ps_json(const ContainerRow& row, bool whole, int64_t now) {
                      {"Size", "0B"},
                      {"State", row.state},
                      {"Status", row.status}};
-  return dumped(line) + "\n";
 }
+
+std::string ps_json(const ContainerRow& row, bool whole, int64_t now) { return dumped(ps_row(row, whole, now)) + "\n"; }
 
 std::string projects_json(const std::vector<ProjectListRow>& rows) {
   Json list = Json::array();

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <string_view>
+
+#include "base/strings.h"
 
 namespace gantry::cli {
 
@@ -16,6 +19,27 @@ namespace {
 // A file is of interest when its writer has closed it; IN_ATTRIB is for `touch` and chmod.
 constexpr uint32_t kEvents = IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |
                              IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
+constexpr uint32_t kBegins = IN_CREATE | IN_MOVED_TO;
+constexpr uint32_t kEnds = IN_DELETE | IN_MOVED_FROM;  // git renames the lock to the index
+constexpr char kLock[] = "index.lock";
+constexpr size_t kMaxGitFile = 4096;
+
+// The directory in which git keeps the index of the work tree that `path` is in; empty: none. In a linked work tree .git
+// is a file: "gitdir: /where".
+fs::path repository_of(fs::path path) {
+  std::error_code problem;
+  for (;; path = path.parent_path()) {
+    const fs::path git = path / ".git";
+    if (fs::is_directory(git, problem)) return git;
+    if (fs::is_regular_file(git, problem)) {
+      constexpr std::string_view kPrefix = "gitdir: ";
+      const auto text = read_file(git, kMaxGitFile);
+      if (!text.ok() || !text->starts_with(kPrefix)) return {};
+      return path / std::string(trim(text->substr(kPrefix.size())));
+    }
+    if (path == path.parent_path()) return {};
+  }
+}
 
 }  // namespace
 
@@ -31,6 +55,7 @@ Result<FileWatch> FileWatch::open(const std::vector<fs::path>& paths, Skip skip)
     watch.roots_.push_back(path);
     // A single file is watched through its directory: editors replace files by renaming.
     TRY(watch.add(directory ? path : path.parent_path(), false));
+    TRY(watch.watch_repository(path));
   }
   watch.changed_.clear();
   return watch;
@@ -61,9 +86,24 @@ Result<> FileWatch::add(const fs::path& directory, bool tell_content) {
   return {};
 }
 
+Result<> FileWatch::watch_repository(const fs::path& path) {
+  const fs::path repository = repository_of(path);
+  if (repository.empty()) return {};
+  const int descriptor = ::inotify_add_watch(inotify_.get(), repository.c_str(), kBegins | kEnds | IN_MASK_ADD | IN_ONLYDIR);
+  if (descriptor < 0) return {};  // without it batches end when nothing happens for a while
+  repositories_[descriptor] = repository;
+  return {};
+}
+
+void FileWatch::take_in_lock(const fs::path& repository, uint32_t mask) {
+  if ((mask & kBegins) != 0) locked_.insert(repository);
+  if ((mask & kEnds) != 0) locked_.erase(repository);
+}
+
 // The kernel's queue overflowed: nobody knows what happened, so everything may have.
 Result<> FileWatch::rescan() {
   const auto roots = roots_;
+  std::erase_if(locked_, [](const fs::path& repository) { return !fs::exists(repository / kLock); });
   for (const fs::path& root : roots) {
     changed_.insert(root);
     if (fs::is_directory(root)) TRY(add(root, true));
@@ -84,6 +124,9 @@ Result<> FileWatch::read() {
       if ((event->mask & IN_Q_OVERFLOW) != 0) {
         TRY(rescan());
         continue;
+      }
+      if (const auto repository = repositories_.find(event->wd); repository != repositories_.end()) {
+        if (event->len > 0 && std::string_view(event->name) == kLock) take_in_lock(repository->second, event->mask);
       }
       const auto directory = directories_.find(event->wd);
       if (directory == directories_.end()) continue;

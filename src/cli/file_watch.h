@@ -28,15 +28,22 @@ class FileWatch {
   // What changed since the last call: made, written, removed or renamed, each path once.
   std::set<std::filesystem::path> take() { return std::exchange(changed_, {}); }
   size_t pending() const { return changed_.size(); }
+  // Git is changing the work tree of one of the paths: it took the lock of its index after the watch was opened and has
+  // not let it go. When it does, fd() becomes readable. A git that was killed leaves the lock, so do not trust it for ever.
+  bool is_git_at_work() const { return !locked_.empty(); }
 
  private:
   Result<> add(const std::filesystem::path& directory, bool tell_content);
   Result<> rescan();
+  Result<> watch_repository(const std::filesystem::path& path);
+  void take_in_lock(const std::filesystem::path& repository, uint32_t mask);
 
   Fd inotify_;
   Skip skip_;
   std::vector<std::filesystem::path> roots_;       // as given
   std::map<int, std::filesystem::path> directories_;  // by watch descriptor
+  std::map<int, std::filesystem::path> repositories_;  // .git directories, likewise
+  std::set<std::filesystem::path> locked_;             // of these
   std::set<std::filesystem::path> changed_;
 };
 

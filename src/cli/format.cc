@@ -5,7 +5,6 @@
 
 #include "base/strings.h"
 #include "cli/table.h"
-#include "cli/template.h"
 
 namespace gantry::cli {
 
@@ -57,7 +56,7 @@ std::string header_of(const std::string& cell, const std::vector<FormatColumn>& 
   return heading(trimmed.substr(dot + 1, end - dot - 1));
 }
 
-Result<std::string> table_text(const std::vector<std::string>& rows, const std::vector<FormatColumn>& columns) {
+Result<std::string> table_text(const std::vector<Value>& rows, const std::vector<FormatColumn>& columns) {
   std::vector<std::string> header;
   std::vector<Template> cells;
   for (const FormatColumn& column : columns) {
@@ -65,10 +64,9 @@ Result<std::string> table_text(const std::vector<std::string>& rows, const std::
     cells.push_back(TRY(Template::parse(column.template_)));
   }
   Table table(header);
-  for (const std::string& row : rows) {
-    const Value json = TRY(parsed_row(row));
+  for (const Value& row : rows) {
     std::vector<std::string> texts;
-    for (const Template& cell : cells) texts.push_back(TRY(cell.run(json)));
+    for (const Template& cell : cells) texts.push_back(TRY(cell.run(row)));
     table.add(std::move(texts));
   }
   return table.text();
@@ -78,10 +76,17 @@ Result<std::string> table_text(const std::vector<std::string>& rows, const std::
 
 Result<std::string> formatted(std::string_view format, const std::vector<std::string>& rows,
                               const std::vector<FormatColumn>& columns) {
+  std::vector<Value> values;
+  for (const std::string& row : rows) values.push_back(TRY(parsed_row(row)));
+  return formatted_rows(format, values, columns);
+}
+
+Result<std::string> formatted_rows(std::string_view format, const std::vector<Value>& rows,
+                                   const std::vector<FormatColumn>& columns) {
   if (format.empty() || format == "table") return table_text(rows, columns);
   std::string text;
   if (format == "json") {
-    for (const std::string& row : rows) text += row + (row.ends_with('\n') ? "" : "\n");
+    for (const Value& row : rows) text += row.dump(-1, ' ', false, Value::error_handler_t::replace) + "\n";
     return text;
   }
   const std::string source = with_escapes(format);
@@ -98,7 +103,7 @@ Result<std::string> formatted(std::string_view format, const std::vector<std::st
                    " could not be parsed: give table, json or a template such as {{.Name}}");
   }
   const Template line = TRY(Template::parse(source));
-  for (const std::string& row : rows) text += TRY(line.run(TRY(parsed_row(row)))) + "\n";
+  for (const Value& row : rows) text += TRY(line.run(row)) + "\n";
   return text;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "cli/api_socket.h"
+#include "cli/providers.h"
 #include "cli/style.h"
 
 namespace gantry::cli {
@@ -77,6 +79,8 @@ Result<compose::Project> Session::load_project(const std::vector<std::string>& s
   options.print_yaml = options.print_json = false;
   compose::LoadResult result = TRY(load(options));
   if (globals_.compatibility) result.project->separator = "_";
+  take_providers(*result.project);  // who runs them finds them again
+  TRY(mount_api_socket(*this, *result.project));
   return *std::move(result.project);
 }
 
@@ -157,7 +161,7 @@ void Session::fail(std::string_view message) const {
 Result<std::vector<ContainerRow>> Session::containers(const std::string& project, bool all) {
   client::ApiClient* daemon = TRY(api());
   const std::string filters = filters_query({{"label", {std::string(kProjectLabel) + "=" + project}}});
-  const std::string path = "/containers/json?all=" + std::string(all ? "1" : "0") + "&filters=" + filters;
+  const std::string path = "/containers/json?all=" + std::string(all ? "1" : "0") + "&networks=names&filters=" + filters;
   auto rows = TRY(parse_containers(TRY(TRY(daemon->request("GET", path)).ok_body())));
   std::erase_if(rows, [](const ContainerRow& row) { return row.service().empty(); });
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

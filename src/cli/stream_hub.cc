@@ -8,7 +8,11 @@
 namespace gantry::cli {
 
 std::string log_path(const std::string& container, const LogRequest& request) {
-  std::string path = container_path(container, "logs") + "?stdout=1&stderr=1";
+  return container_path(container, "logs") + log_query(request);
+}
+
+std::string log_query(const LogRequest& request) {
+  std::string path = "?stdout=1&stderr=1";
   if (request.follow) path += "&follow=1";
   if (request.timestamps) path += "&timestamps=1";
   if (!request.tail.empty()) path += "&tail=" + client::url_encode(request.tail);
@@ -20,15 +24,20 @@ std::string log_path(const std::string& container, const LogRequest& request) {
 
 Result<> read_log(client::ApiClient& api, const std::string& container, bool tty, const LogRequest& request,
                   const LineSplitter::Receiver& receive) {
+  return read_log_at(api, container_path(container, "logs"), tty, request, receive);
+}
+
+Result<> read_log_at(client::ApiClient& api, const std::string& path, bool tty, const LogRequest& request,
+                     const LineSplitter::Receiver& receive) {
   LineSplitter lines([&](StreamKind kind, std::string_view line) {
     if (tty && line.ends_with('\r')) line.remove_suffix(1);
     receive(kind, line);
   });
   FrameReader frames(tty, [&lines](StreamKind kind, std::string_view bytes) { lines.add(kind, bytes); });
   bool intact = true;
-  TRY(api.stream_bytes("GET", log_path(container, request), "", [&](std::string_view bytes) { return intact = frames.add(bytes); }));
+  TRY(api.stream_bytes("GET", path + log_query(request), "", [&](std::string_view bytes) { return intact = frames.add(bytes); }));
   lines.finish();
-  if (!intact) return internal_error("the log of " + container.substr(0, 12) + " is no stream of a container");
+  if (!intact) return internal_error(path + " is no stream of a container");
   return {};
 }
 

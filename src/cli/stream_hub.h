@@ -58,7 +58,13 @@ struct LogRequest {
 // Where the log is asked for.
 std::string log_path(const std::string& container, const LogRequest& request);
 
-// Reads a log to its end on this thread, in lines. `tty`: the container has a terminal.
+// The query alone.
+std::string log_query(const LogRequest& request);
+
+// Reads a log to its end on this thread, in lines. `path`: without its query. `tty`: the container has a terminal.
+Result<> read_log_at(client::ApiClient& api, const std::string& path, bool tty, const LogRequest& request,
+                     const LineSplitter::Receiver& receive);
+// That of a container that is there.
 Result<> read_log(client::ApiClient& api, const std::string& container, bool tty, const LogRequest& request,
                   const LineSplitter::Receiver& receive);
 

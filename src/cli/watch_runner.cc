@@ -30,8 +30,10 @@ namespace {
 // thousands comes with longer breaks.
 constexpr int kQuietMs = 25;
 constexpr int kQuietOfManyMs = 300;
+constexpr int kQuietOfGitMs = 10'000;  // while it holds the lock of its index: after that, it was killed
 constexpr size_t kMany = 50;
 constexpr size_t kMaxOutput = size_t{1} << 20;
+constexpr size_t kMostRemoved = 1000;  // names on one command line, which the kernel bounds: 2 MB together
 
 std::string list_text(const std::set<std::string>& names) {
   std::string text = "[";
@@ -114,7 +116,10 @@ Result<> WatchRunner::run(int stop) {
   initial_sync();
   for (;;) {
     pollfd watched[2] = {{files.fd(), POLLIN, 0}, {stop, POLLIN, 0}};
-    const int quiet = files.pending() == 0 ? -1 : files.pending() > kMany ? kQuietOfManyMs : kQuietMs;
+    const int quiet = files.pending() == 0     ? -1
+                      : files.is_git_at_work() ? kQuietOfGitMs
+                      : files.pending() > kMany ? kQuietOfManyMs
+                                               : kQuietMs;
     const int ready = ::poll(watched, 2, quiet);
     if (ready < 0 && errno != EINTR) return Error::from_errno(errno, "poll");
     if (ready == 0) {
@@ -182,9 +187,11 @@ Result<std::vector<ContainerRow>> WatchRunner::running(const std::string& servic
 Result<> WatchRunner::sync(const WatchRule& rule, const Files& files) {
   const Transfer transfer = TRY(transfer_of(rule, files));
   for (const ContainerRow& container : TRY(running(rule.service))) {
-    if (!transfer.gone.empty()) {
+    for (size_t at = 0; at < transfer.gone.size(); at += kMostRemoved) {
+      const auto begin = transfer.gone.begin() + static_cast<ptrdiff_t>(at);
       compose::Hook removal{.command = {"rm", "-rf"}, .user = "0"};
-      removal.command.insert(removal.command.end(), transfer.gone.begin(), transfer.gone.end());
+      removal.command.insert(removal.command.end(), begin,
+                             begin + static_cast<ptrdiff_t>(std::min(kMostRemoved, transfer.gone.size() - at)));
       const auto removed = TRY(exec_to_end(*api_, container.id, removal));
       if (removed.exit_code != 0) {
         return internal_error("cannot delete files in " + container.name + ": " + std::string(trim(removed.output)));

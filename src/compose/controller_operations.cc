@@ -100,10 +100,9 @@ void Controller::State::up_ended(const std::string& name, const OperationReport&
 
 std::set<std::string> Controller::State::services_of(const Project& project, const UpOptions& options) {
   std::vector<std::string> names = options.services;
-  if (names.empty()) {
+  if (names.empty()) {  // all: what they depend on is among them
     for (const auto& [name, service] : project.services) names.push_back(name);
-  }
-  if (!options.no_dependencies) names = with_dependencies(dependencies_of(project), std::move(names));
+  } else if (!options.no_dependencies) names = with_dependencies(dependencies_of(project), std::move(names));
   return {names.begin(), names.end()};
 }
 

@@ -110,6 +110,8 @@ void PlanRunner::cancel(Error reason) {
   if (finished_ || error_) return;
   error_ = std::move(reason);
   waiting_.clear();
+  // A registry may be silent for ever, and a pull that goes on harms nobody: what it fetches is found by the next one.
+  in_flight_ -= std::exchange(pulling_, {}).size();
   // Not inside the caller's call: the owner may be in the middle of something.
   surroundings_.scheduler.post([self = shared_from_this()] { self->finish_if_idle(); });
 }
@@ -211,9 +213,10 @@ void PlanRunner::act(StepId id, const RemoveVolume& action) {
 
 void PlanRunner::act(StepId id, const PullImage& action) {
   ++in_flight_;
+  pulling_.insert(id);
   auto self = shared_from_this();
   auto on_progress = [self, id](const engine::TransferProgress& transfer) {
-    if (self->finished_) return;
+    if (!self->pulling_.contains(id)) return;
     const Step& step = self->plan_.step(id);
     Progress progress{.resource = Progress::Resource::image,
                       .name = step.row.name,
@@ -227,6 +230,7 @@ void PlanRunner::act(StepId id, const PullImage& action) {
   };
   surroundings_.engine.pull_image(action.reference, action.platform, std::move(on_progress),
                                   [self, id](Result<ImageId> pulled) {
+                                    if (self->pulling_.erase(id) == 0) return;  // cancelled, and over
                                     --self->in_flight_;
                                     self->step_ended(id, pulled.ok() ? Result<>() : Result<>(pulled.error()));
                                   });

@@ -109,7 +109,8 @@ class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
   std::vector<Task> tasks_;
   std::map<int, size_t> left_in_stage_;
   std::map<int, std::deque<StepId>> ready_;  // by stage
-  size_t in_flight_ = 0;                     // engine calls without a reply
+  size_t in_flight_ = 0;                     // engine calls whose reply is waited for
+  std::set<StepId> pulling_;                 // of these, pulls
   std::map<StepId, ContainerId> made_containers_;
   std::map<StepId, NetworkId> made_networks_;
   std::map<StepId, std::set<std::string>> waiting_;  // wait steps under way → containers not there yet, by name

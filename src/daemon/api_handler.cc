@@ -23,6 +23,7 @@ http::Headers docker_headers() {
 std::unique_ptr<Router> make_router(World& world, engine::RegistrySettings registries) {
   auto router = std::make_unique<Router>();
   api::add_project_routes(*router, world);
+  api::add_past_log_routes(*router, world);
   api::add_artifact_routes(*router, std::move(registries));
   api::add_metrics_routes(*router, world);
   docker::add_system_routes(*router, world);

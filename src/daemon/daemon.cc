@@ -87,9 +87,12 @@ class Daemon {
     const std::string id = TRY(daemon_id(options_.roots.data, random_));
     engine_ = TRY(open_engine(options_, loop_, tasks_, random_));
     engine_->builder().limit_cache(options_.build_cache_bytes.value_or(default_cache_size(options_.roots)));
-    store_ = std::make_unique<DatabaseProjectStore>(engine_->database());
+    store_ = std::make_unique<DatabaseProjectStore>(
+        engine_->database(), engine::LogArchive(options_.roots.data / "logs"), options_.roots.data / "tmp", tasks_);
+    TRY(store_->remove_stray_logs());
     events_ = std::make_unique<EventHub>(*engine_);
     controller_ = std::make_unique<compose::Controller>(*engine_, loop_, random_, *store_);
+    engine_->keep_logs_of([this](const std::string& project) { return controller_->find(project) != nullptr; });
     controller_->run_commands_by(make_hook_runner(*engine_, tasks_));
     TRY(controller_->resume());
     world_.reset(new World{.loop = loop_,
@@ -127,6 +130,7 @@ class Daemon {
   ~Daemon() {
     fronts_.clear();
     server_.reset();
+    if (engine_) engine_->keep_logs_of({});
     controller_.reset();
     events_.reset();
     engine_.reset();

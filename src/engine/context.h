@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <type_traits>
@@ -30,6 +31,7 @@ struct Paths {
   std::filesystem::path container(const ContainerId& id) const { return containers() / id.str(); }
   std::filesystem::path volumes() const { return data_root / "volumes"; }
   std::filesystem::path build() const { return data_root / "build"; }
+  std::filesystem::path logs() const { return data_root / "logs"; }
   std::filesystem::path runs() const { return run_root / "c"; }
   // Short, because a socket's path has 107 bytes (unix(7)).
   std::filesystem::path run(const ContainerId& id) const { return runs() / id.str().substr(0, 16); }
@@ -68,6 +70,7 @@ struct Context {
   LazyNames& names;
   EventBus& events;
   Function<void()> went_idle = {};  // some work has ended: perhaps the last before a shutdown
+  std::function<bool(const std::string& project)> keeps_logs_of = {};  // whose removed containers leave their logs
 
   // Replies on the loop thread, but never inside the call that is being replied to.
   template <class T>

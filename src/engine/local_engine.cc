@@ -132,6 +132,12 @@ class LocalEngineImpl final : public LocalEngine {
   }
   Result<ContainerDetails> inspect_container(const ContainerId& id) const override { return containers_.inspect(id); }
   std::vector<ContainerDetails> list_containers() const override { return containers_.list(); }
+  std::vector<ContainerDetails> list_containers_of(const std::string& project) const override {
+    return containers_.list(project);
+  }
+  void keep_logs_of(std::function<bool(const std::string& project)> keeps) override {
+    context_.keeps_logs_of = std::move(keeps);
+  }
 
   // --- networks ---
   void create_network(NetworkSpec spec, Reply<NetworkId> reply) override {

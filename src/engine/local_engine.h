@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -143,11 +144,15 @@ class LocalEngine : public Engine {
   // no container is left, nothing of us is left in the kernel either.
   virtual void shut_down(Function<void()> done) = 0;
 
+  // Replicas of these Compose projects leave their logs in DATA/logs (log_archive.h) when they are removed.
+  virtual void keep_logs_of(std::function<bool(const std::string& project)> keeps) = 0;
+
   // Look-ups. By id, exact name (leading slash optional) or unique id prefix:
   // "No such container: x", "multiple IDs found with provided prefix: x".
   virtual Result<ContainerId> find_container(const std::string& reference) const = 0;
   virtual Result<ContainerDetails> inspect_container(const ContainerId& container) const = 0;
   virtual std::vector<ContainerDetails> list_containers() const = 0;  // newest first
+  virtual std::vector<ContainerDetails> list_containers_of(const std::string& project) const = 0;  // newest first
   virtual Result<NetworkId> find_network(const std::string& reference) const = 0;
   virtual Result<NetworkDetails> inspect_network(const NetworkId& network) const = 0;
   virtual std::vector<NetworkDetails> list_networks() const = 0;

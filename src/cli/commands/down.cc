@@ -1,6 +1,9 @@
 // down: stop and remove what belongs to the project.
+#include <algorithm>
+
 #include "cli/commands/commands.h"
 #include "cli/operation.h"
+#include "cli/providers.h"
 #include "compose/controller.h"
 #include "compose/options_json.h"
 
@@ -34,9 +37,23 @@ Result<int> down(Session& session, const Arguments& arguments) {
       .timeout = TRY(seconds_of(arguments, "timeout")),
       .dry_run = session.globals().dry_run};
   auto target = TRY(session.find_project(arguments.positional()));
+  std::vector<Provider> providers;
+  if (target.project && !options.dry_run) {
+    providers = TRY(find_providers(session, *target.project, options.services, false));
+  }
   options.project = std::move(target.project);
-  return run_operation(session, TRY(session.progress_style("down")), "DELETE", project_path(target.name),
-                       operation_body("", compose::to_json(options)));
+  std::erase_if(options.services, [&](const std::string& name) {
+    return std::any_of(providers.begin(), providers.end(), [&](const Provider& one) { return one.service == name; });
+  });
+  const ProgressStyle style = TRY(session.progress_style("down"));
+  const bool only_providers = options.services.empty() && !arguments.positional().empty();
+  if (!only_providers) {
+    const int status = TRY(run_operation(session, style, "DELETE", project_path(target.name),
+                                         operation_body("", compose::to_json(options))));
+    if (status != 0) return status;
+  }
+  TRY(withdraw(session, providers, target.name, "down", style));
+  return 0;
 }
 
 }  // namespace

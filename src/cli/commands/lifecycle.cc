@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/operation.h"
+#include "cli/providers.h"
 #include "cli/targets.h"
 #include "compose/controller.h"
 #include "compose/options_json.h"
@@ -57,8 +58,14 @@ Result<int> operate(Session& session, const Arguments& arguments, std::string_vi
                        operation_body("", compose::to_json(options)));
 }
 
+// Providers that say they can be stopped are told after the containers.
 Result<int> stop(Session& session, const Arguments& arguments) {
-  return operate(session, arguments, "stop", {.timeout = TRY(seconds_of(arguments, "timeout"))});
+  const int status = TRY(operate(session, arguments, "stop", {.timeout = TRY(seconds_of(arguments, "timeout"))}));
+  const auto target = TRY(session.find_project());
+  if (status != 0 || !target.project || session.globals().dry_run) return status;
+  const auto providers = TRY(find_providers(session, *target.project, arguments.positional(), false));
+  TRY(withdraw(session, providers, target.name, "stop", TRY(session.progress_style("stop"))));
+  return 0;
 }
 
 Result<int> start(Session& session, const Arguments& arguments) {

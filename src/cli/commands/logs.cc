@@ -8,6 +8,8 @@
 #include "cli/container_watch.h"
 #include "cli/log_filter.h"
 #include "cli/log_printer.h"
+#include "cli/log_sources.h"
+#include "cli/operation.h"
 
 namespace gantry::cli {
 
@@ -36,6 +38,10 @@ constexpr Flag kFlags[] = {
      .kind = FlagKind::text,
      .value_name = "LEVEL",
      .help = "Only lines of this level or a worse one: debug, info, warn, error"},
+    {.name = "run",
+     .kind = FlagKind::text,
+     .value_name = "N",
+     .help = "The N-th container of each replica since the last down, though it was replaced; -1: the one before, all"},
     {.name = "merge", .help = "One stream in the order of time, across services and replicas"},
     {.name = "index", .kind = FlagKind::number, .value_name = "N", .help = "Only the N-th container of the service"},
 };
@@ -68,35 +74,41 @@ std::set<std::string> wanted_services(const Session::NamedProject& target, const
   return services;
 }
 
-Result<bool> has_terminal(client::ApiClient& api, const std::string& id) {
-  const auto body = TRY(TRY(api.request("GET", container_path(id, "json"))).ok_body());
+Result<bool> has_terminal(client::ApiClient& api, const LogSource& source) {
+  if (source.tty) return *source.tty;
+  const auto body = TRY(TRY(api.request("GET", container_path(source.container, "json"))).ok_body());
   return TRY(parse_container(body)).tty;
 }
 
+std::vector<std::string> names_of(const std::vector<LogSource>& sources) {
+  std::vector<std::string> names;
+  for (const LogSource& source : sources) names.push_back(source.name);
+  return names;
+}
+
 // All logs at once: they are printed as they come, not merged by time.
-Result<int> print_logs(Session& session, const std::vector<ContainerRow>& rows, const std::string& project,
-                       const LogRequest& request, LogStyle style, const LogFilter& filter) {
+Result<int> print_logs(Session& session, const std::vector<LogSource>& sources, const LogRequest& request,
+                       LogStyle style, const LogFilter& filter) {
   client::ApiClient* api = TRY(session.api());
   LogPrinter printer(style, session.out, session.out);
-  std::vector<std::string> names;
-  for (const ContainerRow& row : rows) names.push_back(display_name(row.name, project, row.one_off()));
-  printer.announce(names);
+  printer.announce(names_of(sources));
   std::mutex mutex;
   std::vector<std::unique_ptr<client::ApiClient>> connections;
   std::vector<std::thread> threads;
-  for (size_t i = 0; i < rows.size(); ++i) connections.push_back(TRY(api->another()));
-  for (size_t i = 0; i < rows.size(); ++i) {
-    threads.emplace_back([&, i] {
-      auto tty = has_terminal(*connections[i], rows[i].id);
+  for (size_t i = 0; i < sources.size(); ++i) connections.push_back(TRY(api->another()));
+  for (size_t i = 0; i < sources.size(); ++i) {
+    threads.emplace_back([&, i, &source = sources[i]] {
+      const auto print = [&](StreamKind kind, std::string_view line) {
+        if (!filter.passes(line)) return;
+        std::lock_guard lock(mutex);
+        printer.line(source.name, kind, line);
+      };
+      auto tty = has_terminal(*connections[i], source);
       auto result = !tty.ok() ? Result<>(std::move(tty).error())
-                              : read_log(*connections[i], rows[i].id, *tty, request, [&](StreamKind kind, auto line) {
-                                  if (!filter.passes(line)) return;
-                                  std::lock_guard lock(mutex);
-                                  printer.line(names[i], kind, line);
-                                });
+                              : read_log_at(*connections[i], source.path, *tty, request, print);
       if (result.ok()) return;
       std::lock_guard lock(mutex);
-      session.warn("Can't retrieve logs for " + gantry::quoted(names[i]) + ": " + result.error().message());
+      session.warn("Can't retrieve logs for " + gantry::quoted(source.name) + ": " + result.error().message());
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -106,36 +118,45 @@ Result<int> print_logs(Session& session, const std::vector<ContainerRow>& rows, 
 // A line with the time at which the engine got it, in front of everything.
 struct TimedLine {
   std::string time;
-  size_t container = 0;
+  size_t source = 0;
   StreamKind kind = StreamKind::stdout_stream;
   std::string text;
 };
 
 // Everything is read first: the last line of one container may be older than the first of another.
-Result<int> print_merged(Session& session, const std::vector<ContainerRow>& rows, const std::string& project,
-                         LogRequest request, LogStyle style, const LogFilter& filter) {
+Result<int> print_merged(Session& session, const std::vector<LogSource>& sources, LogRequest request, LogStyle style,
+                         const LogFilter& filter) {
   client::ApiClient* api = TRY(session.api());
   const bool times = request.timestamps;
   request.timestamps = true;
-  std::vector<std::string> names;
   std::vector<TimedLine> lines;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    names.push_back(display_name(rows[i].name, project, rows[i].one_off()));
-    const bool tty = TRY(has_terminal(*api, rows[i].id));
-    TRY(read_log(*api, rows[i].id, tty, request, [&](StreamKind kind, std::string_view line) {
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const bool tty = TRY(has_terminal(*api, sources[i]));
+    TRY(read_log_at(*api, sources[i].path, tty, request, [&](StreamKind kind, std::string_view line) {
       const size_t space = line.find(' ');
       const std::string_view text = space == std::string_view::npos ? "" : line.substr(space + 1);
       if (!filter.passes(text)) return;
-      lines.push_back({.time = std::string(line.substr(0, space)), .container = i, .kind = kind, .text = std::string(text)});
+      lines.push_back({.time = std::string(line.substr(0, space)), .source = i, .kind = kind, .text = std::string(text)});
     }));
   }
   std::stable_sort(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.time < b.time; });
   LogPrinter printer(style, session.out, session.out);
-  printer.announce(names);
+  printer.announce(names_of(sources));
   for (const TimedLine& line : lines) {
-    printer.line(names[line.container], line.kind, times ? line.time + " " + line.text : line.text);
+    printer.line(sources[line.source].name, line.kind, times ? line.time + " " + line.text : line.text);
   }
   return 0;
+}
+
+// Of these services, or all; of one replica, or all.
+Result<std::vector<PastRunRow>> past_runs(Session& session, const std::string& project,
+                                          const std::set<std::string>& services, std::optional<int64_t> index) {
+  client::ApiClient* api = TRY(session.api());
+  auto rows = TRY(parse_past_runs(TRY(TRY(api->request("GET", project_path(project, "runs"))).ok_body())));
+  std::erase_if(rows, [&](const PastRunRow& row) {
+    return (!services.empty() && !services.contains(row.service)) || (index && row.replica != *index);
+  });
+  return rows;
 }
 
 Result<int> logs(Session& session, const Arguments& arguments) {
@@ -143,6 +164,9 @@ Result<int> logs(Session& session, const Arguments& arguments) {
   const auto index = arguments.number("index");
   if (index && named.size() != 1) return invalid("--index requires one service to be selected");
   const LogRequest request = TRY(log_request(session, arguments));
+  std::optional<RunWish> run;
+  if (arguments.given("run")) run = TRY(parse_run_wish(arguments.text("run")));
+  if (run && request.follow) return invalid("--run shows what was written, and cannot be used with --follow");
   const auto target = TRY(session.find_project(named));
   const LogStyle style{.prefix = !arguments.on("no-log-prefix"),
                        .colour = !arguments.on("no-color") && session.colour_on(session.out)};
@@ -165,8 +189,10 @@ Result<int> logs(Session& session, const Arguments& arguments) {
     return row.one_off() || row.state == "created" || (!services.empty() && !services.contains(row.service())) ||
            (index && row.number() != *index);
   });
-  if (arguments.on("merge")) return print_merged(session, rows, target.name, request, style, filter);
-  return print_logs(session, rows, target.name, request, style, filter);
+  const auto sources = run ? TRY(select_runs(target.name, rows, TRY(past_runs(session, target.name, services, index)), *run))
+                           : sources_of(target.name, rows);
+  if (arguments.on("merge")) return print_merged(session, sources, request, style, filter);
+  return print_logs(session, sources, request, style, filter);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // ps: the project's containers.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/format.h"
+#include "cli/ps_row.h"
 
 namespace gantry::cli {
 
@@ -78,9 +80,9 @@ Result<int> ps(Session& session, const Arguments& arguments) {
     text = services_text(rows);
   } else {
     const bool whole = arguments.on("no-trunc");
-    std::vector<std::string> lines;
-    for (const ContainerRow& row : rows) lines.push_back(ps_json(row, whole, now));
-    text = TRY(formatted(format, lines, kColumns));
+    std::vector<Value> lines;
+    for (const ContainerRow& row : rows) lines.push_back(ps_row(row, whole, now));
+    text = TRY(formatted_rows(format, lines, kColumns));
   }
   session.out.write(text);
   return 0;

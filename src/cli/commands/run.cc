@@ -5,6 +5,7 @@
 #include "cli/exit.h"
 #include "cli/image_build.h"
 #include "cli/operation.h"
+#include "cli/providers.h"
 #include "base/fd.h"
 #include "compose/controller.h"
 #include "compose/dotenv.h"
@@ -160,7 +161,11 @@ Result<std::string> make_container(Session& session, const compose::Project& pro
 Result<int> run(Session& session, const Arguments& arguments) {
   const auto terminal = TRY(run_terminal(session, arguments));
   const auto options = TRY(run_options(session, arguments, terminal));
-  const auto project = TRY(session.load_project({options.service}, !options.no_dependencies));
+  auto project = TRY(session.load_project({options.service}, !options.no_dependencies));
+  if (!options.no_dependencies && !options.dry_run) {
+    const auto providers = TRY(find_providers(session, project, {options.service}, true));
+    TRY(provide(session, providers, project, TRY(session.progress_style("run"))));
+  }
   const std::string container = TRY(make_container(session, project, arguments, options));
   if (container.empty()) return 0;
   if (!arguments.on("detach")) {

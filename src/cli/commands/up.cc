@@ -10,6 +10,7 @@
 #include "cli/image_build.h"
 #include "cli/image_pull.h"
 #include "cli/operation.h"
+#include "cli/providers.h"
 #include "cli/refresh_window.h"
 #include "cli/watch_rules.h"
 #include "compose/config_hash.h"
@@ -217,9 +218,39 @@ Result<int> bring_up_and_wait(Session& session, const compose::Project& project,
   return exit_status(session, TRY(bring_up(session, project, command, command.options, style)));
 }
 
+namespace {
+
+// Providers run before the containers that get their variables, and after those that they depend on themselves.
+Result<> provide_all(Session& session, const std::vector<Provider>& providers, compose::Project& project,
+                     const UpCommand& command) {
+  if (providers.empty()) return {};
+  if (session.globals().dry_run) {
+    session.warn("providers are not run in dry-run mode: what depends on them may be shown as changed");
+    return {};
+  }
+  const ProgressStyle style = TRY(session.progress_style("up"));
+  for (const Provider& provider : providers) {
+    compose::UpOptions needed = command.options;
+    needed.services.clear();
+    for (const std::string& name : provider.needs) {
+      if (project.services.contains(name)) needed.services.push_back(name);
+    }
+    if (!needed.services.empty() && !command.options.no_dependencies) {
+      const auto outcome = TRY(bring_up(session, project, command, needed, style));
+      if (!outcome.ok) return internal_error(outcome.message);
+    }
+    TRY(provide(session, {provider}, project, style));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<int> up_project(Session& session, UpCommand command) {
   auto project = TRY(session.load_project(command.options.services, !command.options.no_dependencies));
-  if (project.services.empty()) return invalid("no service selected");
+  const auto providers =
+      TRY(find_providers(session, project, command.options.services, !command.options.no_dependencies));
+  if (project.services.empty() && providers.empty()) return invalid("no service selected");
   if (!command.exit_code_from.empty() && !project.services.contains(command.exit_code_from)) {
     return invalid("no such service: " + command.exit_code_from);
   }
@@ -227,6 +258,11 @@ Result<int> up_project(Session& session, UpCommand command) {
   if (command.watch && !has_watch_rules(project)) {
     return invalid("none of the selected services is configured for watch, consider setting a 'develop' section");
   }
+  TRY(provide_all(session, providers, project, command));
+  std::erase_if(command.options.services, [&](const std::string& name) {
+    return std::any_of(providers.begin(), providers.end(), [&](const Provider& one) { return one.service == name; });
+  });
+  if (project.services.empty()) return 0;  // nothing but providers was asked for
   TRY(settle_refresh_windows(session, project));
   if (command.lease && !session.globals().dry_run) TRY(set_lease(session, project.name, *command.lease));
   command.options.recreate_volumes = TRY(volumes_to_recreate(session, project, command.yes));

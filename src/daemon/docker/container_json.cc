@@ -88,10 +88,10 @@ json endpoint_json(const engine::EndpointDetails& endpoint) {
           {"DNSNames", list(endpoint.dns_names)}};
 }
 
-json networks_json(const ContainerDetails& container) {
+json networks_json(const ContainerDetails& container, ShownNetworks shown = ShownNetworks::endpoints) {
   json networks = json::object();
   for (const engine::EndpointDetails& endpoint : container.endpoints) {
-    networks[endpoint.network_name] = endpoint_json(endpoint);
+    networks[endpoint.network_name] = shown == ShownNetworks::names ? json() : endpoint_json(endpoint);
   }
   return networks;
 }
@@ -248,7 +248,8 @@ std::string command_text(const std::vector<std::string>& arguments) {
   return text;
 }
 
-json container_summary(const ContainerDetails& container, const std::string& image, WallTime now) {
+json container_summary(const ContainerDetails& container, const std::string& image, WallTime now,
+                       ShownNetworks networks) {
   const engine::ObservedContainer& seen = container.observed;
   return {{"Id", seen.id.str()},
           {"Names", {"/" + seen.name}},
@@ -261,7 +262,7 @@ json container_summary(const ContainerDetails& container, const std::string& ima
           {"State", engine::to_string(seen.state)},
           {"Status", status_text(seen, now)},
           {"HostConfig", {{"NetworkMode", network_mode_text(container.spec)}}},
-          {"NetworkSettings", {{"Networks", networks_json(container)}}},
+          {"NetworkSettings", {{"Networks", networks_json(container, networks)}}},
           {"Mounts", mounts_json(container)}};
 }
 

@@ -119,6 +119,15 @@ bool ContainerQuery::passes(const ContainerDetails& container) const {
          any_port(filters_.values("expose"), container.exposed);
 }
 
+std::optional<std::string> ContainerQuery::project() const {
+  constexpr std::string_view kLabel = "com.docker.compose.project=";
+  if (filters_.has("before") || filters_.has("since")) return std::nullopt;  // these may name any container
+  for (const std::string& label : filters_.values("label")) {
+    if (label.starts_with(kLabel)) return label.substr(kLabel.size());
+  }
+  return std::nullopt;
+}
+
 Result<WallTime> ContainerQuery::created_at(const std::string& key,
                                             const std::vector<ContainerDetails>& containers) const {
   if (!filters_.has(key)) return WallTime{};

@@ -1,6 +1,7 @@
 // Which containers GET /containers/json shows. Pure but for image look-ups.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ class ContainerQuery {
  public:
   // `all`, `limit`, `size`, `filters`. Errors as Docker words them.
   static Result<ContainerQuery> parse(const Query& query);
+  // The Compose project that is asked for, when nothing outside of it matters: then only its containers need be looked at.
+  std::optional<std::string> project() const;
   // In the order of `containers`, which is newest first. Code::not_found for an unknown `before` or `since`.
   Result<std::vector<const engine::ContainerDetails*>> choose(const std::vector<engine::ContainerDetails>& containers,
                                                               const engine::ImageStore& images) const;

@@ -1,5 +1,4 @@
 // /containers/{id}/{logs,attach,attach/ws,wait}: answers that last as long as the container, or longer.
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <nlohmann/json.hpp>
@@ -8,6 +7,7 @@
 #include "base/strings.h"
 #include "daemon/docker/answers.h"
 #include "daemon/docker/events.h"
+#include "daemon/docker/log_request.h"
 #include "daemon/docker/lookups.h"
 #include "daemon/docker/routes.h"
 #include "daemon/drain_watch.h"
@@ -24,61 +24,6 @@ namespace {
 using engine::ContainerDetails;
 using engine::ContainerState;
 using nlohmann::json;
-
-std::string_view stream_type(bool tty) {
-  return tty ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream";
-}
-
-struct LogRequest {
-  bool out = false;
-  bool err = false;
-  bool timestamps = false;
-  bool details = false;
-  engine::LogReadOptions options;
-
-  static Result<LogRequest> parse(const Query& query) {
-    LogRequest request{.out = query.flag("stdout"),
-                       .err = query.flag("stderr"),
-                       .timestamps = query.flag("timestamps"),
-                       .details = query.flag("details"),
-                       .options = {}};
-    if (!request.out && !request.err) return invalid("Bad parameters: you must choose at least one stream");
-    request.options.follow = query.flag("follow");
-    request.options.tail = parse_unsigned(query.get("tail"));  // "all", "-1" and nonsense are all of it
-    request.options.since = TRY(parse_unix_time(query.get("since")));
-    request.options.until = TRY(parse_unix_time(query.get("until")));
-    return request;
-  }
-
-  // An entry as it goes out: nothing if its stream is not wanted.
-  void append(const engine::LogEntry& entry, bool tty, std::string& text) const {
-    const bool is_err = entry.stream == engine::LogStream::err;
-    if (is_err ? !err : !out) return;
-    std::string prefix;
-    if (timestamps) prefix = format_rfc3339_fixed(entry.time) + " ";
-    if (details) prefix += entry.attributes + " ";
-    if (!tty) text += frame_head(is_err ? Stream::err : Stream::out, prefix.size() + entry.text.size());
-    text.append(prefix).append(entry.text);
-  }
-  engine::LogRendering rendering(bool tty) const {
-    std::string name;
-    for (const bool part : {out, err, timestamps, details, tty}) name += part ? '1' : '0';
-    return {.name = std::move(name),
-            .append = [*this, tty](const engine::LogEntry& entry, std::string& text) { append(entry, tty, text); }};
-  }
-};
-
-// Gives way to short requests while it lives: hundreds of followers of a busy log would take every processor.
-// setpriority(2) of 0 means the calling thread, on Linux.
-class LowPriority {
- public:
-  LowPriority() { ::setpriority(PRIO_PROCESS, 0, before_ + 10); }
-  ~LowPriority() { ::setpriority(PRIO_PROCESS, 0, before_); }  // without the right to, the connection stays behind
-  LowPriority(const LowPriority&) = delete;
-
- private:
-  int before_ = ::getpriority(PRIO_PROCESS, 0);
-};
 
 // A reader that ends when the container does: the event is subscribed to and the state read in one step on the loop,
 // so that no end falls between the two.
@@ -126,7 +71,7 @@ Result<> logs(Exchange& exchange, const Call& call, World& world) {
   const LogRequest request = TRY(LogRequest::parse(call.query));
   const std::unique_ptr<FollowedLog> log = TRY(FollowedLog::open(world, call["id"], request.options));
   const bool tty = log->container().spec.tty;
-  TRY(exchange.begin(200, call.version >= ApiVersion{1, 42} ? stream_type(tty) : ""));
+  TRY(exchange.begin(200, call.version >= ApiVersion{1, 42} ? log_content_type(tty) : ""));
   const HangUpWatcher::Watch watch(world.hang_ups, exchange.socket(), [&] { log->reader().stop(); });
   const LowPriority low;
   const engine::LogRendering rendering = request.rendering(tty);
@@ -289,7 +234,7 @@ Result<> attach(Exchange& exchange, const Call& call, World& world) {
   if (!attachment.ok()) return refuse_attach(exchange, attachment.error());
   const bool multiplexed = !attachment->container.spec.tty && call.version >= ApiVersion{1, 42};
   emit(world, attachment->container, "attach");
-  Exchange::Hijacked client = TRY(exchange.hijack(stream_type(!multiplexed)));
+  Exchange::Hijacked client = TRY(exchange.hijack(log_content_type(!multiplexed)));
   return serve_attached(world, std::move(*attachment), std::move(client), false);
 }
 

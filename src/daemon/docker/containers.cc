@@ -36,13 +36,16 @@ std::string shown_image(World& world, const ContainerDetails& container, std::ma
 
 Result<> list(Exchange& exchange, const Call& call, World& world) {
   const ContainerQuery query = TRY(ContainerQuery::parse(call.query));
-  const std::vector<ContainerDetails> all = world.loop.ask([&] { return world.engine.list_containers(); });
+  const std::vector<ContainerDetails> all = world.loop.ask([&, project = query.project()] {
+    return project ? world.engine.list_containers_of(*project) : world.engine.list_containers();
+  });
+  const auto networks = call.query.get("networks") == "names" ? ShownNetworks::names : ShownNetworks::endpoints;
   const std::vector<const ContainerDetails*> chosen = TRY(query.choose(all, world.images));
   std::map<std::string, std::string> known;
   json answer = json::array();
   const WallTime now = world.loop.clock().wall();
   for (const ContainerDetails* container : chosen) {
-    answer.push_back(container_summary(*container, shown_image(world, *container, known), now));
+    answer.push_back(container_summary(*container, shown_image(world, *container, known), now, networks));
     if (call.query.flag("size")) add_sizes(world, *container, answer.back());
   }
   return send_json(exchange, 200, answer);

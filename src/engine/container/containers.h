@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/container/container.h"
+#include "engine/container/log_archive.h"
 #include "engine/container/network_files.h"
 #include "engine/container/start_job.h"
 #include "engine/context.h"
@@ -69,6 +70,7 @@ class Containers {
   Result<ContainerId> find(const std::string& reference) const;
   Result<ContainerDetails> inspect(const ContainerId& id) const;
   std::vector<ContainerDetails> list() const;  // newest first
+  std::vector<ContainerDetails> list(const std::string& project) const;
   std::vector<ObservedContainer> observe(const std::string& project) const;  // sorted by name
   ObservedNetwork observe(const NetworkRecord& network) const;
   std::vector<std::string> users_of_image(const ImageId& image) const;
@@ -152,6 +154,7 @@ class Containers {
   void after_end(Container& container, std::chrono::nanoseconds ran_for, bool was_lost);
   void answer_waiters(Container& container, bool removed);
   void begin_remove(Container& container, RemoveOptions options, Function<void(Result<>)> done);
+  std::optional<PastRun> run_to_keep(const Container& container) const;
   void finish_remove(const ContainerId& id, const std::vector<std::string>& volumes, Result<> removed,
                      Function<void(Result<>)> done);
   void remove_automatically(Container& container);
@@ -199,6 +202,7 @@ class Containers {
   void drain_terminal(Exec& exec);
 
   ContainerDetails details(const Container& container) const;
+  std::vector<ContainerDetails> newest_first(std::vector<const Container*> chosen) const;
   ObservedContainer observed(const Container& container) const;
   EndpointDetails endpoint_details(const Container& container, const EndpointSpec& spec) const;
 

@@ -3,8 +3,10 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "engine/container/containers_access.h"
 #include "engine/container/exec.h"
+#include "engine/container/log_config.h"
 
 namespace gantry::engine {
 
@@ -179,8 +181,31 @@ void Containers::remove(const ContainerId& id, RemoveOptions options, Reply<> re
   });
 }
 
+// Of replicas that ran: what their project's `logs` may be asked for later.
+std::optional<PastRun> Containers::run_to_keep(const Container& container) const {
+  const auto label = [&](const char* name) {
+    const auto found = container.config.labels.find(std::string("com.docker.compose.") + name);
+    return found != container.config.labels.end() ? found->second : std::string();
+  };
+  const std::string project = label("project");
+  const bool has_log = container.spec.log.driver != "none" && container.status.started_at != WallTime{};
+  if (project.empty() || !has_log || label("oneoff") == "True" || !context_.keeps_logs_of) return std::nullopt;
+  if (!context_.keeps_logs_of(project)) return std::nullopt;
+  return PastRun{.project = project,
+                 .service = label("service"),
+                 .replica = static_cast<int>(parse_unsigned(label("container-number")).value_or(1)),
+                 .container_id = container.id.str(),
+                 .container_name = container.spec.name,
+                 .started_at = container.status.started_at,
+                 .finished_at = container.status.finished_at,
+                 .exit_code = container.status.exit_code,
+                 .tty = container.spec.tty,
+                 .log_name = {}};
+}
+
 // Within an operation, not running. The row says "removing" until everything else has gone.
 void Containers::begin_remove(Container& container, RemoveOptions options, Function<void(Result<>)> done) {
+  auto kept = run_to_keep(container);
   container.status.state = ContainerState::removing;
   save_state(container);
   std::vector<std::string> volumes;
@@ -195,7 +220,12 @@ void Containers::begin_remove(Container& container, RemoveOptions options, Funct
   }
   container.working = true;
   context_.tasks.run(
-      [directories = std::move(directories)]() -> Result<> {
+      [directories = std::move(directories), kept = std::move(kept), archive = LogArchive(context_.paths.logs()),
+       log = log_file(context_.paths.container(container.id), container.id, container.spec.log.driver)]() -> Result<> {
+        if (kept) {
+          const auto moved = archive.keep(*kept, log);
+          if (!moved.ok()) log_warning("the log of " + kept->container_name + " is lost: " + moved.error().message());
+        }
         for (const std::filesystem::path& directory : directories) {
           std::error_code error;
           std::filesystem::remove_all(directory, error);

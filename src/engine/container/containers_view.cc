@@ -141,15 +141,30 @@ Result<ContainerDetails> Containers::inspect(const ContainerId& id) const {
   return details(*container);
 }
 
-std::vector<ContainerDetails> Containers::list() const {
-  std::vector<ContainerDetails> all;
-  all.reserve(containers_.size());
-  for (const auto& [id, container] : containers_) all.push_back(details(*container));
-  std::sort(all.begin(), all.end(), [](const ContainerDetails& a, const ContainerDetails& b) {
-    if (a.observed.created_at != b.observed.created_at) return a.observed.created_at > b.observed.created_at;
-    return a.observed.id < b.observed.id;
+std::vector<ContainerDetails> Containers::newest_first(std::vector<const Container*> chosen) const {
+  std::sort(chosen.begin(), chosen.end(), [](const Container* a, const Container* b) {
+    if (a->record.created_at != b->record.created_at) return a->record.created_at > b->record.created_at;
+    return a->id < b->id;
   });
+  std::vector<ContainerDetails> all;
+  all.reserve(chosen.size());
+  for (const Container* container : chosen) all.push_back(details(*container));
   return all;
+}
+
+std::vector<ContainerDetails> Containers::list() const {
+  std::vector<const Container*> all;
+  all.reserve(containers_.size());
+  for (const auto& [id, container] : containers_) all.push_back(container.get());
+  return newest_first(std::move(all));
+}
+
+std::vector<ContainerDetails> Containers::list(const std::string& project) const {
+  std::vector<const Container*> chosen;
+  if (const auto found = by_project_.find(project); found != by_project_.end()) {
+    for (const ContainerId& id : found->second) chosen.push_back(get(id));
+  }
+  return newest_first(std::move(chosen));
 }
 
 std::vector<ObservedContainer> Containers::observe(const std::string& project) const {

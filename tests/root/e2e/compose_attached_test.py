@@ -181,6 +181,51 @@ class Attached(GantryTest):
                          "3 level=warn\n4 ERROR x\n")
         self.assertEqual(self.gantry.compose(self.directory, "logs", "--no-log-prefix", "--grep", "^[15]$").out, "1\n5\n")
 
+    def logs(self, *words, **options):
+        return self.gantry.compose(self.directory, "logs", *words, **options)
+
+    def say(self, text, *words, replicas=1):
+        self.up(f"""
+            services:
+              a:
+                image: busybox:test
+                init: true
+                command: sh -c "echo {text}; exec sleep 1000"
+                deploy: {{replicas: {replicas}}}
+            """, "-d", *words)
+        wait_until(lambda: self.logs("--no-log-prefix").out.count(text) == replicas, "the replicas speak")
+
+    def test_logs_outlive_the_containers_that_wrote_them(self):
+        for text in ("one", "two", "three"):
+            self.say(text, "-t", "0")
+        self.assertEqual(self.logs().out, "a-1  | three\n")
+        self.assertEqual(self.logs("--run", "1").out, "a-1#1  | one\n")
+        self.assertEqual(self.logs("--run", "-1", "a").out, "a-1#2  | two\n")
+        self.assertEqual(self.logs("--run", "0").out, "a-1  | three\n")
+        self.assertEqual(self.logs("--run", "3").out, "a-1  | three\n")
+        self.assertEqual(self.logs("--run", "all", "--merge", "--no-log-prefix").out, "one\ntwo\nthree\n")
+        self.assertEqual(self.logs("--run", "all", "--no-log-prefix", "--grep", "^t[hw]", "--merge").out, "two\nthree\n")
+        missing = self.logs("--run", "9", code=1).err
+        self.assertIn("no such run; there are those of a-1: 1 to 3", missing)
+        self.assertIn("--follow", self.logs("--run", "1", "-f", code=1).err)
+        self.assertIn("invalid --run value", self.logs("--run", "x", code=1).err)
+
+    def test_past_logs_survive_the_daemon_and_go_with_down(self):
+        self.say("one", "-t", "0", replicas=2)
+        self.say("two", "-t", "0")
+        kept = self.gantry.data / "logs/at"
+        self.assertEqual(sorted(path.name for path in kept.iterdir()), ["a-1", "a-2"])
+        self.gantry.kill_daemon()
+        self.gantry.start_daemon()
+        self.assertEqual(sorted(self.logs("--run", "1").out.splitlines()), ["a-1#1  | one", "a-2#1  | one"])
+        self.gantry.compose(self.directory, "rm", "-sf")
+        self.assertEqual(self.logs("--run", "2").out, "a-1#2  | two\n")
+        self.gantry.compose(self.directory, "down", "-t", "0")
+        self.assertFalse(kept.exists())
+        self.say("three")
+        self.assertIn("a-1: 1", self.logs("--run", "2", code=1).err)
+        self.assertEqual(self.logs("--run", "1").out, "a-1  | three\n")
+
     def test_standard_output_is_for_data(self):
         result = self.up(self.DEPENDENT, "-d")
         self.assertEqual(result.out, "")

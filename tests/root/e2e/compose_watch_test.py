@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import time
 
 from harness import GantryTest, main, wait_until
@@ -49,6 +50,28 @@ class Watch(GantryTest):
               watch:
                 - {action: sync, path: src, target: /app, ignore: ["*.tmp", "node_modules/"]}
         """
+
+    def git(self, *words):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "gc.auto=0", *words],
+                       cwd=self.directory / "src", check=True, capture_output=True,
+                       env={"PATH": os.environ["PATH"], "HOME": str(self.gantry.root), "GIT_CONFIG_NOSYSTEM": "1"})
+
+    def syncs(self):
+        return [line for line in self.lines if line.startswith("Syncing")]
+
+    def test_a_batch_ends_when_git_lets_its_index_go(self):
+        self.directory = self.gantry.project("w", self.SYNC, src__one="1")
+        self.addCleanup(shutil.rmtree, self.directory / "src")
+        self.git("init", "-q")
+        self.watch(self.SYNC)
+        source = self.directory / "src"
+        (source / ".git/index.lock").write_text("")
+        (source / "one").write_text("changed")
+        time.sleep(1)  # longer than a batch without git stays open; a slower machine sees the same
+        (source / "two").write_text("new")
+        (source / ".git/index.lock").rename(source / ".git/index")
+        self.until('Syncing service "a" after 2 changes were detected')
+        self.assertEqual(len(self.syncs()), 1, self.lines)
 
     def test_sync_of_new_changed_deleted_and_renamed_files(self):
         self.watch(self.SYNC, src__one="1\n")

@@ -143,6 +143,15 @@ class FakeEngine final : public engine::LocalEngine {
   std::vector<engine::ContainerDetails> list_containers() const override {
     return {containers.begin(), containers.end()};
   }
+  std::vector<engine::ContainerDetails> list_containers_of(const std::string& project) const override {
+    std::vector<engine::ContainerDetails> found;
+    for (const auto& container : containers) {
+      const auto label = container.observed.labels.find("com.docker.compose.project");
+      if (label != container.observed.labels.end() && label->second == project) found.push_back(container);
+    }
+    return found;
+  }
+  void keep_logs_of(std::function<bool(const std::string&)>) override {}
   Result<NetworkId> find_network(const std::string& reference) const override { return NetworkId(reference); }
   Result<engine::NetworkDetails> inspect_network(const NetworkId& id) const override {
     return not_found("network " + id.str() + " not found");
