@@ -59,6 +59,30 @@ class Watch(GantryTest):
     def syncs(self):
         return [line for line in self.lines if line.startswith("Syncing")]
 
+    def test_a_checkout_is_one_batch(self):
+        count = 2_000  # ./dev bench watch does it with 10,000
+        self.directory = self.gantry.project("w", self.SYNC)
+        source = self.directory / "src"
+        source.mkdir(exist_ok=True)
+        self.addCleanup(shutil.rmtree, source)
+        self.git("init", "-q")
+        for text in ("old", "new"):
+            for i in range(count):
+                path = source / str(i // 100) / str(i)
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text)
+            self.git("checkout", "-q", "-b", text)
+            self.git("add", "-A")
+            self.git("commit", "-q", "-m", text)
+        self.watch(self.SYNC)
+        self.git("checkout", "-q", "old")
+        self.until(f"after {count} changes were detected")
+        (source / "last").write_text("x")
+        self.until("after 1 change was detected")  # batches come one after the other: the first one is done
+        self.assertEqual(len(self.syncs()), 2, self.lines)
+        self.assertEqual(self.inside("sh", "-c", "cat /app/*/* | sort | uniq -c | wc -l").strip(), "1")
+        self.assertEqual(self.inside("sh", "-c", "ls /app/*/* | wc -l").strip(), str(count))
+
     def test_a_batch_ends_when_git_lets_its_index_go(self):
         self.directory = self.gantry.project("w", self.SYNC, src__one="1")
         self.addCleanup(shutil.rmtree, self.directory / "src")
