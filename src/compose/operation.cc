@@ -8,6 +8,7 @@
 #include "compose/labels.h"
 #include "compose/observed_project.h"
 #include "compose/plan_hook.h"
+#include "compose/port_check.h"
 
 namespace gantry::compose {
 namespace {
@@ -114,7 +115,23 @@ void Operation::make_plan() {
   Plan pulls = pulls_of(*plan);
   if (!pulls.empty()) return pull(std::move(pulls));
   show(*plan);
-  execute(std::move(plan).value());
+  check_ports(std::move(plan).value());
+}
+
+// A port that somebody else has is told before anything is made; a repair goes as far as it can instead.
+void Operation::check_ports(Plan plan) {
+  const bool asked_for =
+      std::holds_alternative<UpIntent>(request_.intent) || std::holds_alternative<StartIntent>(request_.intent);
+  auto planned = asked_for ? planned_ports(plan, *desired_) : std::nullopt;
+  if (!planned) return execute(std::move(plan));
+  engine::PortCheck check = planned->check;
+  engine_.check_ports(std::move(check), [self = shared_from_this(), plan = std::move(plan),
+                                         planned = *std::move(planned)](auto conflicts) mutable {
+    if (self->cancelled_) return self->finish(self->cancelled_);
+    if (!conflicts.ok()) return self->finish(std::move(conflicts).error());
+    if (conflicts->empty()) return self->execute(std::move(plan));
+    self->finish(explain_conflicts(self->request_.project.get(), self->request_.project_name, planned, *conflicts));
+  });
 }
 
 // New images may change what is to be recreated, so everything else waits for them, and is planned after them.

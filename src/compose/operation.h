@@ -1,6 +1,6 @@
 // One command on one project, from looking at the engine to its outcome:
 //
-//   observe → reconcile → (pull images → observe → reconcile) → commit the desired state → run the plan
+//   observe → reconcile → (pull images → observe → reconcile) → check ports → commit the desired state → run the plan
 //
 // Loop thread only. Held by shared_ptr: replies of the engine may outlive its owner's interest.
 #pragma once
@@ -67,6 +67,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   bool ask_for_images();
   void make_plan();
   void pull(Plan plan);
+  void check_ports(Plan plan);
   void execute(Plan plan);
   void note_services(const Plan& plan);
   void show(const Plan& plan);

@@ -78,6 +78,9 @@ class LocalEngineImpl final : public LocalEngine {
   void create_container(ContainerSpec spec, Reply<CreatedContainer> reply) override {
     containers_.create(std::move(spec), std::move(reply));
   }
+  void check_ports(PortCheck check, Reply<std::vector<PortConflict>> reply) override {
+    containers_.check_ports(std::move(check), std::move(reply));
+  }
   void start_container(ContainerId id, Reply<> reply) override { containers_.start(id, std::move(reply)); }
   void stop_container(ContainerId id, StopOptions options, Reply<> reply) override {
     containers_.stop(id, std::move(options), std::move(reply));

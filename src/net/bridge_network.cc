@@ -255,10 +255,9 @@ Result<std::unique_ptr<PortReservation>> BridgeNetwork::reserve_ports(const std:
   return ports_.reserve(ports, owner);
 }
 
-Result<> BridgeNetwork::check_ports(const std::vector<PortRequest>& ports) {
-  // With an address in both families, so that every port is one that could be served.
-  TRY(ports_.reserve(ports, {.name = "", .address4 = IpAddress(), .address6 = IpAddress::v6({})}));
-  return {};
+std::vector<std::optional<Error>> BridgeNetwork::check_ports(const std::vector<PortQuestion>& questions,
+                                                             const std::set<std::string>& leaving) {
+  return ports_.check(questions, leaving);
 }
 
 bool BridgeNetwork::isolates_ports(const std::string& bridge_name) {

@@ -38,7 +38,8 @@ class BridgeNetwork final : public NetworkStack {
   Result<> remove_bridge(const BridgeConfig& bridge) override;
   Result<std::unique_ptr<PortReservation>> reserve_ports(const std::vector<PortRequest>& ports,
                                                          const PortOwner& owner) override;
-  Result<> check_ports(const std::vector<PortRequest>& ports) override;
+  std::vector<std::optional<Error>> check_ports(const std::vector<PortQuestion>& questions,
+                                                const std::set<std::string>& leaving) override;
   Result<> attach(const EndpointConfig& endpoint, const NetnsAccess& netns) override;
   Result<> redirect_dns(const NetnsAccess& netns, uint16_t udp_port, uint16_t tcp_port) override;
   Result<> loopback_up(const NetnsAccess& netns) override;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -120,10 +121,17 @@ struct PortRequest {
 };
 // Who wants them, and where they lead.
 struct PortOwner {
-  std::string name;  // of the container, for others' messages
+  std::string id;    // of the container
+  std::string name;  // for others' messages
   std::optional<IpAddress> address4;
   std::optional<IpAddress> address6;
   bool again = false;  // after a restart of the daemon: a process of ours may carry them already
+};
+
+struct PortQuestion {
+  PortOwner owner;
+  std::string group;  // those of one group are asked about together, the others each alone
+  std::vector<PortRequest> ports;
 };
 
 class NetworkStack {
@@ -144,8 +152,10 @@ class NetworkStack {
   virtual Result<> remove_bridge(const BridgeConfig& bridge) = 0;
   virtual Result<std::unique_ptr<PortReservation>> reserve_ports(const std::vector<PortRequest>& ports,
                                                                  const PortOwner& owner) = 0;
-  // Could they be reserved now? The error is the one that reserve_ports would give. Holds nothing.
-  virtual Result<> check_ports(const std::vector<PortRequest>& ports) = 0;
+  // Could each reserve all of its ports now, if the containers with the ids `leaving` gave back theirs? The errors are
+  // those that reserve_ports would give, one a question; nothing: it could. Holds nothing.
+  virtual std::vector<std::optional<Error>> check_ports(const std::vector<PortQuestion>& questions,
+                                                        const std::set<std::string>& leaving) = 0;
 
   // lo up, interface, addresses, default route, in the fewest messages; nft elements for its published ports. Again
   // for an endpoint that is there: it gets the default route and the ports that it has now.

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "base/fd.h"
 #include "base/strings.h"
@@ -122,19 +123,24 @@ std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, con
 }  // namespace
 
 struct PortTable::Shared {
+  struct Holder {
+    std::string id;
+    std::string name;
+  };
   std::mutex mutex;
-  std::map<Binding, std::string> held;  // by whom; guarded by mutex
+  std::map<Binding, Holder> held;  // guarded by mutex
 
   // Who has it, if anybody. The wildcard and any single address of the family exclude each other.
-  const std::string* holder_of(const Binding& wanted) const {
+  std::vector<const Holder*> holders_of(const Binding& wanted) const {
+    std::vector<const Holder*> found;
     auto same_port = [&](const Binding& b) { return b.protocol == wanted.protocol && b.port == wanted.port; };
     for (auto at = held.lower_bound({wanted.protocol, wanted.port, {}}); at != held.end() && same_port(at->first);
          ++at) {
       const IpAddress& address = at->first.address;
       if (address.is_v6() != wanted.address.is_v6()) continue;
-      if (address == wanted.address || is_any(address) || is_any(wanted.address)) return &at->second;
+      if (address == wanted.address || is_any(address) || is_any(wanted.address)) found.push_back(&at->second);
     }
-    return nullptr;
+    return found;
   }
 };
 
@@ -142,6 +148,7 @@ class PortTable::Reservation final : public PortReservation {
  public:
   Reservation(std::shared_ptr<Shared> shared, PortOwner owner) : shared_(std::move(shared)), owner_(std::move(owner)) {}
   ~Reservation() override {
+    if (held_.empty()) return;
     // The sockets first: whoever finds the port free in the table must be able to bind it.
     std::vector<Binding> bindings;
     for (Held& one : held_) bindings.push_back(one.binding);
@@ -149,6 +156,10 @@ class PortTable::Reservation final : public PortReservation {
     std::lock_guard lock(shared_->mutex);
     for (const Binding& binding : bindings) shared_->held.erase(binding);
   }
+  // For a check: what they hold counts as free. They must outlive this.
+  void let_go(const std::set<std::string>& leaving) { leaving_ = &leaving; }
+  // The table's lock is held.
+  void give_back_all() { give_back(0); }
   const std::vector<PortForward>& ports() const override { return ports_; }
   std::vector<Carried> carried() const override {
     std::vector<Carried> list;
@@ -227,11 +238,17 @@ class PortTable::Reservation final : public PortReservation {
   }
 
   Result<> take_one(Binding wanted, const PortRequest& request, const std::optional<IpAddress>& carried_to) {
-    const std::string* holder = wanted.port == 0 ? nullptr : shared_->holder_of(wanted);
-    if (holder != nullptr) {
+    const auto holders = wanted.port == 0 ? std::vector<const Shared::Holder*>() : shared_->holders_of(wanted);
+    for (const Shared::Holder* holder : holders) {
+      if (leaving_ != nullptr && leaving_->contains(holder->id)) continue;
       return Error(Code::internal, "Bind for " + host_port(wanted.address, wanted.port) +
                                        " failed: port is already allocated" +
-                                       (holder->empty() ? "" : " (held by container " + *holder + ")"));
+                                       (holder->name.empty() ? "" : " (held by container " + holder->name + ")"));
+    }
+    if (!holders.empty()) {
+      borrowed_.insert(wanted);
+      held_.push_back({wanted, Fd(), carried_to, request.container_port});
+      return {};
     }
     auto socket = hold(wanted, carried_to ? Purpose::serve : Purpose::drop);
     // The process that serves the port has outlived an earlier daemon.
@@ -240,17 +257,21 @@ class PortTable::Reservation final : public PortReservation {
     Fd fd = served ? Fd() : *std::move(socket);
     if (wanted.port == 0) wanted.port = local_address(fd.get()).port();
     held_.push_back({wanted, std::move(fd), carried_to, request.container_port});
-    shared_->held.emplace(wanted, owner_.name);
+    shared_->held.emplace(wanted, Shared::Holder{.id = owner_.id, .name = owner_.name});
     return {};
   }
 
   void give_back(size_t from) {
-    for (size_t i = from; i < held_.size(); ++i) shared_->held.erase(held_[i].binding);
+    for (size_t i = from; i < held_.size(); ++i) {
+      if (borrowed_.erase(held_[i].binding) == 0) shared_->held.erase(held_[i].binding);
+    }
     held_.erase(held_.begin() + static_cast<ptrdiff_t>(from), held_.end());
   }
 
   std::shared_ptr<Shared> shared_;
   const PortOwner owner_;
+  const std::set<std::string>* leaving_ = nullptr;
+  std::set<Binding> borrowed_;  // of held_: what those who leave still have
   std::vector<Held> held_;
   std::vector<PortForward> ports_;
 };
@@ -271,6 +292,30 @@ Result<std::unique_ptr<PortReservation>> PortTable::reserve(const std::vector<Po
   }
   if (!taken.ok()) return std::move(taken).error();  // the destructor gives back what was taken
   return std::unique_ptr<PortReservation>(std::move(reservation));
+}
+
+std::vector<std::optional<Error>> PortTable::check(const std::vector<PortQuestion>& questions,
+                                                   const std::set<std::string>& leaving) {
+  std::vector<std::optional<Error>> answers(questions.size());
+  std::map<std::string, std::vector<size_t>> groups;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    const std::string& group = questions[i].group;
+    groups[group.empty() ? "/" + std::to_string(i) : group].push_back(i);  // a group's name has no slash
+  }
+  std::lock_guard lock(shared_->mutex);
+  for (const auto& [name, members] : groups) {
+    std::vector<std::unique_ptr<Reservation>> taken;
+    for (size_t i : members) {
+      taken.push_back(std::make_unique<Reservation>(shared_, questions[i].owner));
+      taken.back()->let_go(leaving);
+      for (const PortRequest& request : questions[i].ports) {
+        auto done = taken.back()->take(request);
+        if (!done.ok() && !answers[i]) answers[i] = std::move(done).error();
+      }
+    }
+    for (auto& reservation : taken) reservation->give_back_all();
+  }
+  return answers;
 }
 
 }  // namespace gantry::net

@@ -26,6 +26,9 @@ class PortTable {
   // Errors, in Docker's words: "Bind for 0.0.0.0:8099 failed: port is already allocated" (with the container that has
   // it), "failed to bind host port 0.0.0.0:8123/tcp: address already in use" (another program; its name and pid).
   Result<std::unique_ptr<PortReservation>> reserve(const std::vector<PortRequest>& requests, const PortOwner& owner);
+  // As NetworkStack::check_ports.
+  std::vector<std::optional<Error>> check(const std::vector<PortQuestion>& questions,
+                                          const std::set<std::string>& leaving);
 
  private:
   struct Shared;

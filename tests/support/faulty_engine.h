@@ -90,6 +90,9 @@ class FaultyEngine final : public engine::Engine {
   void pull_image(std::string reference, std::string platform, engine::OnProgress progress,
                   engine::Reply<ImageId> reply) override;
   void remove_image(std::string reference, bool force, engine::Reply<> reply) override;
+  void check_ports(engine::PortCheck check, engine::Reply<std::vector<engine::PortConflict>> reply) override {
+    inner_.check_ports(std::move(check), std::move(reply));
+  }
   void create_container(engine::ContainerSpec spec, engine::Reply<engine::CreatedContainer> reply) override;
   void start_container(ContainerId container, engine::Reply<> reply) override;
   void stop_container(ContainerId container, engine::StopOptions options, engine::Reply<> reply) override;

@@ -415,6 +415,22 @@ void SimEngine::remove_image(std::string reference, bool, Reply<> reply) {
   });
 }
 
+void SimEngine::check_ports(PortCheck check, Reply<std::vector<PortConflict>> reply) {
+  std::vector<PortConflict> conflicts;
+  for (size_t i = 0; i < check.users.size(); ++i) {
+    for (const PublishedPort& port : check.users[i].spec.published) {
+      auto taken = taken_ports.find(port.host_first);
+      if (taken == taken_ports.end()) continue;
+      conflicts.push_back(
+          {.user = i,
+           .error = Error(Code::conflict, "Bind for 0.0.0.0:" + std::to_string(port.host_first) +
+                                              " failed: port is already allocated (held by " + taken->second + ")")});
+    }
+  }
+  world_.post(in_this_life(
+      [conflicts = std::move(conflicts), reply = std::move(reply)]() mutable { reply(std::move(conflicts)); }));
+}
+
 void SimEngine::create_container(ContainerSpec spec, Reply<CreatedContainer> reply) {
   calls.push_back("create " + spec.name);
   later([this, spec = std::move(spec), reply = std::move(reply)]() mutable {

@@ -74,6 +74,7 @@ class SimEngine final : public engine::Engine {
   std::vector<std::string> violations;  // what must never happen
   size_t index_of(const std::string& action) const;  // first in the history; npos: never
   int observations = 0;
+  std::map<uint16_t, std::string> taken_ports;  // of the host, by others → by whom
 
   void observe(engine::ObserveRequest request, engine::Reply<engine::Snapshot> reply) override;
   std::unique_ptr<Subscription> subscribe(Function<void(const engine::Event&)> on_event) override;
@@ -84,6 +85,7 @@ class SimEngine final : public engine::Engine {
   void pull_image(std::string reference, std::string platform, engine::OnProgress progress,
                   engine::Reply<ImageId> reply) override;
   void remove_image(std::string reference, bool force, engine::Reply<> reply) override;
+  void check_ports(engine::PortCheck check, engine::Reply<std::vector<engine::PortConflict>> reply) override;
   void create_container(engine::ContainerSpec spec, engine::Reply<engine::CreatedContainer> reply) override;
   void start_container(ContainerId container, engine::Reply<> reply) override;
   void stop_container(ContainerId container, engine::StopOptions options, engine::Reply<> reply) override;

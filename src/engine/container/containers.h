@@ -43,6 +43,7 @@ class Containers {
 
   // --- as in Engine and LocalEngine ---
   void create(ContainerSpec spec, Reply<CreatedContainer> reply);
+  void check_ports(PortCheck check, Reply<std::vector<PortConflict>> reply);
   void start(const ContainerId& id, Reply<> reply);
   void stop(const ContainerId& id, StopOptions options, Reply<> reply);
   void kill(const ContainerId& id, std::string signal, Reply<> reply);

@@ -1,4 +1,4 @@
-// A container's places in its networks: addresses, default routes, published ports, names, hosts and resolver files.
+// A container's places in its networks: addresses, default routes, names, hosts and resolver files.
 #include <algorithm>
 #include <tuple>
 
@@ -10,30 +10,6 @@
 
 namespace gantry::engine {
 namespace {
-
-constexpr uint8_t kProtocols[] = {6, 17, 132};  // IPPROTO_TCP, UDP, SCTP in PortProtocol's order
-
-uint8_t protocol_number(PortProtocol protocol) { return kProtocols[static_cast<size_t>(protocol)]; }
-
-std::vector<net::PortRequest> port_requests(const ContainerSpec& spec, const std::set<ExposedPort>& exposed, const std::string& default_host_ip) {
-  std::vector<net::PortRequest> requests;
-  std::set<ExposedPort> published;
-  for (const PublishedPort& port : spec.published) {
-    published.insert(port.container);
-    requests.push_back({.protocol = protocol_number(port.container.protocol),
-                        .host_ip = port.host_ip.empty() ? default_host_ip : port.host_ip,
-                        .host_first = port.host_first,
-                        .host_last = std::max(port.host_first, port.host_last),
-                        .container_port = port.container.port});
-  }
-  if (!spec.publish_all) return requests;
-  for (const ExposedPort& port : exposed) {
-    if (published.contains(port)) continue;
-    requests.push_back({.protocol = protocol_number(port.protocol), .host_ip = default_host_ip, .host_first = 0,
-                        .host_last = 0, .container_port = port.port});
-  }
-  return requests;
-}
 
 bool sets_ndots(const std::vector<std::string>& options) {
   return std::any_of(options.begin(), options.end(), [](const std::string& option) {
@@ -294,29 +270,6 @@ Result<> Containers::describe_network(const Container& container, const std::vec
     log_warning("container " + spec.name + ": its ports are not published, because nothing gets into its networks");
   }
   return {};
-}
-
-// None if the container has no network through which something could get in.
-std::vector<net::PortRequest> Containers::wanted_ports(const Container& container,
-                                                       const std::vector<EndpointState>& endpoints) const {
-  auto gateway = std::find_if(endpoints.begin(), endpoints.end(),
-                              [](const EndpointState& endpoint) { return endpoint.gateway4 || endpoint.gateway6; });
-  const NetworkRecord* network = gateway == endpoints.end() ? nullptr : networks_.get(gateway->network);
-  if (network == nullptr) return {};
-  const net::BridgeConfig bridge = networks_.bridge_config(*network);
-  if (bridge.parent) return {};  // reached at its own address
-  return port_requests(container.spec, container.config.exposed, bridge.host_binding_ip);
-}
-
-net::PortOwner Containers::port_owner(const Container& container, const std::vector<EndpointState>& endpoints) const {
-  net::PortOwner owner{.name = container.spec.name, .address4 = {}, .address6 = {}};
-  for (const EndpointState& endpoint : endpoints) {
-    const net::EndpointConfig config = networks_.endpoint_config(endpoint);
-    if (config.parent) continue;
-    if (config.publishes4) owner.address4 = config.address4;
-    if (config.publishes6) owner.address6 = config.address6;
-  }
-  return owner;
 }
 
 StartEndpoint Containers::start_endpoint(const Container& container, const EndpointState& endpoint) const {

@@ -9,11 +9,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/function.h"
 #include "base/result.h"
 #include "engine/iface/events.h"
 #include "engine/iface/observed.h"
+#include "engine/iface/port_check.h"
 #include "engine/iface/specs.h"
 
 namespace gantry::engine {
@@ -62,6 +64,8 @@ class Engine {
   virtual void pull_image(std::string reference, std::string platform, OnProgress progress, Reply<ImageId> reply) = 0;
   virtual void remove_image(std::string reference, bool force, Reply<> reply) = 0;
 
+  // Those whose ports somebody else has; none: all could be started now. Nothing is held for them.
+  virtual void check_ports(PortCheck check, Reply<std::vector<PortConflict>> reply) = 0;
   // Creates, does not start. Volumes named by mounts are made if missing. Fails with Code::not_found only
   // if the image is missing, Code::conflict if the name is taken.
   virtual void create_container(ContainerSpec spec, Reply<CreatedContainer> reply) = 0;

@@ -119,20 +119,79 @@ class Published(NetworkTest):
                     return False
         return True
 
-    def test_conflict_names_who_has_the_port_and_leaves_nothing(self):
+    def conflict(self, ports, name="late", extra=""):
+        """What `up` of a project with these ports says, which must be before it has made anything of it."""
+        result = self.up(compose(service("api", f"ports: {json.dumps(ports)}\n{extra}")), name, code=None)
+        self.assertNotEqual(result.code, 0, result)
+        self.assertEqual([one for one in self.gantry.containers() if one.startswith(name)], [], "nothing was made")
+        self.assertEqual([n["Name"] for n in self.gantry.get("/networks") if n["Name"].startswith(name)], [])
+        return result.out + result.err
+
+    def test_conflict_with_another_container_is_told_before_anything_is_made(self):
+        port, udp = free_port(), free_port()
+        self.up(compose(service("web", f"ports: ['{port}:80', '127.0.0.1:{udp}:9/udp']")), "one")
+        text = self.conflict([f"{port}:80"])
+        self.assertIn(f"Bind for 0.0.0.0:{port} failed: port is already allocated (held by container one-web-1)", text)
+        self.assertIn("(services.api.ports[0])", text)
+        self.assertIn("(held by container one-web-1)", self.conflict([f"{udp}:9/udp"]), "the wildcard and one address")
+        self.assertIn("(held by container one-web-1)", self.conflict([f"[::1]:{port}:80"]), "IPv6")
+        self.assertIn("(held by container one-web-1)", self.conflict([f"{port}-{port}:80"]), "a range of one")
+        self.up(compose(service("api", f"ports: ['{port}:9/udp']")), "late")  # UDP is not TCP
+        self.gantry.compose(self.project, "down", "-t", "0")
+        stopped = self.gantry.command("create", "--name", "stopped", "-p", f"{port}:80", "busybox:test", "true")
+        self.assertEqual(stopped.code, 0, "what does not run holds nothing")
+        self.up(compose(service("web", f"ports: ['{port}:80', '127.0.0.1:{udp}:9/udp']")), "one")
+        started = self.gantry.command("start", "stopped", code=None)
+        self.assertIn("(held by container one-web-1)", started.out + started.err)
+
+    def test_conflict_with_a_process_of_the_host_names_it(self):
+        me = f"pid {os.getpid()})"
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_INET6) as v6:
+            tcp.bind(("127.0.0.1", 0))
+            tcp.listen()
+            udp.bind(("0.0.0.0", 0))
+            v6.bind(("::1", 0))
+            v6.listen()
+            for ports in (["127.0.0.1:{}:80"], ["{}:80"]):
+                self.assertIn(me, self.conflict([p.format(tcp.getsockname()[1]) for p in ports]))
+            self.assertIn(me, self.conflict([f"{udp.getsockname()[1]}:9/udp"]))
+            self.assertIn(me, self.conflict([f"[::1]:{v6.getsockname()[1]}:80"]))
+            all_at_once = self.conflict([f"127.0.0.1:{tcp.getsockname()[1]}:80", f"{udp.getsockname()[1]}:9/udp"])
+            self.assertIn(me, all_at_once)
+
+    def test_conflict_within_a_project(self):
         port = free_port()
-        self.up(compose(service("web", f"ports: ['{port}:80']")), "one")
-        result = self.up(compose(service("api", f"ports: ['{port}:80']")), "two", code=None)
-        self.assertNotEqual(result.code, 0)
-        self.assertIn(f"Bind for 0.0.0.0:{port} failed: port is already allocated (held by container one-web-1)",
-                      result.out + result.err)
-        with socket.socket() as mine:
-            mine.bind(("127.0.0.1", 0))
-            mine.listen()
-            port = mine.getsockname()[1]
-            result = self.up(compose(service("api", f"ports: ['127.0.0.1:{port}:80']")), "three", code=None)
-            self.assertNotEqual(result.code, 0)
-            self.assertIn(f"pid {os.getpid()})", result.out + result.err)
+        ports = f"ports: ['{port}:80']"
+        both = self.up(compose(service("api", ports), service("web", ports)), "late", code=None)
+        self.assertNotEqual(both.code, 0)
+        self.assertIn(f"Bind for 0.0.0.0:{port} failed: port is already allocated (held by container late-api-1)",
+                      both.out + both.err)
+        self.assertIn("(services.web.ports[0])", both.out + both.err)
+        self.assertEqual(self.gantry.containers(), {}, "nothing was made")
+        replicas = self.conflict([f"{port}:80"], extra="deploy: {replicas: 2}\n")
+        self.assertIn("(held by container late-api-1)", replicas)
+        # One that has ended when the other starts does not count.
+        job = f"  job: {{image: 'busybox:test', command: 'true', ports: ['{port}:80']}}\n"
+        after = service("web", ports + "\ndepends_on: {job: {condition: service_completed_successfully}}")
+        self.up(compose(job, after), "late")
+
+    def test_a_project_is_not_in_conflict_with_itself(self):
+        port = free_port()
+        ports = f"ports: ['{port}:80', '{port}:9/udp', '[::1]:{free_port()}:80']"
+        self.up(compose(service("web", ports)))
+        first = self.gantry.containers()["net-web-1"]["Id"]
+        self.up(compose(service("web", ports)))
+        self.assertEqual(self.gantry.containers()["net-web-1"]["Id"], first, "nothing to do")
+        self.up(compose(service("web", ports + "\nenvironment: {CHANGED: 'yes'}")))
+        self.up(compose(service("web", ports)), "net", "--force-recreate")
+        self.assertNotEqual(self.gantry.containers()["net-web-1"]["Id"], first)
+        # The port goes from one service to the other in one command.
+        self.up(compose(service("web"), service("other", ports)))
+        self.wait_answer(lambda: self.who("127.0.0.1", port).split()[0], "other")
+        self.gantry.compose(self.project, "stop", "-t", "0")
+        self.gantry.compose(self.project, "start")
+        self.gantry.compose(self.project, "restart", "-t", "0")
+        self.wait_answer(lambda: self.who("127.0.0.1", port).split()[0], "other")
 
     def test_loopback_address_is_for_this_host_alone(self):
         port = free_port()

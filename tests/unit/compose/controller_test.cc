@@ -75,6 +75,20 @@ TEST_F(ControllerTest, TellsWhatItDoes) {
   }
 }
 
+TEST_F(ControllerTest, APortThatSomebodyHasIsToldBeforeAnythingIsMade) {
+  daemon.engine.taken_ports[8080] = "nginx, pid 4711";
+  Outcome outcome = daemon.up(project_from(kHello));
+  EXPECT_FALSE(outcome.ok);
+  EXPECT_EQ(outcome.message,
+            "web-1 not started: Bind for 0.0.0.0:8080 failed: port is already allocated (held by nginx, pid 4711)\n"
+            "  <stdin>:5:13 (services.web.ports[0])");
+  EXPECT_EQ(daemon.engine.inventory(), "");
+  EXPECT_TRUE(daemon.engine.calls.empty());
+  EXPECT_TRUE(daemon.store.projects.empty()) << "what never began is not kept";
+  daemon.engine.taken_ports.clear();
+  EXPECT_TRUE(daemon.up(project_from(kHello)).ok);
+}
+
 TEST_F(ControllerTest, DownLeavesNothingAndStopsDependantsFirst) {
   daemon.up(project_from(kHello));
   Outcome outcome = daemon.down("shop", {.volumes = true, .project = project_from(kHello)});

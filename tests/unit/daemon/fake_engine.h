@@ -93,6 +93,9 @@ class FakeEngine final : public engine::LocalEngine {
     reply(unsupported("fake"));
   }
   void remove_image(std::string, bool, engine::Reply<> reply) override { reply(unsupported("fake")); }
+  void check_ports(engine::PortCheck, engine::Reply<std::vector<engine::PortConflict>> reply) override {
+    loop_.post([reply = std::move(reply)]() mutable { reply(std::vector<engine::PortConflict>{}); });
+  }
   void create_container(engine::ContainerSpec spec, engine::Reply<engine::CreatedContainer> reply) override {
     created = spec;
     reply_with(std::move(reply), "create " + spec.name, engine::CreatedContainer{ContainerId("new"), {"careful"}});

@@ -33,7 +33,7 @@ std::string text_of(const Result<std::unique_ptr<PortReservation>>& result) {
   return result.ok() ? "reserved" : result.error().message();
 }
 
-const PortOwner kWeb{.name = "web-1", .address4 = IpAddress::v4(0x0a000002), .address6 = {}};
+const PortOwner kWeb{.id = "1", .name = "web-1", .address4 = IpAddress::v4(0x0a000002), .address6 = {}};
 Result<std::unique_ptr<PortReservation>> reserve(PortTable& table, const std::vector<PortRequest>& requests) {
   return table.reserve(requests, kWeb);
 }
@@ -74,6 +74,37 @@ TEST(PortTable, WhatAContainerHasIsAllocatedInDockersWords) {
   PortRequest other = loopback(port, port);
   other.host_ip = "127.0.0.2";
   EXPECT_EQ(text_of(reserve(table, {other})), "reserved") << "another address";
+}
+
+TEST(PortTable, ACheckHoldsNothingAndCountsThePortsOfThoseWhoLeaveAsFree) {
+  PortTable table;
+  const uint16_t port = free_port();
+  const PortQuestion question{.owner = {.id = "2", .name = "web-2"}, .ports = {loopback(port, port)}};
+  EXPECT_FALSE(table.check({question}, {})[0]);
+  auto held = reserve(table, {loopback(port, port)});
+  ASSERT_TRUE(held.ok()) << text_of(held);
+  const auto taken = table.check({question}, {});
+  ASSERT_TRUE(taken[0]);
+  EXPECT_EQ(taken[0]->message(), "Bind for 127.0.0.1:" + std::to_string(port) +
+                                     " failed: port is already allocated (held by container web-1)");
+  EXPECT_FALSE(table.check({question}, {"1"})[0]);
+  EXPECT_EQ(text_of(reserve(table, {loopback(port, port)})).substr(0, 8), "Bind for") << "it is held as before";
+  held->reset();
+  EXPECT_EQ(text_of(reserve(table, {loopback(port, port)})), "reserved") << "and the checks hold nothing";
+}
+
+TEST(PortTable, ACheckSeesConflictsWithinAGroupOnly) {
+  PortTable table;
+  const uint16_t port = free_port();
+  PortQuestion one{.owner = {.id = "1", .name = "web-1"}, .group = "web", .ports = {loopback(port, port)}};
+  PortQuestion two{.owner = {.id = "2", .name = "web-2"}, .group = "web", .ports = {loopback(port, port)}};
+  auto answers = table.check({one, two}, {});
+  EXPECT_FALSE(answers[0]);
+  ASSERT_TRUE(answers[1]);
+  EXPECT_NE(answers[1]->message().find("(held by container web-1)"), std::string::npos);
+  one.group = two.group = "";
+  answers = table.check({one, two}, {});
+  EXPECT_FALSE(answers[0] || answers[1]) << "one may follow the other";
 }
 
 TEST(PortTable, WhatAnotherProgramHasIsReportedWithItsNameAndPid) {
