@@ -20,6 +20,8 @@ import time
 import unittest
 import urllib.request
 
+from leftovers import Leftovers
+
 REPO = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(os.environ.get("GANTRY_BIN", REPO / "build/release/bin"))
 SKIPPED = 77  # CTest's SKIP_RETURN_CODE
@@ -135,6 +137,7 @@ class Gantry:
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
             if name in os.environ:
                 self.environment[name] = os.environ[name]
+        self.leftovers = Leftovers(self.tag)
 
     def __enter__(self):
         if not self.auto_start:
@@ -144,8 +147,11 @@ class Gantry:
     def __exit__(self, kind, value, trace):
         with contextlib.suppress(Exception):
             self.remove_everything()
+            self.remove_networks()
+            self.leftovers.look(self.daemon_pid(), self.networks())
         with contextlib.suppress(Exception):
-            self.stop_daemon()
+            self.stop_daemons()
+        left = self.leftovers.after_its_end()
         for pid in self.processes():
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -156,6 +162,8 @@ class Gantry:
         subprocess.run(["umount", "-R", "-l", self.root], capture_output=True)
         if not os.environ.get("KEEP"):
             shutil.rmtree(self.root, ignore_errors=True)
+        if left and kind is None:
+            raise AssertionError("networks left behind:\n" + "\n".join(left))
 
     # The daemon.
     def start_daemon(self):
@@ -193,6 +201,17 @@ class Gantry:
             self.daemon.wait(30)
         else:
             wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon ends")
+        self.daemon = None
+
+    def stop_daemons(self):
+        """Also one that a command started and that waits for the other's end."""
+        daemons = [pid for pid in self.processes()
+                   if b"\0daemon\0" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+        for pid in daemons:
+            os.kill(pid, signal.SIGTERM)
+        if self.daemon:
+            self.daemon.wait(30)
+        wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in daemons), "the daemons end", 30)
         self.daemon = None
 
     # Commands.
@@ -264,6 +283,14 @@ class Gantry:
             self.command("compose", "-p", project["name"], "down", "-v", "-t", "0", "--remove-orphans", code=None)
         for container in self.get("/containers/json?all=1"):
             self.command("rm", "-f", "-v", container["Id"], code=None)
+
+    def networks(self):
+        return [self.get(f"/networks/{network['Id']}") for network in self.get("/networks")]
+
+    def remove_networks(self):
+        for network in self.get("/networks"):
+            if network["Name"] not in ("bridge", "host", "none"):
+                self.command("network", "rm", network["Id"], code=None)
 
     # What is left in the kernel.
     def processes(self):
