@@ -176,9 +176,9 @@ def best(results):
 
 
 def publish_cost(binaries):
-    """Published before → milliseconds of joining a network, and those that ten ports add."""
+    """Published before → milliseconds of joining a network and those that ten ports add, passed and of the processor."""
     lines = run("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$0"', binaries / "bench_publish")
-    return {int(before): (float(join), float(ports)) for before, join, ports in map(str.split, lines.splitlines())}
+    return {int(before): list(map(float, costs)) for before, *costs in map(str.split, lines.splitlines())}
 
 
 def main():
@@ -216,8 +216,9 @@ def main():
                 print(f"{line:<50} {candidate.name:<8} {figures['stream'] / floor['stream']:6.1%} of veth's throughput  "
                       f"{figures['connect'] / floor['connect']:6.1%} of its connections")
         costs = publish_cost(arguments.bin)
-        for count, (join, ports) in costs.items():
-            print(f"{count:>4} ports published before: joining a network {join:.2f} ms, publishing 10 ports {ports:.2f} ms")
+        for count, (join, ports, join_cpu, ports_cpu) in costs.items():
+            print(f"{count:>4} ports published before: joining a network {join:.2f} ms ({join_cpu:.2f} of the processor), "
+                  f"publishing 10 ports {ports:.2f} ms ({ports_cpu:.2f})")
         table["publish ms"] = costs
         if arguments.json:
             arguments.json.write_text(json.dumps(table, indent=1))

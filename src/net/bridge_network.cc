@@ -320,6 +320,7 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
                 .peer_mac = endpoint.mac,
                 .bridge = bridge,
                 .group = group_,
+                .flags = port_flags(endpoint),
                 .mtu = endpoint.mtu};
   NetlinkBatch host;
   add_veth(host, pair);
@@ -331,11 +332,13 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
     made = exchange(route, host);
     peer = TRY(find_link(netns.route, endpoint.container_interface));
   }
-  // Both ends there: attached before, and now it may get the default route.
-  if (!made.ok() && !(made.error().errno_value() == EEXIST && peer)) return made;
+  // Both ends there: attached before, and now it may get the default route and other ports.
+  const bool again = !made.ok() && made.error().errno_value() == EEXIST && peer;
+  if (again) made = configure_port(route, endpoint);
+  TRY(std::move(made));
   if (!peer) return internal_error("interface " + endpoint.container_interface + " went while it was being set up");
   TRY(set_up_inside(endpoint, netns, peer->index));
-  return set_up_host_end(route, endpoint, bridge);
+  return wait_reachable(route, endpoint);
 }
 
 Result<> BridgeNetwork::set_up_inside(const EndpointConfig& endpoint, const NetnsAccess& netns, int index) {
@@ -355,19 +358,19 @@ Result<> BridgeNetwork::set_up_inside(const EndpointConfig& endpoint, const Netn
   return {};
 }
 
-Result<> BridgeNetwork::set_up_host_end(int route, const EndpointConfig& endpoint, int bridge) {
-  bool isolated = isolates_ports(endpoint.bridge_name);
-  // With br_netfilter a packet to the container's own published port is turned round inside the bridge.
-  bool hairpin = !endpoint.ports.empty() && bridges_call_iptables();
-  if (isolated || hairpin) {
-    auto link = TRY(find_link(route, endpoint.host_interface));
-    if (!link || link->master != bridge) {
-      return internal_error("interface " + endpoint.host_interface + " is not in bridge " + endpoint.bridge_name);
-    }
-    NetlinkBatch batch;
-    add_port_flags(batch, link->index, endpoint.host_interface, isolated, hairpin);
-    TRY(exchange(route, batch));
-  }
+// With br_netfilter a packet to the container's own published port is turned round inside the bridge.
+BridgePortFlags BridgeNetwork::port_flags(const EndpointConfig& endpoint) {
+  return {.isolated = isolates_ports(endpoint.bridge_name),
+          .hairpin = !endpoint.ports.empty() && bridges_call_iptables()};
+}
+
+Result<> BridgeNetwork::configure_port(int route, const EndpointConfig& endpoint) {
+  NetlinkBatch batch;
+  add_port_flags(batch, endpoint.host_interface, port_flags(endpoint));
+  return exchange(route, batch);
+}
+
+Result<> BridgeNetwork::wait_reachable(int route, const EndpointConfig& endpoint) {
   TRY(wait_operational(route, endpoint.host_interface));
   // A bridge is up only while it has a port that is: the first packets from the host would be dropped.
   return wait_operational(route, endpoint.bridge_name);
@@ -536,7 +539,8 @@ Result<> BridgeNetwork::repair_bridge(int route, const BridgeConfig& bridge) {
     // Hairpin wherever it may be needed: it costs nothing, and who has ports is not known here.
     EndpointConfig endpoint{.bridge_name = bridge.bridge_name, .host_interface = port};
     endpoint.ports.resize(1);
-    TRY(set_up_host_end(route, endpoint, index));
+    TRY(configure_port(route, endpoint));
+    TRY(wait_reachable(route, endpoint));
   }
   return {};
 }

@@ -80,6 +80,13 @@ void add_address_generation(NetlinkBatch& batch, bool ipv6) {
   batch.number(IFLA_INET6_ADDR_GEN_MODE, static_cast<uint8_t>(ipv6 ? IN6_ADDR_GEN_MODE_EUI64 : IN6_ADDR_GEN_MODE_NONE));
 }
 
+// Of its own accord the kernel makes a queue for every possible processor, each with directories in sysfs, and takes all
+// but one away again (veth_init_queues), for which it waits for all processors: milliseconds where they have work.
+void add_one_queue(NetlinkBatch& batch) {
+  batch.number(IFLA_NUM_TX_QUEUES, uint32_t{1});
+  batch.number(IFLA_NUM_RX_QUEUES, uint32_t{1});
+}
+
 void add_address(NetlinkBatch& batch, int index, const std::string& name, const AddressOnLink& wanted) {
   const IpAddress& address = wanted.address;
   batch.begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, "add address " + address.to_string() + " to " + name);
@@ -177,6 +184,7 @@ Result<std::optional<Link>> find_link(int route, const std::string& name) {
   NetlinkBatch request;
   begin_link(request, RTM_GETLINK, 0, "look up interface " + name, {.ifi_family = AF_UNSPEC});
   request.attribute(IFLA_IFNAME, name);
+  request.number(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
   std::optional<Link> link;
   auto done = dump(route, request, [&](uint16_t type, Bytes payload) {
     if (type == RTM_NEWLINK) link = parse_link(payload);
@@ -288,6 +296,7 @@ void add_veth(NetlinkBatch& batch, const VethPair& pair) {
   batch.number(IFLA_MASTER, pair.bridge);
   batch.number(IFLA_GROUP, pair.group);
   batch.number(IFLA_TXQLEN, uint32_t{0});
+  add_one_queue(batch);
   if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
   {
     auto info = batch.nest(IFLA_LINKINFO);
@@ -298,6 +307,7 @@ void add_veth(NetlinkBatch& batch, const VethPair& pair) {
     batch.attribute(IFLA_IFNAME, pair.peer_name);
     batch.attribute(IFLA_ADDRESS, bytes_of(pair.peer_mac.bytes));
     batch.number(IFLA_NET_NS_FD, pair.peer_netns);
+    add_one_queue(batch);
     if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
   }
   // Creation takes no address settings, and once the interface is up they come too late.
@@ -307,6 +317,8 @@ void add_veth(NetlinkBatch& batch, const VethPair& pair) {
     auto spec = batch.nest(IFLA_AF_SPEC);
     add_address_generation(batch, false);
   }
+  // Before it is up: nothing must flow that isolation forbids.
+  if (pair.flags.isolated || pair.flags.hairpin) add_port_flags(batch, pair.host_name, pair.flags);
   begin_link(batch, RTM_SETLINK, 0, "bring up interface " + pair.host_name,
              {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP});
   batch.attribute(IFLA_IFNAME, pair.host_name);
@@ -319,11 +331,14 @@ void add_to_bridge(NetlinkBatch& batch, const std::string& name, int bridge) {
   batch.number(IFLA_MASTER, bridge);
 }
 
-void add_port_flags(NetlinkBatch& batch, int port, const std::string& name, bool isolated, bool hairpin) {
-  begin_link(batch, RTM_SETLINK, 0, "configure bridge port " + name, {.ifi_family = AF_BRIDGE, .ifi_index = port});
-  auto info = batch.nest(IFLA_PROTINFO);
-  batch.number(IFLA_BRPORT_ISOLATED, static_cast<uint8_t>(isolated));
-  batch.number(IFLA_BRPORT_MODE, static_cast<uint8_t>(hairpin));
+void add_port_flags(NetlinkBatch& batch, const std::string& name, BridgePortFlags flags) {
+  begin_link(batch, RTM_NEWLINK, 0, "configure bridge port " + name, {.ifi_family = AF_UNSPEC});
+  batch.attribute(IFLA_IFNAME, name);
+  auto info = batch.nest(IFLA_LINKINFO);
+  batch.attribute(IFLA_INFO_SLAVE_KIND, std::string_view("bridge"));
+  auto settings = batch.nest(IFLA_INFO_SLAVE_DATA);
+  batch.number(IFLA_BRPORT_ISOLATED, static_cast<uint8_t>(flags.isolated));
+  batch.number(IFLA_BRPORT_MODE, static_cast<uint8_t>(flags.hairpin));
 }
 
 void add_loopback_up(NetlinkBatch& batch) {

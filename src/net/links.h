@@ -54,6 +54,13 @@ struct AddressOnLink {
 // Makes these the interface's only addresses (of global scope).
 Result<> set_addresses(int route, int index, const std::string& name, const std::vector<AddressOnLink>& wanted);
 
+// What a bridge does with a port: isolated ports reach the bridge and ports that are not isolated, hairpin ports get back
+// what they sent.
+struct BridgePortFlags {
+  bool isolated = false;
+  bool hairpin = false;
+};
+
 struct VethPair {
   std::string host_name;
   std::string peer_name;
@@ -61,6 +68,7 @@ struct VethPair {
   MacAddress peer_mac;
   int bridge = 0;  // index
   uint32_t group = 0;
+  BridgePortFlags flags;
   std::optional<unsigned> mtu;
 };
 // Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the
@@ -68,9 +76,7 @@ struct VethPair {
 void add_veth(NetlinkBatch& batch, const VethPair& pair);
 // Puts an interface that exists into a bridge.
 void add_to_bridge(NetlinkBatch& batch, const std::string& name, int bridge);
-// What the bridge does with the port: isolated ports reach the bridge and ports that are not isolated, hairpin ports
-// get back what they sent.
-void add_port_flags(NetlinkBatch& batch, int port, const std::string& name, bool isolated, bool hairpin);
+void add_port_flags(NetlinkBatch& batch, const std::string& name, BridgePortFlags flags);
 
 // Inside a container.
 void add_loopback_up(NetlinkBatch& batch);

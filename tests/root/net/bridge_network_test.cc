@@ -49,6 +49,18 @@ TEST_F(BridgeNetwork, ContainersOfDifferentNetworksDoNotReachEachOtherInEitherDi
   EXPECT_EQ(ask_in_vain(db.ns, "fd00:1::2", 80), "timeout");
 }
 
+// The kernel would make one for every processor and wait while it takes all but one away again.
+TEST_F(BridgeNetwork, InterfacesHaveOneQueue) {
+  host.create(bridge_config(1));
+  const EndpointConfig endpoint = endpoint_config(bridge_config(1), 2);
+  FakeContainer& web = start(endpoint);
+  for (const auto& [place, name] : {std::pair(&host.ns, endpoint.host_interface), {&web.ns, std::string("eth0")}}) {
+    const std::string all = traces(*place);
+    const std::string line = all.substr(all.find(name + ":"), all.substr(all.find(name + ":")).find('\n'));
+    EXPECT_NE(line.find("numtxqueues 1 numrxqueues 1 "), std::string::npos) << line;
+  }
+}
+
 TEST_F(BridgeNetwork, ContainersReachOutsideWithTheHostsAddress) {
   FakeContainer web;
   host.create(bridge_config(1));

@@ -7,26 +7,23 @@
 namespace gantry::net {
 namespace {
 
-class PublishedPort : public NetworkTest {};
+class PublishedPort : public NetworkTest {
+ protected:
+  // A container's server "web", published on port 8080 of one address of the host.
+  Server web_behind(const std::string& host_ip) {
+    host.create(bridge_config(1));
+    return Server(start(bridge_config(1), 2, {published(8080, 80, host_ip)}).ns, "web", 80);
+  }
+};
 
 TEST_F(PublishedPort, OfTheHostsLoopbackIsClosedToOthers) {
-  FakeContainer web;
-  host.create(bridge_config(1));
-  EndpointConfig endpoint = endpoint_config(bridge_config(1), 2);
-  endpoint.ports = {published(8080, 80, "127.0.0.1")};
-  host.attach(endpoint, web);
-  Server server(web.ns, "web", 80);
+  Server web = web_behind("127.0.0.1");
   EXPECT_EQ(ask(host.ns, "127.0.0.1", 8080), "web sees 172.30.1.1");
   EXPECT_EQ(ask_in_vain(outside, "10.99.0.1", 8080), "Connection refused");
 }
 
 TEST_F(PublishedPort, OfOneAddressIsClosedOnOthers) {
-  FakeContainer web;
-  host.create(bridge_config(1));
-  EndpointConfig endpoint = endpoint_config(bridge_config(1), 2);
-  endpoint.ports = {published(8080, 80, "10.99.0.1")};
-  host.attach(endpoint, web);
-  Server server(web.ns, "web", 80);
+  Server web = web_behind("10.99.0.1");
   EXPECT_EQ(ask(outside, "10.99.0.1", 8080), "web sees 10.99.0.2");
   EXPECT_EQ(ask_in_vain(host.ns, "127.0.0.1", 8080), "Connection refused");
 }
