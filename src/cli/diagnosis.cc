@@ -112,9 +112,17 @@ class Doctor {
         return at("scale");
       }
     }
+    // An `up` that finds a port taken makes nothing.
+    if (!facts_.holders.empty()) return port_taken(facts_.holders.front());
     say("has no container: it was never created, or was removed");
     if (explain_dependencies()) return;
     because("compose up " + service() + " creates it; compose plan " + service() + " says what that would do");
+  }
+
+  void port_taken(const PortHolder& holder) {
+    say("is not running: port " + std::to_string(holder.port) + " of the host is taken");
+    because("by " + holder.who);
+    at(port_attribute(holder.port));
   }
 
   // ---- containers: the one that is worst off speaks for the service
@@ -248,10 +256,11 @@ class Doctor {
   void start_failed(const ContainerStory& container) {
     const std::string& error = container.error;
     if (const uint16_t port = port_in_error(error); port != 0) {
-      say("is not running: port " + std::to_string(port) + " of the host is taken");
       const auto holder = std::find_if(facts_.holders.begin(), facts_.holders.end(),
                                        [port](const PortHolder& h) { return h.port == port; });
-      because(holder != facts_.holders.end() ? "by " + holder->who : error);
+      if (holder != facts_.holders.end()) return port_taken(*holder);
+      say("is not running: port " + std::to_string(port) + " of the host is taken");
+      because(error);
       return at(port_attribute(port));
     }
     say("is not running: it could not be started");

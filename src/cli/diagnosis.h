@@ -47,7 +47,7 @@ struct Facts {
   std::optional<compose::Project> project;  // where the files can be read
   std::vector<ContainerStory> containers;   // of the service, by number
   std::vector<ContainerStory> others;       // of the project's other services
-  std::vector<PortHolder> holders;
+  std::vector<PortHolder> holders;  // of ports that kept a container from starting or, without one, from being made
 };
 
 struct Diagnosis {

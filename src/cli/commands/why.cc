@@ -76,17 +76,18 @@ std::string process_with(uint64_t inode) {
   return "";
 }
 
-Result<std::string> holder_of(client::ApiClient& api, uint16_t port) {
+// Nothing: nobody has it.
+Result<std::optional<std::string>> holder_of(client::ApiClient& api, uint16_t port) {
   for (const ContainerRow& row : TRY(parse_containers(TRY(TRY(api.request("GET", "/containers/json")).ok_body())))) {
     const bool has_it = std::any_of(row.ports.begin(), row.ports.end(),
                                     [port](const PortBinding& binding) { return binding.published == port; });
     if (!has_it) continue;
-    return "container " + row.name + (row.project().empty() ? "" : " of project " + row.project());
+    return std::optional("container " + row.name + (row.project().empty() ? "" : " of project " + row.project()));
   }
   const uint64_t inode = listening_inode(port);
-  if (inode == 0) return std::string("somebody who has let go of it since");
+  if (inode == 0) return std::optional<std::string>();
   const std::string process = process_with(inode);
-  return process.empty() ? std::string("a process of this machine") : process;
+  return std::optional(process.empty() ? std::string("a process of this machine") : process);
 }
 
 // ---- the facts
@@ -143,6 +144,20 @@ Result<ContainerStory> story_of(client::ApiClient& api, const ContainerRow& row,
   return story;
 }
 
+// Who has ports that the service wants: with one taken, `up` makes no container.
+Result<> find_holders(client::ApiClient& api, Facts& facts) {
+  if (!facts.project) return {};
+  const auto found = facts.project->services.find(facts.service);
+  if (found == facts.project->services.end()) return {};
+  for (const compose::Port& port : found->second.ports) {
+    const auto number = parse_unsigned(port.published);
+    if (port.protocol != "tcp" || !number || *number == 0 || *number > UINT16_MAX) continue;
+    auto holder = TRY(holder_of(api, static_cast<uint16_t>(*number)));
+    if (holder) facts.holders.push_back({.port = static_cast<uint16_t>(*number), .who = *std::move(holder)});
+  }
+  return {};
+}
+
 Result<Facts> gather(Session& session, const Session::NamedProject& target, const std::vector<ContainerRow>& rows,
                      const std::string& service) {
   client::ApiClient* api = TRY(session.api());
@@ -154,8 +169,10 @@ Result<Facts> gather(Session& session, const Session::NamedProject& target, cons
   }
   for (const ContainerStory& container : facts.containers) {
     const uint16_t port = container.state == "running" ? 0 : port_in_error(container.error);
-    if (port != 0) facts.holders.push_back({.port = port, .who = TRY(holder_of(*api, port))});
+    if (port == 0) continue;
+    facts.holders.push_back({.port = port, .who = TRY(holder_of(*api, port)).value_or("somebody who has let go of it since")});
   }
+  if (facts.containers.empty()) TRY(find_holders(*api, facts));
   return facts;
 }
 

@@ -188,8 +188,9 @@ class Leases(Features):
 
     def test_a_test_whose_daemon_and_runner_die(self):
         self.write(f"services: {{a: {{{SLEEP}}}}}\n")
-        runner = self.gantry.start(self.directory, "test", "--quiet", "sleep", "1000")
-        wait_until(lambda: "running" in self.states().values(), "the copy runs")
+        begun = self.gantry.root / "begun"
+        runner = self.gantry.start(self.directory, "test", "--quiet", "sh", "-c", f"touch {begun}; exec tail --pid=$PPID -f /dev/null")
+        wait_until(begun.exists, "the command runs")
         self.gantry.kill_daemon()
         self.gantry.start_daemon()
         self.assertEqual(list(self.states().values()), ["running"])

@@ -35,7 +35,7 @@ FAULTS = [
     ("broken pipe", f"{BUSY}, init: true, command: sh -c 'sleep 1000 & kill -PIPE $$!; wait $$!'", "exited", ["SIGPIPE"]),
     ("out of memory", f"{BUSY}, mem_limit: 16m, command: sh -c 'tail -c 200m /dev/zero'", "exited",
      ["too much memory", "16", "compose.yaml"]),
-    ("port of the host taken", f"{BUSY}, command: sleep 1000, ports: ['{{port}}:80']", "created",
+    ("port of the host taken", f"{BUSY}, command: sleep 1000, ports: ['{{port}}:80']", "",
      ["port {port} of the host is taken", "by "]),
     ("port in the container taken", f"{BUSY}, command: sh -c 'nc -l -p 80 & sleep 0.2; nc -l -p 80 || exit 5'", "exited",
      ["code 5", "has the port already"]),
