@@ -195,6 +195,7 @@ class Leases(Features):
         self.gantry.start_daemon()
         self.assertEqual(list(self.states().values()), ["running"])
         runner.kill()
+        runner.wait()
         runner.communicate()
         self.gone()
 
