@@ -1,5 +1,6 @@
 #include "base/http.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -8,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/fd.h"
 #include "base/strings.h"
 
 namespace gantry::http {
@@ -324,6 +326,28 @@ Result<std::string> BodyReader::read_all(size_t limit) {
 Result<> send_all(int fd, std::string_view data) {
   iovec pieces[1] = {piece(data)};
   return send_pieces(fd, pieces, data.empty() ? 0 : 1);
+}
+
+// A call that has read a message with descriptors takes no further message (unix(7), "Ancillary messages"). A reader
+// that did not ask for descriptors gets none.
+Result<> send_apart(int fd, std::string_view data) {
+  const Fd attached(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!attached) return send_all(fd, data);
+  iovec pieces[1] = {piece(data)};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  const int sent_fd = attached.get();
+  std::memcpy(CMSG_DATA(head), &sent_fd, sizeof sent_fd);
+  const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL);
+  return send_all(fd, data.substr(sent < 0 ? 0 : static_cast<size_t>(sent)));
 }
 
 Result<> send_chunk(int fd, std::string_view data) {

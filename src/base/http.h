@@ -107,6 +107,10 @@ class BodyReader {
 
 // Sends everything, never raising SIGPIPE. Code::unavailable if the other side has gone.
 Result<> send_all(int fd, std::string_view data);
+// As send_all, to a unix socket: what the other side reads `data` with returns nothing that is sent later. Some clients
+// (docker-py) take the head of an answer through a buffer and the stream behind it from the socket itself, and would lose
+// what comes together with the head.
+Result<> send_apart(int fd, std::string_view data);
 // `data` as one chunk in one system call. Empty data sends nothing: an empty chunk would end the body.
 Result<> send_chunk(int fd, std::string_view data);
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";

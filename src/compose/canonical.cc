@@ -17,6 +17,7 @@ std::pair<std::string, Node> split_pair(const Node& item) {
 void to_mapping(Node& node, const Path& path, Report& report, bool null_is_empty) {
   if (node.is_list()) {
     Node map = Node::mapping(node.place);
+    map.entries.reserve(node.items.size());
     for (size_t i = 0; i < node.items.size(); ++i) {
       Node& item = node.items[i];
       if (!item.is_string()) {
@@ -115,6 +116,7 @@ void health_test(Node& node, const Path&, Report&) {
 void depends_on(Node& node, const Path& path, Report& report) {
   if (node.is_list()) {
     Node map = Node::mapping(node.place);
+    map.entries.reserve(node.items.size());
     for (size_t i = 0; i < node.items.size(); ++i) {
       Node& item = node.items[i];
       if (!item.is_string()) {
@@ -126,6 +128,7 @@ void depends_on(Node& node, const Path& path, Report& report) {
         continue;
       }
       Node dependency = Node::mapping(item.place);
+      dependency.entries.reserve(2);
       dependency.set("condition", Node::string("service_started", item.place));
       dependency.set("required", Node::boolean(true, item.place));
       map.entries.push_back({item.text, item.place, std::move(dependency)});

@@ -67,6 +67,7 @@ Result<ShortPort> take_apart(std::string_view text) {
 
 Node long_form(const ShortPort& port, uint32_t target, std::string published, Place place) {
   Node map = Node::mapping(place);
+  map.entries.reserve(5);
   Node mode = Node::string("ingress", place);
   mode.tag = Node::Tag::implied;
   map.set("mode", std::move(mode));

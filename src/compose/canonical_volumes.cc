@@ -11,23 +11,21 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 // Splits at colons, but not after a single letter (a Windows drive: v:/data is one piece) and not inside `${…}`.
 Result<std::vector<std::string>> pieces(std::string_view spec) {
   std::vector<std::string> out;
-  std::string piece;
+  out.reserve(3);
+  size_t begin = 0;
   int braces = 0;
-  for (size_t i = 0; i < spec.size(); ++i) {
-    char c = spec[i];
-    if (c == '$' && i + 1 < spec.size() && spec[i + 1] == '{') ++braces;
+  for (size_t i = 0; i <= spec.size(); ++i) {
+    const char c = i < spec.size() ? spec[i] : ':';
+    if (c == '$' && spec.substr(i).starts_with("${")) ++braces;
     if (c == '}' && braces > 0) --braces;
-    bool drive = piece.size() == 1 && is_letter(piece[0]);
-    if (c != ':' || braces > 0 || drive) {
-      piece += c;
-      continue;
-    }
-    if (piece.empty()) return invalid("invalid spec: " + std::string(spec) + ": empty section between colons");
-    out.push_back(std::move(piece));
-    piece.clear();
+    if (c != ':') continue;
+    const bool at_end = i == spec.size();
+    const bool drive = i - begin == 1 && is_letter(spec[begin]);
+    if (!at_end && (braces > 0 || drive)) continue;
+    if (i == begin) return invalid("invalid spec: " + std::string(spec) + ": empty section between colons");
+    out.emplace_back(spec.substr(begin, i - begin));
+    begin = i + 1;
   }
-  if (piece.empty()) return invalid("invalid spec: " + std::string(spec) + ": empty section between colons");
-  out.push_back(std::move(piece));
   if (out.size() > 3) return invalid("invalid spec: " + std::string(spec) + ": too many colons");
   return out;
 }
@@ -64,6 +62,7 @@ Result<Node> long_form(const Node& item, const Path& path, Report& report) {
   if (spec.empty()) return invalid("invalid empty volume spec");
   std::vector<std::string> parts = spec.size() <= 2 ? std::vector{spec} : TRY(pieces(spec));
   Node mount = Node::mapping(item.place);
+  mount.entries.reserve(4);
   std::string target = parts.size() == 1 ? parts[0] : parts[1];
   bool bind = parts.size() > 1 && is_path(parts[0]);
   mount.set("type", Node::string(bind ? "bind" : "volume", item.place));

@@ -107,6 +107,7 @@ class Load {
     result_.texts = report_.texts();
     result_.diagnostics = report_.take();
     if (failed) result_.project.reset();
+    result_.model = std::make_shared<Node>(std::move(tree_));
     return std::move(result_);
   }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,8 @@ struct LoadOptions {
   std::optional<std::string> standard_input;      // what "-" reads; not given: the real one
 };
 
+struct Node;
+
 struct LoadResult {
   std::optional<Project> project;                 // absent when there is an error
   std::string canonical_yaml;                     // what `config` prints
@@ -48,6 +51,7 @@ struct LoadResult {
   std::vector<Diagnostic> explanation;            // why `explain` is what it is (explain.h)
   std::vector<VariableUse> variables;             // that the files mention, by name
   std::vector<std::string> models;                // names of those that services use
+  std::shared_ptr<Node> model;                    // of which all the others were made
   bool ok() const { return project.has_value(); }
 };
 

@@ -1,5 +1,6 @@
 #include "compose/merge.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -22,14 +23,34 @@ void replace(Node& base, Node& over, const Path& path, Report& report) {
   base = std::move(over);
 }
 
+std::vector<std::string> identities_of(const Node& list, Identity identity) {
+  std::vector<std::string> out;
+  out.reserve(list.items.size());
+  for (const Node& item : list.items) {
+    // A short form that could not be read is like itself only.
+    if (out.emplace_back(identity(item)).empty()) out.back() = item.text;
+  }
+  return out;
+}
+
+bool has_repetition(const std::vector<std::string>& texts) {
+  constexpr size_t kFew = 8;  // are compared with each other, more are hashed
+  if (texts.size() > kFew) return std::unordered_set<std::string_view>(texts.begin(), texts.end()).size() < texts.size();
+  for (auto text = texts.begin(); text != texts.end(); ++text) {
+    if (std::find(texts.begin(), text, *text) != text) return true;
+  }
+  return false;
+}
+
 void keep_one_of_each(Node& list, Identity identity, const Path& path, Report& report) {
-  std::unordered_map<std::string, size_t> seen;
+  const std::vector<std::string> identities = identities_of(list, identity);
+  if (!has_repetition(identities)) return;
+  std::unordered_map<std::string_view, size_t> seen;
   std::vector<Node> kept;
   kept.reserve(list.items.size());
-  for (Node& item : list.items) {
-    std::string same = identity(item);
-    if (same.empty()) same = item.text;  // a short form that could not be read is like itself only
-    auto [first, fresh] = seen.try_emplace(std::move(same), kept.size());
+  for (size_t i = 0; i < list.items.size(); ++i) {
+    Node& item = list.items[i];
+    auto [first, fresh] = seen.try_emplace(identities[i], kept.size());
     if (fresh || item.is_broken()) kept.push_back(std::move(item));
     else replace(kept[first->second], item, path[static_cast<int>(first->second)], report);
   }
@@ -145,13 +166,17 @@ void remove_repetitions(Node& node, const Shape& shape, const Path& path, Report
 
 namespace {
 
-void collect(Node& node, std::vector<std::string>& keys, std::vector<TaggedPath>& out) {
+void collect(Node& node, std::vector<std::string_view>& keys, std::vector<TaggedPath>& out) {
   for (size_t i = 0; i < node.entries.size();) {
     Entry& entry = node.entries[i];
     Node::Tag tag = entry.value.tag;
-    keys.push_back(entry.key);
     bool tagged = tag == Node::Tag::reset || tag == Node::Tag::override_;
-    if (tagged) out.push_back({keys, tag == Node::Tag::reset, entry.value.place});
+    if (!tagged && entry.value.entries.empty() && entry.value.items.empty()) {
+      ++i;
+      continue;
+    }
+    keys.push_back(entry.key);
+    if (tagged) out.push_back({{keys.begin(), keys.end()}, tag == Node::Tag::reset, entry.value.place});
     // Tags inside of an overridden value mean nothing.
     if (!tagged) collect(entry.value, keys, out);
     keys.pop_back();
@@ -163,8 +188,9 @@ void collect(Node& node, std::vector<std::string>& keys, std::vector<TaggedPath>
     }
   }
   for (Node& item : node.items) {
+    if (item.is_scalar()) continue;
     std::vector<TaggedPath> inside;  // items of a list have no path in the base: only resets within take effect
-    std::vector<std::string> none;
+    std::vector<std::string_view> none;
     collect(item, none, inside);
   }
 }
@@ -173,7 +199,7 @@ void collect(Node& node, std::vector<std::string>& keys, std::vector<TaggedPath>
 
 std::vector<TaggedPath> take_tags(Node& document) {
   std::vector<TaggedPath> out;
-  std::vector<std::string> keys;
+  std::vector<std::string_view> keys;
   collect(document, keys, out);
   return out;
 }

@@ -43,7 +43,7 @@ void add_document(Node& model, Node document, const InputFile& file, const Model
 std::vector<Node> parse_file(const InputFile& file, Loading& loading) {
   auto documents = parse_yaml(file.text, file_number(file, loading), loading.report);
   loading.incomplete = loading.incomplete || !documents;
-  return documents.value_or(std::vector<Node>());
+  return std::move(documents).value_or(std::vector<Node>());
 }
 
 std::vector<Node> load_documents(const InputFile& file, const ModelContext& context, Loading& loading) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "compose/scalar.h"
+#include "compose/yaml_quoting.h"
 
 namespace gantry::compose {
 namespace {
@@ -31,7 +32,8 @@ bool is_left_out(const Node& node, const Shape& shape) {
 struct Printed {
   const std::string* key;
   const Node* value;
-  const Shape* shape;  // nullptr: free form
+  const Shape* shape;   // nullptr: free form
+  size_t position = 0;  // of a known attribute among those of its mapping; all others come after them
 };
 
 enum class Order { bytes, natural };
@@ -40,30 +42,22 @@ enum class Order { bytes, natural };
 std::vector<Printed> printed(const Node& map, const Shape* shape, Order order, bool extensions) {
   std::vector<Printed> out;
   out.reserve(map.entries.size());
-  auto by_key = [order](const Printed& a, const Printed& b) {
-    return order == Order::natural ? natural_less(*a.key, *b.key) : *a.key < *b.key;
-  };
-  if (shape == nullptr || shape->fields.empty()) {
-    for (const Entry& entry : map.entries) {
-      out.push_back({&entry.key, &entry.value, shape == nullptr ? nullptr : shape->values});
-    }
-    std::sort(out.begin(), out.end(), by_key);
-    return out;
-  }
-  std::vector<std::pair<size_t, const Entry*>> known;
-  std::vector<Printed> others;
+  const bool free_form = shape == nullptr || shape->fields.empty();
   for (const Entry& entry : map.entries) {
-    const Field* field = find_field(*shape, entry.key);
-    if (field == nullptr) {
-      if (extensions) others.push_back({&entry.key, &entry.value, nullptr});
-    } else if (!is_left_out(entry.value, *field->shape)) {
-      known.emplace_back(static_cast<size_t>(field - shape->fields.data()), &entry);
+    const Field* field = free_form ? nullptr : find_field(*shape, entry.key);
+    if (free_form) {
+      out.push_back({&entry.key, &entry.value, shape == nullptr ? nullptr : shape->values});
+    } else if (field != nullptr) {
+      const auto position = static_cast<size_t>(field - shape->fields.data());
+      if (!is_left_out(entry.value, *field->shape)) out.push_back({&entry.key, &entry.value, field->shape, position});
+    } else if (extensions) {
+      out.push_back({&entry.key, &entry.value, nullptr, shape->fields.size()});
     }
   }
-  std::sort(known.begin(), known.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (auto [at, entry] : known) out.push_back({&entry->key, &entry->value, shape->fields[at].shape});
-  std::sort(others.begin(), others.end(), by_key);
-  out.insert(out.end(), others.begin(), others.end());
+  std::sort(out.begin(), out.end(), [order](const Printed& a, const Printed& b) {
+    if (a.position != b.position) return a.position < b.position;
+    return order == Order::natural ? natural_less(*a.key, *b.key) : *a.key < *b.key;
+  });
   return out;
 }
 
@@ -128,7 +122,7 @@ class JsonWriter {
         if (other == order) return;
         if (other > order) break;
       }
-      entries.insert(at, {&name, &node, nullptr});
+      entries.insert(at, {&name, &node, nullptr, order});
     };
     if (shape == &service_shape()) {
       ensure(kCommand, kNull);
@@ -220,87 +214,6 @@ class JsonWriter {
 
 // ---- YAML
 
-bool is_old_boolean(std::string_view t) {
-  if (t.empty() || t.size() > 3 || std::string_view("yYnNoO").find(t[0]) == std::string_view::npos) return false;
-  constexpr std::string_view kWords[] = {"y",  "Y",  "yes", "Yes", "YES", "on", "On", "ON",
-                                         "n",  "N",  "no",  "No",  "NO",  "off", "Off", "OFF"};
-  return std::find(std::begin(kWords), std::end(kWords), t) != std::end(kWords);
-}
-
-// ^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$
-bool is_sexagesimal(std::string_view t) {
-  size_t i = 0;
-  if (i < t.size() && (t[i] == '-' || t[i] == '+')) ++i;
-  if (i >= t.size() || !digit(t[i])) return false;
-  while (i < t.size() && (digit(t[i]) || t[i] == '_')) ++i;
-  size_t groups = 0;
-  while (i < t.size() && t[i] == ':') {
-    size_t digits = 0;
-    while (i + 1 + digits < t.size() && digit(t[i + 1 + digits])) ++digits;
-    if (digits == 0 || digits > 2 || (digits == 2 && t[i + 1] > '5')) return false;
-    i += 1 + digits;
-    ++groups;
-  }
-  if (groups == 0) return false;
-  if (i < t.size() && t[i] == '.') {
-    ++i;
-    while (i < t.size() && (digit(t[i]) || t[i] == '_')) ++i;
-  }
-  return i == t.size();
-}
-
-enum class Quoting { plain, single_, double_, literal };
-
-// Characters beyond ASCII that YAML takes for line breaks or does not allow unescaped (YAML 1.2, section 5.1), with their
-// escapes. C1 controls are written byte by byte below.
-struct Escape {
-  std::string_view character;
-  std::string_view escape;
-};
-constexpr Escape kEscapes[] = {{"\xC2\x85", "\\N"},           {"\xE2\x80\xA8", "\\L"},     {"\xE2\x80\xA9", "\\P"},
-                               {"\xEF\xBB\xBF", "\\uFEFF"}, {"\xEF\xBF\xBE", "\\uFFFE"}, {"\xEF\xBF\xBF", "\\uFFFF"}};
-
-// The escaped character that `text` begins with, or null.
-const Escape* escape_at(std::string_view text) {
-  if (static_cast<unsigned char>(text[0]) < 0x80) return nullptr;
-  for (const Escape& known : kEscapes) {
-    if (text.starts_with(known.character)) return &known;
-  }
-  return nullptr;
-}
-
-// U+0080 to U+009F, two bytes each.
-bool is_c1_control(std::string_view text) {
-  return text.size() > 1 && text[0] == '\xC2' && static_cast<unsigned char>(text[1]) < 0xA0;
-}
-
-bool has_control(std::string_view text, bool newlines_too) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    const unsigned char byte = static_cast<unsigned char>(text[i]);
-    if (byte == '\n' ? newlines_too : (byte < 0x20 || byte == 0x7f)) return true;
-    if (byte >= 0x80 && (is_c1_control(text.substr(i)) || escape_at(text.substr(i)) != nullptr)) return true;
-  }
-  return false;
-}
-
-bool unsafe_plain(std::string_view t) {
-  constexpr std::string_view kIndicators = "[]{},&*!|>'\"%@`#";
-  if (kIndicators.find(t[0]) != std::string_view::npos) return true;
-  if (t[0] == '-' || t[0] == '?' || t[0] == ':') {
-    if (t.size() == 1 || t[1] == ' ') return true;
-  }
-  if (t.starts_with("---") || t.starts_with("...")) return true;
-  if (t.front() == ' ' || t.back() == ' ' || t.back() == ':') return true;
-  return t.find(": ") != std::string_view::npos || t.find(" #") != std::string_view::npos;
-}
-
-Quoting quoting_of(std::string_view t, bool key) {
-  if (t.empty() || has_control(t, key)) return Quoting::double_;
-  if (t.find('\n') != std::string_view::npos) return Quoting::literal;
-  if (resolves_to_other_than_string(t) || is_old_boolean(t) || is_sexagesimal(t) || t == "<<") return Quoting::double_;
-  return unsafe_plain(t) ? Quoting::single_ : Quoting::plain;
-}
-
 class YamlWriter {
  public:
   explicit YamlWriter(const OutputStyle& style) : style_(style) {}
@@ -359,7 +272,7 @@ class YamlWriter {
     switch (node.kind) {
       case Node::Kind::null: out_ += "null\n"; break;
       case Node::Kind::boolean:
-      case Node::Kind::integer: out_ += node.text + "\n"; break;
+      case Node::Kind::integer: out_ += node.text, out_ += '\n'; break;
       case Node::Kind::number: number(node.text); break;
       case Node::Kind::string: scalar_text(node.text, depth, false), out_ += '\n'; break;
       case Node::Kind::sequence: out_ += "[]\n"; break;

@@ -1,9 +1,11 @@
 #include "compose/scalar.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 
 #include "base/strings.h"
 
@@ -18,15 +20,16 @@ bool is_null(std::string_view t) {
 
 std::optional<std::string> integer_text(std::string_view text) {
   std::string digits;
-  for (char c : text) {
-    if (c != '_') digits += c;
+  std::string_view rest = text;
+  if (text.find('_') != std::string_view::npos) {
+    std::copy_if(text.begin(), text.end(), std::back_inserter(digits), [](char c) { return c != '_'; });
+    rest = digits;
   }
-  std::string_view rest = digits;
   bool negative = rest.starts_with('-');
   if (negative || rest.starts_with('+')) rest.remove_prefix(1);
   int base = 10;
   auto prefix = [&](std::string_view lower, std::string_view upper) {
-    return rest.size() > 2 && (rest.starts_with(lower) || rest.starts_with(upper));
+    return rest.size() > 2 && rest[0] == '0' && (rest.starts_with(lower) || rest.starts_with(upper));
   };
   if (prefix("0x", "0X")) base = 16;
   else if (prefix("0o", "0O")) base = 8;

@@ -240,6 +240,11 @@ void check_repetitions(const Node& node, const Path& path, Report& report) {
 
 const Field* find_field(const Shape& shape, std::string_view name) {
   if (name.empty()) return nullptr;
+  if (shape.index != nullptr) {
+    const uint8_t position = shape.index->positions[FieldIndex::hash(name)];
+    if (position == 0) return nullptr;
+    if (const Field& field = shape.fields[position - 1u]; field.name == name) return &field;
+  }
   for (const Field& field : shape.fields) {
     // The first letter and the length tell nearly all apart: the comparison proper is seldom needed.
     if (field.name[0] == name[0] && field.name.size() == name.size() && field.name == name) return &field;

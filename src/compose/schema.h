@@ -5,6 +5,7 @@
 // Source of the contents: compose-file.md section 4 (attributes), 6 (order).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -64,6 +65,19 @@ using Canonical = void (*)(Node&, const Path&, Report&);
 // What makes an item of a list the same thing as another one.
 using Identity = std::string (*)(const Node&);
 
+// Where find_field looks first in a mapping of many attributes.
+struct FieldIndex {
+  std::array<uint8_t, 256> positions{};  // of the attribute with that hash, from 1; 0: none
+
+  static constexpr size_t hash(std::string_view name) {
+    auto byte = [&](size_t at) { return static_cast<size_t>(static_cast<unsigned char>(name[at])); };
+    return (byte(0) * 7 + byte(name.size() / 2) * 31 + byte(name.size() - 1) * 3 + name.size() * 57) % 256;
+  }
+  constexpr explicit FieldIndex(std::span<const Field> fields) {
+    for (size_t i = fields.size(); i > 0; --i) positions[hash(fields[i - 1].name)] = static_cast<uint8_t>(i);
+  }
+};
+
 struct Shape {
   unsigned accepts = 0;
   Format format = Format::as_is;
@@ -71,6 +85,7 @@ struct Shape {
   Canonical canonical = nullptr;
   Identity identity = nullptr;              // Merge::unique
   std::span<const Field> fields = {};       // mapping of known attributes
+  const FieldIndex* index = nullptr;        // of `fields`; none: they are few
   const Shape* values = nullptr;            // mapping of user-named entries
   const Shape* items = nullptr;             // list
   bool extensions = false;                  // x-… allowed

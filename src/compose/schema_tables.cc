@@ -467,7 +467,8 @@ constexpr Field kServiceFields[] = {
     {"post_start", &kHooks},
     {"pre_stop", &kHooks},
 };
-constexpr Shape kService{.accepts = kMapping, .fields = kServiceFields, .extensions = true};
+constexpr FieldIndex kServiceIndex(kServiceFields);
+constexpr Shape kService{.accepts = kMapping, .fields = kServiceFields, .index = &kServiceIndex, .extensions = true};
 constexpr const char* kNamePattern = "letters, digits, '.', '_' and '-'";
 constexpr const char* kNameRegex = "^[a-zA-Z0-9._-]+$";
 constexpr Shape kServices{.accepts = kMapping, .values = &kService, .matches = is_name, .pattern = kNamePattern,

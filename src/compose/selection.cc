@@ -45,21 +45,19 @@ std::vector<std::string> matching(const Node& services, const std::string& patte
   return names;
 }
 
-void keep(Node& project, const char* section, const std::set<std::string>& used) {
+void keep(Node& project, const char* section, const std::unordered_set<std::string_view>& used) {
   Node* resources = project.find(section);
   if (resources == nullptr) return;
   std::erase_if(resources->entries, [&](const Entry& entry) { return !used.contains(entry.key); });
   if (resources->entries.empty()) project.erase(section);
 }
 
-void use_sources(const Node* list, std::set<std::string>& used) {
-  if (list == nullptr) return;
-  for (const Node& item : list->items) used.insert(item.text_of("source"));
+void use_sources(const Node& list, std::unordered_set<std::string_view>& used) {
+  for (const Node& item : list.items) used.insert(item.text_of("source"));
 }
 
-void use_keys(const Node* map, std::set<std::string>& used) {
-  if (map == nullptr) return;
-  for (const Entry& entry : map->entries) used.insert(entry.key);
+void use_keys(const Node& map, std::unordered_set<std::string_view>& used) {
+  for (const Entry& entry : map.entries) used.insert(entry.key);
 }
 
 }  // namespace
@@ -106,11 +104,16 @@ UsedResources used_resources(const Node& project) {
   UsedResources used{{"networks", {}}, {"volumes", {}}, {"secrets", {}}, {"configs", {}}, {"models", {}}};
   const Node* services = project.find("services");
   if (services == nullptr) return used;
+  for (auto& [section, names] : used) {
+    const bool by_key = section == "networks" || section == "models";
+    for (const Entry& entry : services->entries) {
+      if (const Node* value = entry.value.find(section)) by_key ? use_keys(*value, names) : use_sources(*value, names);
+    }
+  }
+  std::unordered_set<std::string_view>& secrets = used["secrets"];
   for (const Entry& entry : services->entries) {
-    const Node& service = entry.value;
-    for (const char* section : {"networks", "models"}) use_keys(service.find(section), used[section]);
-    for (const char* section : {"volumes", "secrets", "configs"}) use_sources(service.find(section), used[section]);
-    if (const Node* build = service.find("build")) use_sources(build->find("secrets"), used["secrets"]);
+    const Node* build = entry.value.find("build");
+    if (const Node* list = build == nullptr ? nullptr : build->find("secrets")) use_sources(*list, secrets);
   }
   return used;
 }

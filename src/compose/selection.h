@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "compose/report.h"
@@ -20,7 +22,8 @@ std::set<std::string> select_services(const Node& services, const std::vector<st
                                       std::vector<std::string> profiles, bool with_dependencies, Report& report);
 
 // Section ("networks", "volumes", …) → names of those that some service uses, active or not.
-using UsedResources = std::map<std::string, std::set<std::string>>;
+// Views into `project`.
+using UsedResources = std::map<std::string, std::unordered_set<std::string_view>>;
 UsedResources used_resources(const Node& project);
 
 // Removes networks, volumes, secrets, configs and models that no service uses.

@@ -1,6 +1,6 @@
 #include "compose/traps.h"
 
-#include <map>
+#include <unordered_map>
 
 #include "base/result.h"
 #include "base/strings.h"
@@ -25,7 +25,7 @@ std::string host_port(const Node& port) {
 }
 
 void warn_of_ports(const Node& services, const std::set<std::string>& active, Report& report) {
-  std::map<std::string, Publisher> publishers;
+  std::unordered_map<std::string, Publisher> publishers;
   Path services_path = Path::root() / "services";
   for (const Entry& entry : services.entries) {
     const Node* ports = entry.value.find("ports");

@@ -15,7 +15,7 @@ constexpr std::string_view kStandardTags = "tag:yaml.org,2002:";
 class Parser {
  public:
   Parser(std::string_view text, const Limits& limits, Failure& failure)
-      : limits_(limits), expected_(std::min<size_t>(text.size() / 12, 20'000)), scanner_(text, limits.depth, failure) {}
+      : limits_(limits), expected_(std::min<size_t>(text.size() / 7, 100'000)), scanner_(text, limits.depth, failure) {}
 
   bool run(std::vector<Document>& documents) {
     for (bool first = true;; first = false) {

@@ -1,5 +1,6 @@
 // The half of yaml_tree.h that reads: events → Nodes. Aliases are replayed from the events of what they name, so that
 // nothing is shared and nothing is copied twice.
+#include <cstring>
 #include <unordered_map>
 
 #include "base/result.h"
@@ -114,11 +115,15 @@ class Builder {
         continue;
       }
       std::string text;
-      bool known = key_text(key, text, path);
-      if (known) known = is_new(keys, out, key, text, path);
-      Node ignored;
-      Node& target = known ? out.entries.emplace_back(Entry{std::move(text), place(key), {}}).value : ignored;
-      if (!node(value, target, path / (known ? std::string_view(out.entries.back().key) : "?"), depth + 1)) return false;
+      if (!key_text(key, text, path) || !is_new(keys, out, key, text, path)) {
+        Node ignored;
+        if (!node(value, ignored, path / "?", depth + 1)) return false;
+        continue;
+      }
+      Entry& entry = out.entries.emplace_back();
+      entry.key = std::move(text);
+      entry.place = place(key);
+      if (!node(value, entry.value, path / entry.key, depth + 1)) return false;
     }
     replaying_[at] = false;
     for (Node& source : merges) merge(source, out, keys, path);
@@ -139,6 +144,10 @@ class Builder {
   // ---- keys
 
   bool key_text(const Event& key, std::string& text, const Path& path) {
+    if (key.kind == Event::Kind::scalar && key.plain && is_plainly_text(key.text)) {
+      text = key.text;
+      return true;
+    }
     Node node;
     const Event& real = key.kind == Event::Kind::alias ? events_[key.anchor] : key;
     if (real.kind != Event::Kind::scalar) {
@@ -205,6 +214,11 @@ class Builder {
   void scalar(const Event& event, Node& out, const Path& path) {
     out.place = place(event);
     if (event.plain) {
+      if (is_plainly_text(event.text)) {
+        out.kind = Node::Kind::string;
+        out.text = event.text;
+        return;
+      }
       Scalar value = resolve_plain(event.text);
       out.kind = value.kind;
       out.text = std::move(value.text);
@@ -282,11 +296,24 @@ int32_t code_point(std::string_view text, size_t at, size_t& length) {
   return value < kLeast[length] || surrogate || value > 0x10FFFF ? -1 : value;
 }
 
+// Whether the eight bytes are printable ASCII, each: the common case, at once.
+bool are_printable(const char* bytes) {
+  constexpr uint64_t kOnes = ~uint64_t{0} / 255, kHigh = kOnes * 0x80;
+  uint64_t word;
+  std::memcpy(&word, bytes, sizeof word);
+  // 0x80 in the bytes that are less than a space; then in those that are 0x7f or more.
+  return (((word - kOnes * ' ') | word | (word + kOnes)) & kHigh) == 0;
+}
+
 bool is_plain_byte(char c) { return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t' || c == '\r'; }
 
 // The format knows text only: no bytes that are not UTF-8, no control characters.
 bool check_characters(std::string_view text, int file, Report& report) {
   for (size_t i = 0; i < text.size();) {
+    if (i + 8 <= text.size() && are_printable(text.data() + i)) {
+      i += 8;
+      continue;
+    }
     if (is_plain_byte(text[i])) {
       ++i;
       continue;

@@ -1,5 +1,6 @@
 // The scanner's half that reads scalars: plain, quoted, and block ones, with their rules for line folding.
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "compose/yaml_scanner.h"
@@ -11,6 +12,14 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_break(char c) { return c == '\n' || c == '\r'; }
 bool ends_word(char c) { return is_blank(c) || is_break(c) || c == '\0'; }
 bool is_flow_indicator(char c) { return c == ',' || c == '[' || c == ']' || c == '{' || c == '}'; }
+
+// What neither ends a word nor may be a sign of the grammar.
+constexpr std::array<bool, 256> kWordCharacter = [] {
+  std::array<bool, 256> out{};
+  for (size_t byte = '!'; byte < out.size(); ++byte) out[byte] = true;
+  for (char sign : {':', ',', '[', ']', '{', '}', '?'}) out[static_cast<size_t>(sign)] = false;
+  return out;
+}();
 
 // One break is a space, n breaks are n - 1.
 void fold(std::string& out, size_t breaks) {
@@ -59,7 +68,10 @@ bool Scanner::scan_plain(Token& token) {
     if (column() == 0 && (at_document_mark('-') || at_document_mark('.'))) break;
     if (at() == '#') break;
     size_t start = at_;
-    for (char c = at(); !ends_word(c); c = at()) {
+    for (;;) {
+      while (at_ < text_.size() && kWordCharacter[static_cast<unsigned char>(text_[at_])]) ++at_;
+      const char c = at();
+      if (ends_word(c)) break;
       if (c == ':' && (ends_word(at(1)) || (flow_ > 0 && is_flow_indicator(at(1))))) break;
       if (flow_ > 0 && (is_flow_indicator(c) || (c == '?' && ends_word(at(1))))) break;
       ++at_;

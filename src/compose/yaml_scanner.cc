@@ -61,7 +61,7 @@ std::string_view Scanner::keep(std::string text) {
 
 // ---- the queue
 
-const Token* Scanner::peek() {
+const Token* Scanner::peek_on() {
   while (!failed_ && needs_more()) fetch();
   return failed_ ? nullptr : &tokens_[head_];
 }
@@ -78,6 +78,7 @@ void Scanner::next() {
 // Nothing is there, or the first token may still turn out to be a key.
 bool Scanner::needs_more() {
   if (head_ == tokens_.size()) return true;
+  if (flow_ == 0 && !is_expired(keys_.front())) return keys_.front().possible && keys_.front().token == taken_;
   if (!expire_keys()) return false;
   for (const PossibleKey& key : keys_) {
     if (key.possible && key.token == taken_) return true;
@@ -91,9 +92,13 @@ void Scanner::insert(size_t number, Token token) {
 
 // ---- possible keys
 
+bool Scanner::is_expired(const PossibleKey& key) const {
+  return key.possible && (key.line != line_ || at_ - key.at > kLongestKey);
+}
+
 bool Scanner::expire_keys() {
   for (PossibleKey& key : keys_) {
-    if (!key.possible || (key.line == line_ && at_ - key.at <= kLongestKey)) continue;
+    if (!is_expired(key)) continue;
     if (key.required) {
       return fail(key.line, static_cast<int>(key.column) + 1, "could not find expected ':'",
                   "is it a key? then a colon and a space must follow on the same line");
@@ -168,7 +173,7 @@ bool Scanner::at_document_mark(char c) const {
 }
 
 bool Scanner::fetch() {
-  if (!skip_to_token() || !expire_keys()) return false;
+  if (!skip_to_token() || (may_become_key() && !expire_keys())) return false;
   unroll_indent(static_cast<int>(column()));
   if (at_ >= text_.size()) return fetch_stream_end();
   char c = text_[at_];

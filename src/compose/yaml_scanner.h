@@ -34,7 +34,7 @@ class Scanner {
   Scanner(std::string_view text, size_t most_depth, Failure& failure);
 
   // The next token, or nullptr after an error. Valid until next().
-  const Token* peek();
+  const Token* peek() { return head_ < tokens_.size() && !may_become_key() && !failed_ ? &tokens_[head_] : peek_on(); }
   void next();
 
   // Where folded and unescaped texts go from now on: each document keeps its own.
@@ -62,6 +62,9 @@ class Scanner {
   bool fail_here(std::string message, std::string hint = {});
   std::string_view keep(std::string text);
 
+  // In block style, where there is one possible key only: whether there is.
+  bool may_become_key() const { return keys_.size() > 1 || keys_.front().possible; }
+  const Token* peek_on();
   bool needs_more();
   bool fetch();
   bool fetch_by_character(char c);
@@ -69,6 +72,7 @@ class Scanner {
   bool ends_flow_key(char next) const;
   bool at_document_mark(char c) const;
 
+  bool is_expired(const PossibleKey& key) const;
   bool expire_keys();
   bool save_key();
   bool remove_key();

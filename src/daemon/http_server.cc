@@ -164,7 +164,7 @@ Result<Exchange::Hijacked> Exchange::hijack(std::string_view content_type) {
   } else {
     head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
   }
-  TRY(http::send_all(socket_, head));
+  TRY(http::send_apart(socket_, head));
   return Hijacked{.socket = socket_, .read_ahead = source_.take_buffered()};
 }
 

@@ -8,10 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 
 #include "base/strings.h"
-#include "daemon/drain_watch.h"
 
 namespace gantry::daemon {
 namespace {
@@ -62,11 +60,7 @@ class Backlog {
 // One run of a relay: the state between two polls.
 class Session {
  public:
-  explicit Session(Relay& relay)
-      : relay_(relay),
-        piece_(kPiece),
-        sent_before_(relay.client),
-        hold_end_(std::chrono::steady_clock::now() + kDrainLimit) {
+  explicit Session(Relay& relay) : relay_(relay), piece_(kPiece) {
     for (const Relay::Output& output : relay.outputs) make_nonblocking(output.fd);
     if (relay.input >= 0) make_nonblocking(relay.input);
     client_ended_ = !received(relay.read_ahead);
@@ -90,28 +84,18 @@ class Session {
     waits.push_back({.fd = relay_.client, .events = client_events, .revents = 0});
     const bool feeding = relay_.input >= 0 && !to_input_.empty();
     waits.push_back({.fd = feeding ? relay_.input : -1, .events = POLLOUT, .revents = 0});
-    const int held_ms = time_to_hold();
-    waits.push_back({.fd = held_ms > 0 ? sent_before_.fd() : -1, .events = POLLIN, .revents = 0});
     for (const Relay::Output& output : relay_.outputs) {
-      waits.push_back({.fd = to_client_.empty() && held_ms == 0 ? output.fd : -1, .events = POLLIN, .revents = 0});
+      waits.push_back({.fd = to_client_.empty() ? output.fd : -1, .events = POLLIN, .revents = 0});
     }
-    if (::poll(waits.data(), waits.size(), held_ms > 0 ? held_ms : -1) < 0) return errno == EINTR;
+    if (::poll(waits.data(), waits.size(), -1) < 0) return errno == EINTR;
 
     // Output first: what the program has said reaches a client that closes its side at once.
-    if (!read_outputs(std::span(waits).subspan(3))) return false;
+    if (!read_outputs(std::span(waits).subspan(2))) return false;
     if ((waits[0].revents & POLLOUT) != 0 && !to_client_.flush(relay_.client, true)) return false;
     if ((waits[0].revents & POLLIN) != 0 && !read_client()) return false;
     if ((waits[0].revents & (POLLERR | POLLHUP)) != 0 && (waits[0].revents & POLLIN) == 0) return false;
     if (waits[1].revents != 0) flush_input();
     return true;
-  }
-
-  // Output waits until the client has read the answer's head; 0: it waits no longer.
-  int time_to_hold() {
-    if (!held_) return 0;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(hold_end_ - std::chrono::steady_clock::now());
-    held_ = left.count() > 0 && !sent_before_.drained();
-    return held_ ? static_cast<int>(left.count()) : 0;
   }
 
   bool read_outputs(std::span<const pollfd> waits) {
@@ -185,9 +169,6 @@ class Session {
   std::vector<char> piece_;
   Backlog to_client_;
   Backlog to_input_;
-  DrainWatch sent_before_;
-  std::chrono::steady_clock::time_point hold_end_;
-  bool held_ = true;
   bool client_ended_ = false;
   bool detached_ = false;
 };

@@ -1,6 +1,5 @@
 // Carries bytes both ways between a client whose connection was taken over and a program's streams, on the
-// connection's thread, until the program's output ends or the client is gone. Output begins once the client has read
-// what was sent to it before, or after kDrainLimit (daemon/drain_watch.h says why).
+// connection's thread, until the program's output ends or the client is gone.
 #pragma once
 
 #include <cstdint>

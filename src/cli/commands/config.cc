@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <utility>
 
 #include "base/fd.h"
@@ -246,18 +247,20 @@ Result<int> config(Session& session, const Arguments& arguments) {
       options.files.push_back(override_file->path());
     }
   }
-  const auto result = TRY(session.load(options));
+  // Never destroyed: the process ends with this command, and the kernel takes a large model back at once.
+  static auto* const kept = new std::deque<compose::LoadResult>;
+  const compose::LoadResult& result = kept->emplace_back(TRY(session.load(options)));
   if (arguments.on("quiet")) return 0;
-  std::optional<std::string> text;
-  if (locks) text = lock;
-  if (arguments.given("explain")) text = explanation(result);
-  else if (!text) text = TRY(selected(arguments, result));
-  if (!text) text = format == "json" ? result.canonical_json : result.canonical_yaml;
+  std::optional<std::string> other;
+  if (locks) other = lock;
+  if (arguments.given("explain")) other = explanation(result);
+  else if (!other) other = TRY(selected(arguments, result));
+  const std::string& text = other ? *other : format == "json" ? result.canonical_json : result.canonical_yaml;
   const std::string file = arguments.text("output");
   if (file.empty()) {
-    session.out.write(*text);
+    session.out.write(text);
   } else {
-    TRY(write_file(file, *text, 0666).within("writing the output"));
+    TRY(write_file(file, text, 0666).within("writing the output"));
   }
   return 0;
 }

@@ -10,7 +10,6 @@
 #include "daemon/docker/log_request.h"
 #include "daemon/docker/lookups.h"
 #include "daemon/docker/routes.h"
-#include "daemon/drain_watch.h"
 #include "daemon/event_hub.h"
 #include "daemon/hang_up.h"
 #include "daemon/relay.h"
@@ -130,7 +129,6 @@ Result<> replay_log(const ContainerDetails& container, const AttachRequest& want
   const LogRequest request{.out = wanted.out, .err = wanted.err};
   const std::unique_ptr<engine::LogReader> reader = TRY(engine::open_log(container.log_path, {}));
   const engine::LogRendering rendering = request.rendering(!wire.log_has_frames());
-  DrainWatch(socket).wait(kDrainLimit);
   while (const std::shared_ptr<const std::string> text = TRY(reader->next_text(rendering))) {
     TRY(wire.send_log(socket, *text));
   }

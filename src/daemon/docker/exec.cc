@@ -7,7 +7,6 @@
 #include "daemon/docker/fields.h"
 #include "daemon/docker/lookups.h"
 #include "daemon/docker/routes.h"
-#include "daemon/drain_watch.h"
 #include "daemon/relay.h"
 #include "daemon/waiting.h"
 
@@ -98,7 +97,6 @@ Result<> start_attached(Exchange& exchange, const Call& call, World& world, cons
   Result<engine::ExecStreams> streams = start_exec(exchange, world, id, false);
   if (!streams.ok()) {
     const std::string text = streams.error().message() + "\r\n";
-    DrainWatch(client.socket).wait(kDrainLimit);
     return http::send_all(client.socket, tty ? text : frame(Stream::out, text));
   }
   const Relay::End end = run_session(std::move(client), exec, std::move(*streams), tty, keys);

@@ -116,6 +116,25 @@ TEST_F(ServerTest, HandsTheConnectionOverWithWhatWasReadAhead) {
   EXPECT_TRUE(talk("POST / HTTP/1.1\r\n\r\nx").starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
+// docker-py reads the head through a buffer and drops what else is in it.
+TEST_F(ServerTest, OneReadOfATakenConnectionTakesTheHeadAlone) {
+  std::promise<void> sent;
+  start([&sent](Exchange& exchange) {
+    auto taken = exchange.hijack("application/vnd.docker.raw-stream");
+    ASSERT_TRUE(taken.ok());
+    ASSERT_TRUE(http::send_all(taken->socket, "output").ok());
+    sent.set_value();
+  });
+  const Fd socket = connect();
+  ASSERT_TRUE(http::send_all(socket.get(), "POST / HTTP/1.1\r\n\r\n").ok());
+  sent.get_future().wait();
+  std::string buffer(4096, '\0');
+  const ssize_t got = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
+  ASSERT_GT(got, 0);
+  EXPECT_EQ(buffer.substr(static_cast<size_t>(got) - 4, 4), "\r\n\r\n") << buffer;
+  EXPECT_EQ(read_all(socket.get()).value_or(""), "output");
+}
+
 TEST_F(ServerTest, RefusesWhatIsNoHttp) {
   start([](Exchange& exchange) { (void)exchange.send(200, "", "").ok(); });
   for (const char* request : {"nonsense\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "GET / HTTP/1.1\r\nbad header\r\n\r\n",

@@ -83,35 +83,6 @@ TEST(Relay, EndsWhenTheClientIsGoneAltogether) {
   session.join();
 }
 
-// docker-py reads the head through a buffer and drops what else is in it.
-// The kernel tells that the head was read a moment before the call that reads it is over (drain_watch.h), so that
-// once in a while the two come together; without the wait they do nearly always.
-TEST(Relay, OutputBeginsWhenTheClientHasReadWhatCameBefore) {
-  int together = 0;
-  for (int round = 0; round < 200; ++round) {
-    Pair client = sockets();
-    auto output = make_pipe();
-    ASSERT_TRUE(write_all(client.ours.get(), "the head").ok());
-    ASSERT_TRUE(write_all(output->write.get(), "output").ok());
-    output->write.reset();
-    Relay relay;
-    relay.client = client.ours.get();
-    relay.outputs.push_back({.fd = output->read.get(), .transform = {}});
-    std::thread session([&] {
-      EXPECT_EQ(relay.run(), Relay::End::output_ended);
-      client.ours.reset();
-    });
-    if (round % 2 == 0) std::this_thread::yield();
-    char buffer[64];
-    const ssize_t got = ::read(client.theirs.get(), buffer, sizeof buffer);
-    const std::string first(buffer, static_cast<size_t>(got));
-    together += first != "the head" ? 1 : 0;
-    EXPECT_EQ(first + *read_all(client.theirs.get()), "the headoutput");
-    session.join();
-  }
-  EXPECT_LE(together, 10);
-}
-
 TEST(Relay, InputFlowsWhileTheClientHasReadNothing) {
   Pair client = sockets();
   auto output = make_pipe();
