@@ -26,7 +26,10 @@ class CacheKey {
   std::string finish();  // once
 
  private:
+  void feed(std::string_view bytes);
+
   Sha256 hash_;
+  std::string pending_;  // many small fields are hashed at once
 };
 
 }  // namespace gantry::engine

@@ -25,27 +25,44 @@ FileAttributes attributes_in_image(const CopyPlan& plan, FileAttributes attribut
   return attributes;
 }
 
-Result<std::string> content_digest(const Node& file) {
+Result<std::array<uint8_t, 32>> content_digest(const Node& file) {
   const Fd fd = TRY(LayerView::open_file(file));
   FdSource source(fd.get());
-  MeasuringSource measured(source);
-  TRY(drain(measured).within(file.path()));
-  return measured.finish();
+  Sha256 hash;
+  char piece[64 * 1024];
+  for (size_t got = TRY(source.read(piece).within(file.path())); got > 0; got = TRY(source.read(piece).within(file.path()))) {
+    hash.update({piece, got});
+  }
+  return hash.finish_bytes();
+}
+
+Result<Xattrs> kept_xattrs(const Node& node) {
+  Xattrs xattrs = TRY(LayerView::xattrs(node));
+  std::erase_if(xattrs, [](const auto& attribute) { return !is_kept_xattr(attribute.first); });
+  return xattrs;
+}
+
+// Of a file. Setting an attribute changes the file's times, so that what is remembered of it tells of those, too.
+Result<FileDigests::Content> content_of(const CopyPlan& plan, const Node& file) {
+  const auto read = [&file]() -> Result<FileDigests::Content> {
+    return FileDigests::Content{.sha256 = TRY(content_digest(file)), .has_xattrs = !TRY(kept_xattrs(file)).empty()};
+  };
+  return plan.digests == nullptr ? read() : plan.digests->content(file.status(), read);
 }
 
 Result<> add_node(const CopyPlan& plan, const Node& node, const std::string& path, CacheKey& key) {
-  const FileAttributes attributes =
-      attributes_in_image(plan, TRY(FileAttributes::of(node)), node.is_symlink(), node.is_directory());
+  const FileAttributes attributes = attributes_in_image(plan, FileAttributes::without_xattrs(node.status()),
+                                                        node.is_symlink(), node.is_directory());
   key.add(path).add(uint64_t{node.status().st_mode & S_IFMT}).add(uint64_t{attributes.mode});
   key.add(uint64_t{attributes.uid}).add(uint64_t{attributes.gid});
-  for (const auto& [name, value] : attributes.xattrs) {
-    if (name.starts_with("user.") || name == "security.capability") key.add(name).add(value);
+  std::optional<FileDigests::Content> content;
+  if (node.is_file()) content = TRY(content_of(plan, node));
+  if (!content || content->has_xattrs) {
+    for (const auto& [name, value] : TRY(kept_xattrs(node))) key.add(name).add(value);
   }
-  if (node.is_file()) {
-    const std::string digest = plan.digests == nullptr
-                                   ? TRY(content_digest(node))
-                                   : TRY(plan.digests->digest(node.status(), [&] { return content_digest(node); }));
-    key.add(static_cast<uint64_t>(node.status().st_size)).add(digest);
+  if (content) {
+    key.add(static_cast<uint64_t>(node.status().st_size)).add(
+        std::string_view(reinterpret_cast<const char*>(content->sha256.data()), content->sha256.size()));
   } else if (node.is_symlink()) {
     key.add(TRY(LayerView::read_link(node)));
   } else if (!node.is_directory()) {
@@ -102,6 +119,7 @@ class Copier {
 
   Result<> copy_match(const SourceTree& tree, const SourceTree::Match& match) {
     TRY(copy_parents(tree, match));
+    Place last;  // as written → as it is in the layer, of the directory that was written to last
     return tree.walk(match, [&](const Node& node, const std::string& path) -> Result<> {
       if (is_excluded(plan_, match, path)) return {};
       FileAttributes attributes = attributes_in_image(plan_, TRY(FileAttributes::of(node)), node.is_symlink(), node.is_directory());
@@ -113,8 +131,11 @@ class Copier {
       const std::string target = plan_.destination + below + "/" + path;
       if (node.is_directory()) return copy_directory(target, path.empty(), std::move(attributes));
       const size_t slash = target.rfind('/');
-      const std::string directory = TRY(writer_.make_directories(target.substr(0, slash), plan_.parents));
-      return writer_.copy(tree.view(), node, directory, target.substr(slash + 1), attributes);
+      if (last.name != target.substr(0, slash) || last.directory.empty()) {
+        last.name = target.substr(0, slash);
+        last.directory = TRY(writer_.make_directories(last.name, plan_.parents));
+      }
+      return writer_.copy(tree.view(), node, last.directory, target.substr(slash + 1), attributes);
     });
   }
 

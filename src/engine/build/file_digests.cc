@@ -10,8 +10,8 @@
 namespace gantry::engine {
 namespace {
 
-constexpr std::string_view kMagic = "gantry file digests 1\n";
-constexpr size_t kRecord = 5 * 8 + 32;
+constexpr std::string_view kMagic = "gantry file digests 2\n";
+constexpr size_t kRecord = 5 * 8 + 32 + 8;
 constexpr size_t kMostFiles = 2'000'000;
 // A file that changed so recently may change again without its times showing it.
 constexpr int64_t kTooFreshNs = 2'000'000'000;
@@ -39,13 +39,15 @@ FileDigests FileDigests::load(std::filesystem::path file) {
     memcpy(&known.size, at + 16, 8);
     memcpy(&known.modified_ns, at + 24, 8);
     memcpy(&known.changed_ns, at + 32, 8);
-    memcpy(known.digest, at + 40, 32);
+    memcpy(known.content.sha256.data(), at + 40, 32);
+    known.content.has_xattrs = at[72] != 0;
     digests.known_.emplace(id, known);
   }
   return digests;
 }
 
-Result<std::string> FileDigests::digest(const struct stat& status, const std::function<Result<std::string>()>& read) {
+Result<FileDigests::Content> FileDigests::content(const struct stat& status,
+                                                  const std::function<Result<Content>()>& read) {
   const Identity id{.device = status.st_dev, .inode = status.st_ino};
   Known now{.size = static_cast<uint64_t>(status.st_size),
             .modified_ns = nanoseconds(status.st_mtim),
@@ -55,20 +57,16 @@ Result<std::string> FileDigests::digest(const struct stat& status, const std::fu
     const auto found = known_.find(id);
     if (found != known_.end() && found->second.size == now.size && found->second.modified_ns == now.modified_ns &&
         found->second.changed_ns == now.changed_ns) {
-      return "sha256:" + to_hex({found->second.digest, 32});
+      return found->second.content;
     }
   }
-  const std::string digest = TRY(read());
-  if (now_ns() - std::max(now.modified_ns, now.changed_ns) < kTooFreshNs) return digest;
-  const std::string hex = hex_part(digest);
-  for (size_t i = 0; i < 32; ++i) {
-    now.digest[i] = static_cast<unsigned char>(strtoul(hex.substr(2 * i, 2).c_str(), nullptr, 16));
-  }
+  now.content = TRY(read());
+  if (now_ns() - std::max(now.modified_ns, now.changed_ns) < kTooFreshNs) return now.content;
   std::lock_guard lock(mutex_);
   if (known_.size() >= kMostFiles) known_.clear();
   known_.insert_or_assign(id, now);
   changed_ = true;
-  return digest;
+  return now.content;
 }
 
 void FileDigests::save() {
@@ -77,13 +75,14 @@ void FileDigests::save() {
   std::string text(kMagic);
   text.reserve(kMagic.size() + known_.size() * kRecord);
   for (const auto& [id, known] : known_) {
-    char record[kRecord];
+    char record[kRecord] = {};
     memcpy(record, &id.device, 8);
     memcpy(record + 8, &id.inode, 8);
     memcpy(record + 16, &known.size, 8);
     memcpy(record + 24, &known.modified_ns, 8);
     memcpy(record + 32, &known.changed_ns, 8);
-    memcpy(record + 40, known.digest, 32);
+    memcpy(record + 40, known.content.sha256.data(), 32);
+    record[72] = known.content.has_xattrs ? 1 : 0;
     text.append(record, kRecord);
   }
   std::error_code ignored;

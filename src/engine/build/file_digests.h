@@ -4,6 +4,8 @@
 
 #include <sys/stat.h>
 
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <mutex>
@@ -22,8 +24,12 @@ class FileDigests {
   FileDigests(FileDigests&& other) noexcept
       : file_(std::move(other.file_)), known_(std::move(other.known_)), changed_(other.changed_) {}
 
-  // "sha256:…": remembered, or of what `read` says.
-  Result<std::string> digest(const struct stat& status, const std::function<Result<std::string>()>& read);
+  struct Content {
+    std::array<uint8_t, 32> sha256{};
+    bool has_xattrs = false;  // that a copy keeps
+  };
+  // Remembered, or what `read` says.
+  Result<Content> content(const struct stat& status, const std::function<Result<Content>()>& read);
   // Writes what is new. Failing only costs time in the next build.
   void save();
 
@@ -42,7 +48,7 @@ class FileDigests {
     uint64_t size = 0;
     int64_t modified_ns = 0;
     int64_t changed_ns = 0;
-    unsigned char digest[32] = {};
+    Content content;
   };
 
   const std::filesystem::path file_;

@@ -94,14 +94,15 @@ Result<Fd> LayerWriter::open_in_upper(const std::string& resolved) {
 
 // The directory's descriptor, kept for the next entry, once nothing is in the way of this one.
 Result<int> LayerWriter::open_for_entry(const std::string& directory, const std::string& name) {
-  const std::string path = joined(directory, name);
-  const std::optional<LayerView::Node> there = TRY(view_.find(path, LayerView::LastLink::keep));
-  if (there.has_value() && there->is_directory()) {
-    return invalid("cannot overwrite directory " + path + " with non-directory");
-  }
   if (!last_fd_ || last_directory_ != directory) {
     last_fd_ = TRY(open_in_upper(directory));
+    last_node_ = TRY(view_.find(directory, LayerView::LastLink::keep));
     last_directory_ = directory;
+  }
+  CHECK(last_node_.has_value());
+  const std::optional<LayerView::Node> there = TRY(view_.child(*last_node_, name));
+  if (there.has_value() && there->is_directory()) {
+    return invalid("cannot overwrite directory " + joined(directory, name) + " with non-directory");
   }
   return last_fd_.get();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,8 +48,9 @@ class LayerWriter {
 
   LayerView view_;  // upper on top: sees what is being written
   Fd upper_;
-  std::string last_directory_;  // of last_fd_
+  std::string last_directory_;  // of the two that follow
   Fd last_fd_;
+  std::optional<LayerView::Node> last_node_;
   struct Late {
     std::string path;
     FileAttributes attributes;

@@ -76,27 +76,30 @@ Result<> SourceTree::walk(const Match& match, const Visitor& visit) const {
   std::optional<LayerView::Node> node = TRY(view_.find(match.path, LayerView::LastLink::keep));
   if (!node.has_value()) return not_found("stat " + match.path + ": file does not exist");
   std::vector<Pending> pending;
-  return walk_node(*std::move(node), "", visit, pending, 0);
+  return walk_node(*node, "", visit, pending, 0);
 }
 
-Result<> SourceTree::walk_node(LayerView::Node node, const std::string& path, const Visitor& visit,
+Result<> SourceTree::walk_node(const LayerView::Node& node, const std::string& path, const Visitor& visit,
                                std::vector<Pending>& pending, int depth) const {
   if (depth > kDeepest) return invalid("directories are nested too deeply: " + node.path());
   const bool left_out = is_left_out(node.path());
   if (left_out && (!node.is_directory() || ignored_.can_skip(std::string_view(node.path()).substr(1)))) return {};
-  const LayerView::Node here = node;
-  pending.push_back({.node = std::move(node), .path = path});
-  if (!left_out) {
+  const auto visit_pending = [&]() -> Result<> {
     for (Pending& item : pending) {
       if (item.node.has_value()) TRY(visit(*item.node, item.path));
       item.node.reset();
     }
+    return {};
+  };
+  if (!node.is_directory()) {
+    TRY(visit_pending());
+    return visit(node, path);
   }
-  if (here.is_directory()) {
-    for (const std::string& name : TRY(view_.names(here))) {
-      std::optional<LayerView::Node> child = TRY(view_.child(here, name));
-      if (child.has_value()) TRY(walk_node(*std::move(child), joined(path, name), visit, pending, depth + 1));
-    }
+  pending.push_back({.node = node, .path = path});
+  if (!left_out) TRY(visit_pending());
+  for (const std::string& name : TRY(view_.names(node))) {
+    const std::optional<LayerView::Node> child = TRY(view_.child(node, name));
+    if (child.has_value()) TRY(walk_node(*child, joined(path, name), visit, pending, depth + 1));
   }
   pending.pop_back();
   return {};

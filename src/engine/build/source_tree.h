@@ -46,7 +46,7 @@ class SourceTree {
     std::optional<LayerView::Node> node;
     std::string path;
   };
-  Result<> walk_node(LayerView::Node node, const std::string& path, const Visitor& visit,
+  Result<> walk_node(const LayerView::Node& node, const std::string& path, const Visitor& visit,
                      std::vector<Pending>& pending, int depth) const;
 
   LayerView view_;

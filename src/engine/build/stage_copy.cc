@@ -54,9 +54,10 @@ Result<> StageBuild::copy(const Instruction& instruction) {
     return invalid("When using " + instruction.keyword +
                    " with more than one source file, the destination must be a directory and end with a /");
   }
-  const StepDirectory fetched = TRY(StepDirectory::make(job_.work));
+  std::optional<StepDirectory> fetched;
   const auto fetch = [&](size_t index) -> Result<std::filesystem::path> {
-    const std::filesystem::path place = fetched.files() / std::to_string(index);
+    if (!fetched) fetched.emplace(TRY(StepDirectory::make(job_.work)));
+    const std::filesystem::path place = fetched->files() / std::to_string(index);
     if (mkdir(place.c_str(), 0755) != 0) return Error::from_errno(errno, "mkdir", place.native());
     TRY(fetch_remote(remotes[index], place, job_.stop_check()));
     return place;
@@ -65,8 +66,11 @@ Result<> StageBuild::copy(const Instruction& instruction) {
   // --link: what is below does not count, so that a new base needs no new copy.
   CacheKey link_key("link");
   key.add(result_.chain).add(uint64_t{flags.link});
-  TRY(add_to_key(plan, key));
-  TRY(add_to_key(plan, link_key));
+  CacheKey sources("sources");
+  TRY(add_to_key(plan, sources));
+  const std::string digest_of_sources = sources.finish();
+  key.add(digest_of_sources);
+  link_key.add(digest_of_sources);
   std::vector<std::optional<std::filesystem::path>> places(remotes.size());
   for (size_t i = 0; i < remotes.size(); ++i) {
     const RemoteSource& remote = remotes[i];

@@ -21,11 +21,13 @@ Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(std::string_view data) { CHECK(EVP_DigestUpdate(context_->state, data.data(), data.size()) == 1); }
 
-std::string Sha256::finish() {
-  uint8_t bytes[32];
+std::string Sha256::finish() { return "sha256:" + to_hex(finish_bytes()); }
+
+std::array<uint8_t, 32> Sha256::finish_bytes() {
+  std::array<uint8_t, 32> bytes;
   unsigned size = 0;
-  CHECK(EVP_DigestFinal_ex(context_->state, bytes, &size) == 1 && size == sizeof bytes);
-  return "sha256:" + to_hex(bytes);
+  CHECK(EVP_DigestFinal_ex(context_->state, bytes.data(), &size) == 1 && size == bytes.size());
+  return bytes;
 }
 
 std::string digest_of(std::string_view data) { return "sha256:" + sha256_hex(data); }

@@ -1,6 +1,8 @@
 // SHA-256 as a stream, and the text form of digests: "sha256:" and 64 hexadecimal digits.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,8 +16,9 @@ class Sha256 {
   Sha256(Sha256&&) noexcept;
   Sha256& operator=(Sha256&&) noexcept;
   void update(std::string_view data);
-  // "sha256:…" of everything since construction; call it once.
+  // "sha256:…" of everything since construction; call it once, it or the other.
   std::string finish();
+  std::array<uint8_t, 32> finish_bytes();
 
  private:
   struct Context;

@@ -12,8 +12,7 @@
 namespace gantry::engine {
 namespace {
 
-// Attributes that tell of this machine and its overlays are not carried along.
-bool is_kept_xattr(std::string_view name) { return name.starts_with("user.") || name == "security.capability"; }
+constexpr off_t kSmall = 64 * 1024;  // cheaper to read and write than to have the kernel copy
 
 // Runs `create` and, when the name is taken, once more after removing it.
 template <class Create>
@@ -26,10 +25,22 @@ Result<> replacing(int directory, const std::string& name, const char* call, Cre
   return Error::from_errno(errno, call, name);
 }
 
-Result<> set_xattrs(const std::string& path, const std::string& name, const Xattrs& xattrs) {
+// A file that one buffer holds; or more, if it has grown meanwhile.
+Result<uint64_t> copy_small(int from, int to) {
+  char buffer[kSmall + 1];
+  uint64_t copied = 0;
+  for (size_t got = sizeof buffer; got == sizeof buffer;) {
+    got = TRY(FdSource(from).read(buffer));
+    TRY(write_all(to, std::string_view(buffer, got)));
+    copied += got;
+  }
+  return copied;
+}
+
+Result<> set_xattrs(int fd, const std::string& name, const Xattrs& xattrs) {
   for (const auto& [key, value] : xattrs) {
     if (!is_kept_xattr(key)) continue;
-    if (setxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0) == 0) continue;
+    if (fsetxattr(fd, key.c_str(), value.data(), value.size(), 0) == 0) continue;
     const int error = errno;
     if (error != ENOTSUP) return Error::from_errno(error, "setxattr " + key, name);
   }
@@ -38,12 +49,20 @@ Result<> set_xattrs(const std::string& path, const std::string& name, const Xatt
 
 }  // namespace
 
+bool is_kept_xattr(std::string_view name) { return name.starts_with("user.") || name == "security.capability"; }
+
+FileAttributes FileAttributes::without_xattrs(const struct stat& status) {
+  return {.mode = status.st_mode & 07777,
+          .uid = status.st_uid,
+          .gid = status.st_gid,
+          .modified = status.st_mtim,
+          .xattrs = {}};
+}
+
 Result<FileAttributes> FileAttributes::of(const LayerView::Node& node) {
-  return FileAttributes{.mode = node.status().st_mode & 07777,
-                        .uid = node.status().st_uid,
-                        .gid = node.status().st_gid,
-                        .modified = node.status().st_mtim,
-                        .xattrs = TRY(LayerView::xattrs(node))};
+  FileAttributes attributes = without_xattrs(node.status());
+  attributes.xattrs = TRY(LayerView::xattrs(node));
+  return attributes;
 }
 
 Result<> remove_at(int directory, const std::string& name) {
@@ -75,7 +94,7 @@ Result<> create_node_at(int directory, const std::string& name, mode_t type, dev
 Result<> set_attributes(int fd, const std::string& path, const FileAttributes& attributes) {
   if (fchown(fd, attributes.uid, attributes.gid) != 0) return Error::from_errno(errno, "fchown", path);
   if (fchmod(fd, attributes.mode) != 0) return Error::from_errno(errno, "fchmod", path);
-  TRY(set_xattrs(fd_path(fd), path, attributes.xattrs));
+  TRY(set_xattrs(fd, path, attributes.xattrs));
   const timespec times[2] = {attributes.modified, attributes.modified};
   if (futimens(fd, times) != 0) return Error::from_errno(errno, "futimens", path);
   return {};
@@ -103,7 +122,8 @@ Result<> set_attributes_at(int directory, const std::string& name, const FileAtt
 Result<uint64_t> copy_content(int from, int to) {
   struct stat status {};
   if (fstat(from, &status) != 0) return Error::from_errno(errno, "fstat");
-  if (status.st_size > 0 && ioctl(to, FICLONE, from) == 0) return static_cast<uint64_t>(status.st_size);
+  if (status.st_size <= kSmall) return copy_small(from, to);
+  if (ioctl(to, FICLONE, from) == 0) return static_cast<uint64_t>(status.st_size);
   uint64_t copied = 0;
   while (true) {
     const ssize_t got = copy_file_range(from, nullptr, to, nullptr, size_t{1} << 30, 0);

@@ -22,7 +22,11 @@ struct FileAttributes {
   timespec modified{};
   Xattrs xattrs;
   static Result<FileAttributes> of(const LayerView::Node& node);
+  static FileAttributes without_xattrs(const struct stat& status);
 };
+
+// Whether copies, archives and cache keys have it: others tell of this machine and its overlays.
+bool is_kept_xattr(std::string_view name);
 
 // Removes whatever has that name, directories with all they hold; nothing there is fine.
 Result<> remove_at(int directory, const std::string& name);

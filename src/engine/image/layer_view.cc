@@ -5,10 +5,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <deque>
-#include <set>
+#include <iterator>
 
 #include "base/scope_exit.h"
 #include "base/strings.h"
@@ -32,20 +33,50 @@ std::deque<std::string> components(std::string_view path) {
   return parts;
 }
 
-Result<std::vector<std::string>> list(int directory) {
+struct Listed {
+  std::string name;
+  unsigned char type = DT_UNKNOWN;
+  friend bool operator<(const Listed& a, const Listed& b) { return a.name < b.name; }
+};
+
+Result<std::vector<Listed>> list(int directory) {
   Fd readable = TRY(open_at(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   DIR* stream = fdopendir(readable.get());
   if (stream == nullptr) return Error::from_errno(errno, "fdopendir");
   (void)readable.release();  // closedir() closes it
   ScopeExit close([&] { closedir(stream); });
-  std::vector<std::string> names;
+  std::vector<Listed> found;
   errno = 0;
   while (const dirent* entry = readdir(stream)) {
     const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+    if (name != "." && name != "..") found.push_back({std::string(name), entry->d_type});
   }
   if (errno != 0) return Error::from_errno(errno, "readdir");
-  return names;
+  return found;
+}
+
+using Xattrs = std::vector<std::pair<std::string, std::string>>;
+
+enum class Link { follow, keep };
+
+Result<Xattrs> xattrs_at(const std::string& path, Link link) {
+  Xattrs found;
+  char names[64 * 1024];  // XATTR_LIST_MAX
+  const bool follow = link == Link::follow;
+  const ssize_t size = (follow ? listxattr : llistxattr)(path.c_str(), names, sizeof names);
+  if (size < 0) {
+    if (errno == ENOTSUP || errno == EPERM) return found;
+    return Error::from_errno(errno, "listxattr", path);
+  }
+  if (size == 0) return found;
+  std::vector<char> value(64 * 1024);  // XATTR_SIZE_MAX
+  for (const char* name = names; name < names + size; name += strlen(name) + 1) {
+    if (std::string_view(name).starts_with(kOverlayPrefix)) continue;
+    const ssize_t length = (follow ? getxattr : lgetxattr)(path.c_str(), name, value.data(), value.size());
+    if (length >= 0) found.emplace_back(name, std::string(value.data(), static_cast<size_t>(length)));
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 }  // namespace
@@ -60,23 +91,8 @@ bool is_opaque(int directory_fd) {
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> read_xattrs(int fd, const struct stat& status) {
-  std::vector<std::pair<std::string, std::string>> found;
-  if (S_ISLNK(status.st_mode)) return found;
-  const std::string path = fd_path(fd);  // flistxattr(2) refuses O_PATH descriptors
-  char names[64 * 1024];                 // XATTR_LIST_MAX
-  const ssize_t size = listxattr(path.c_str(), names, sizeof names);
-  if (size < 0) {
-    if (errno == ENOTSUP || errno == EPERM) return found;
-    return Error::from_errno(errno, "listxattr", path);
-  }
-  std::vector<char> value(64 * 1024);  // XATTR_SIZE_MAX
-  for (const char* name = names; name < names + size; name += strlen(name) + 1) {
-    if (std::string_view(name).starts_with(kOverlayPrefix)) continue;
-    const ssize_t length = getxattr(path.c_str(), name, value.data(), value.size());
-    if (length >= 0) found.emplace_back(name, std::string(value.data(), static_cast<size_t>(length)));
-  }
-  std::sort(found.begin(), found.end());
-  return found;
+  if (S_ISLNK(status.st_mode)) return Xattrs();
+  return xattrs_at(fd_path(fd), Link::follow);  // flistxattr(2) refuses O_PATH descriptors
 }
 
 Result<LayerView> LayerView::open(const std::vector<std::filesystem::path>& directories) {
@@ -87,7 +103,7 @@ Result<LayerView> LayerView::open(const std::vector<std::filesystem::path>& dire
         std::make_shared<Fd>(TRY(gantry::open_file(directory, O_PATH | O_DIRECTORY | O_CLOEXEC))));
     if (is_opaque(view.root_.fds_.back()->get())) break;
   }
-  if (fstat(view.root_.fd(), &view.root_.status_) != 0)
+  if (fstat(view.root_.fds_.front()->get(), &view.root_.status_) != 0)
     return Error::from_errno(errno, "fstat", directories.front().native());
   view.root_.path_ = "/";
   return view;
@@ -95,40 +111,51 @@ Result<LayerView> LayerView::open(const std::vector<std::filesystem::path>& dire
 
 Result<std::optional<LayerView::Node>> LayerView::child(const Node& directory, const std::string& name) const {
   Node node;
+  node.path_ = joined(directory.path_, name);
   for (const std::shared_ptr<Fd>& layer : directory.fds_) {
-    const int fd = openat(layer->get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-      if (errno == ENOENT || errno == ENAMETOOLONG) continue;
-      return Error::from_errno(errno, "openat", joined(directory.path_, name));
-    }
-    auto owned = std::make_shared<Fd>(fd);
     struct stat status {};
-    if (fstat(fd, &status) != 0) return Error::from_errno(errno, "fstat", joined(directory.path_, name));
+    if (fstatat(layer->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT || errno == ENAMETOOLONG) continue;
+      return Error::from_errno(errno, "fstatat", node.path_);
+    }
     const bool first = node.fds_.empty();
     if (is_whiteout(status) || (!first && !S_ISDIR(status.st_mode))) break;
     if (first) node.status_ = status;
-    node.fds_.push_back(std::move(owned));
-    if (!S_ISDIR(status.st_mode) || is_opaque(fd)) break;
+    if (!S_ISDIR(status.st_mode)) {
+      node.fds_.push_back(layer);
+      break;
+    }
+    auto opened = std::make_shared<Fd>(
+        TRY(open_at(layer->get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC).within(directory.path_)));
+    node.fds_.push_back(opened);
+    if (is_opaque(opened->get())) break;
   }
   if (node.fds_.empty()) return std::optional<Node>();
-  node.path_ = joined(directory.path_, name);
   return {std::move(node)};
 }
 
+// The topmost entry of a name decides: nothing is hidden but by a whiteout, which is a character device.
 Result<std::vector<std::string>> LayerView::names(const Node& directory) const {
-  std::set<std::string> seen;
+  std::vector<Listed> all;
   for (const std::shared_ptr<Fd>& layer : directory.fds_) {
-    for (std::string& name : TRY(list(layer->get()).within(directory.path_))) seen.insert(std::move(name));
+    std::vector<Listed> found = TRY(list(layer->get()).within(directory.path_));
+    all.insert(all.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
   }
+  std::stable_sort(all.begin(), all.end());
   std::vector<std::string> names;
-  for (const std::string& name : seen) {
-    if (TRY(child(directory, name)).has_value()) names.push_back(name);
+  names.reserve(all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (i > 0 && all[i].name == all[i - 1].name) continue;
+    const bool may_hide = all[i].type == DT_CHR || all[i].type == DT_UNKNOWN;
+    if (may_hide && !TRY(child(directory, all[i].name)).has_value()) continue;
+    names.push_back(all[i].name);
   }
   return names;
 }
 
 Result<std::vector<std::string>> LayerView::raw_names(const Node& directory) {
-  std::vector<std::string> names = TRY(list(directory.fd()).within(directory.path_));
+  std::vector<std::string> names;
+  for (Listed& entry : TRY(list(directory.fd()).within(directory.path_))) names.push_back(std::move(entry.name));
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -136,9 +163,14 @@ Result<std::vector<std::string>> LayerView::raw_names(const Node& directory) {
 Result<LayerView::Node> LayerView::raw_child(const Node& directory, const std::string& name) {
   Node node;
   node.path_ = joined(directory.path_, name);
-  node.fds_.push_back(
-      std::make_shared<Fd>(TRY(open_at(directory.fd(), name, O_PATH | O_NOFOLLOW).within(directory.path_))));
-  if (fstat(node.fd(), &node.status_) != 0) return Error::from_errno(errno, "fstat", node.path_);
+  if (fstatat(directory.fd(), name.c_str(), &node.status_, AT_SYMLINK_NOFOLLOW) != 0) {
+    return Error::from_errno(errno, "fstatat", node.path_);
+  }
+  node.fds_.push_back(directory.fds_.front());
+  if (node.is_directory()) {
+    node.fds_.front() = std::make_shared<Fd>(
+        TRY(open_at(directory.fd(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW).within(directory.path_)));
+  }
   return node;
 }
 
@@ -170,14 +202,15 @@ Result<std::optional<LayerView::Node>> LayerView::find(const std::string& path, 
 }
 
 Result<Fd> LayerView::open_file(const Node& file) {
-  const int fd = ::open(fd_path(file.fd()).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  CHECK(file.is_file());
+  const int fd = openat(file.directory(), file.name(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return Error::from_errno(errno, "open", file.path());
   return Fd(fd);
 }
 
 Result<std::string> LayerView::read_link(const Node& link) {
   std::string target(4096, '\0');
-  const ssize_t size = readlinkat(link.fd(), "", target.data(), target.size());
+  const ssize_t size = readlinkat(link.directory(), link.name(), target.data(), target.size());
   if (size < 0) return Error::from_errno(errno, "readlinkat", link.path());
   target.resize(static_cast<size_t>(size));
   return target;
@@ -191,7 +224,10 @@ Result<std::string> LayerView::read_text(const std::string& path, size_t limit) 
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> LayerView::xattrs(const Node& node) {
-  return read_xattrs(node.fd(), node.status());
+  if (node.is_symlink()) return Xattrs();
+  const std::string directory = fd_path(node.directory());
+  if (node.is_directory()) return xattrs_at(directory, Link::follow);
+  return xattrs_at(directory + "/" + node.name(), Link::keep);
 }
 
 }  // namespace gantry::engine

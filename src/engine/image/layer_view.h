@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -29,14 +30,22 @@ class LayerView {
     bool is_symlink() const { return S_ISLNK(status_.st_mode); }
     // The path with all symlinks resolved: "/usr/lib", "/" for the root.
     const std::string& path() const { return path_; }
-    // O_PATH descriptor of the topmost layer's file or directory.
-    int fd() const { return fds_.front()->get(); }
+    // Directories only: O_PATH descriptor of the topmost layer's.
+    int fd() const {
+      CHECK(is_directory());
+      return fds_.front()->get();
+    }
 
    private:
     friend class LayerView;
+    // Below directory(): what is no directory has no descriptor until it is read.
+    const char* name() const { return path_.c_str() + path_.rfind('/') + 1; }
+    int directory() const { return fds_.front()->get(); }
+
     struct stat status_ {};
     std::string path_;
-    std::vector<std::shared_ptr<Fd>> fds_;  // a directory: of every layer that takes part, topmost first
+    // A directory: of every layer that takes part, topmost first. All else: of the directory that it is in.
+    std::vector<std::shared_ptr<Fd>> fds_;
   };
 
   // Topmost first, as overlayfs's lowerdir.
@@ -57,7 +66,7 @@ class LayerView {
   static Result<std::vector<std::string>> raw_names(const Node& directory);
   static Result<Node> raw_child(const Node& directory, const std::string& name);
 
-  static Result<Fd> open_file(const Node& file);  // for reading
+  static Result<Fd> open_file(const Node& file);  // a regular file, for reading
   static Result<std::string> read_link(const Node& link);
   // Small text files, as /etc/passwd; "" if missing.
   Result<std::string> read_text(const std::string& path, size_t limit = 1 << 20) const;
@@ -74,8 +83,8 @@ std::string fd_path(int fd);
 bool is_opaque(int directory_fd);
 bool is_whiteout(const struct stat& status);
 
-// Name → value of a file's extended attributes except trusted.overlay.*, sorted. Symlinks (which can only have
-// security.* and trusted.*) count as having none.
+// Name → value of the extended attributes of what `fd` stands for (O_PATH will do) except trusted.overlay.*, sorted. Symlinks
+// (which can only have security.* and trusted.*) count as having none.
 Result<std::vector<std::pair<std::string, std::string>>> read_xattrs(int fd, const struct stat& status);
 
 }  // namespace gantry::engine
