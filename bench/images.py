@@ -3,9 +3,9 @@
 
 usage: bench/images.py --bin DIR [--files 10000] [--stages 20] [--pull-mb 500] [--rounds 5] [--only build|pull]
 
-Every engine works on a data root of its own, on contexts of its own with the same content, and takes turns with the
-others in every round. Before each command what others have written goes to the disk, and nothing is deleted meanwhile: ext4
-makes new files slowly where many were deleted just now. Figures are seconds of the whole command: the median of the rounds, the lowest and the highest,
+Every engine works on a file system of its own (ext4 on a loop device: where one engine has deleted thousands of files,
+ext4 makes new ones slowly for minutes, whoever asks), on contexts of its own with the same content, and takes turns with the
+others in every round. Before each command what others have written goes to the disk. Figures are seconds of the whole command: the median of the rounds, the lowest and the highest,
 and how many times as long as Gantry's that is.
 """
 import argparse
@@ -64,10 +64,22 @@ def many_stages(directory, count, seed):
     return directory
 
 
+def own_filesystem(root, name):
+    """A directory that is an empty ext4; who made `root` unmounts it."""
+    place, image = root / name, root / f"{name}.ext4"
+    place.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(40 << 30)  # holes: it takes what is written
+    run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1,nodiscard", image])
+    run(["mount", "-o", "loop,noinit_itable", image, place])
+    return place
+
+
 class Gantry:
     name = "gantry"
 
     def __init__(self, root, binaries):
+        self.place = root = own_filesystem(root, self.name)
         self.environment = os.environ | {"GANTRY_DATA_ROOT": str(root / "gantry"), "GANTRY_RUN_ROOT": str(root / "run"),
                                          "HOME": str(root)}
         self.gantry = binaries / "gantry"
@@ -94,8 +106,7 @@ class Dockerd:
     name = "dockerd"
 
     def __init__(self, root):
-        place = root / "dockerd"
-        place.mkdir()
+        self.place = place = own_filesystem(root, self.name)
         self.host = f"unix://{place}/docker.sock"
         self.log = open(place / "log", "w")
         self.process = subprocess.Popen(
@@ -128,7 +139,7 @@ class Podman:
     name = "podman"
 
     def __init__(self, root):
-        place = root / "podman"
+        self.place = place = own_filesystem(root, self.name)
         self.options = ["--root", place / "root", "--runroot", place / "run", "--tmpdir", place / "tmp",
                         "--storage-driver", "overlay", "--events-backend", "none"]
 
@@ -164,12 +175,12 @@ class Table:
                       f"  x {middle / own:.2f}", flush=True)
 
 
-def measure_builds(table, engines, root, arguments):
+def measure_builds(table, engines, arguments):
     for kind, make, count in (("files", many_files, arguments.files), ("stages", many_stages, arguments.stages)):
         places = {}
         for round in range(arguments.rounds):
             for engine in engines:
-                place = make(root / f"{engine.name}-{kind}-{round}", count, f"{round}")
+                place = make(engine.place / f"{kind}-{round}", count, f"{round}")
                 table.add(f"cold build, {count} {kind}", engine.name, timed(lambda: engine.build(place)))
                 places[engine.name] = place
         time.sleep(2.1)  # files that were written just now are not trusted to be unchanged
@@ -204,7 +215,7 @@ def measure_pulls(table, engines, root, arguments):
                       f"http: {{addr: '127.0.0.1:{port}'}}\n")
     server = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        directory = root / "big"
+        directory = engines[0].place / "big"
         directory.mkdir()
         size = arguments.pull_mb * 1_000_000 // 10
         for i in range(10):
@@ -250,13 +261,14 @@ def main():
                 engines.append(engine(root))
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {arguments.rounds} rounds")
         if arguments.only != "pull":
-            measure_builds(table, engines, root, arguments)
+            measure_builds(table, engines, arguments)
         if arguments.only != "build" and shutil.which("docker-registry"):
             measure_pulls(table, engines, root, arguments)
     finally:
         table.show()
         for engine in engines:
             engine.close()
+            run(["umount", "--lazy", engine.place])
         shutil.rmtree(root, ignore_errors=True)
 
 
