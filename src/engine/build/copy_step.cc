@@ -3,8 +3,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <ctime>
+#include <mutex>
+#include <thread>
 
 #include "base/strings.h"
 #include "engine/image/tar_reader.h"
@@ -75,6 +79,68 @@ Result<> add_node(const CopyPlan& plan, const Node& node, const std::string& pat
 bool is_excluded(const CopyPlan& plan, const SourceTree::Match& match, const std::string& path) {
   if (plan.exclude_texts.empty()) return false;
   return plan.excluded.matches(match.is_directory ? path : match.name);
+}
+
+// What the entries of a directory stand for, a key each: their files are looked at on all processors.
+class KeysBelow {
+ public:
+  KeysBelow(const CopyPlan& plan, const SourceTree::Match& match, const Node& directory, std::vector<std::string> names)
+      : plan_(plan), match_(match), directory_(directory), names_(std::move(names)), keys_(names_.size()) {}
+
+  Result<std::vector<std::string>> run() {
+    constexpr size_t kNamesOfOneThread = 16;  // fewer are not worth a thread
+    const size_t most = std::max(1U, std::thread::hardware_concurrency());
+    {
+      std::vector<std::jthread> helpers;
+      while (helpers.size() + 1 < std::min(most, names_.size() / kNamesOfOneThread)) helpers.emplace_back([this] { work(); });
+      work();
+    }
+    if (failed_) return *failed_;
+    return std::move(keys_);
+  }
+
+ private:
+  void work() {
+    for (size_t i = next_++; i < names_.size(); i = next_++) {
+      CacheKey key("below");
+      const Result<> walked = plan_.tree->walk_below(directory_, names_[i], [&](const Node& node, const std::string& path) {
+        return is_excluded(plan_, match_, path) ? Result<>() : add_node(plan_, node, path, key);
+      });
+      keys_[i] = key.finish();
+      if (!walked.ok()) fail(i, walked.error());
+    }
+  }
+
+  // The first in the order of the names is told, whichever was found first.
+  void fail(size_t index, const Error& error) {
+    const std::lock_guard lock(mutex_);
+    if (failed_ && failed_at_ < index) return;
+    failed_ = error;
+    failed_at_ = index;
+  }
+
+  const CopyPlan& plan_;
+  const SourceTree::Match& match_;
+  const Node& directory_;
+  const std::vector<std::string> names_;
+  std::vector<std::string> keys_;
+  std::atomic<size_t> next_ = 0;
+  std::mutex mutex_;
+  std::optional<Error> failed_;  // guarded by mutex_, as is failed_at_
+  size_t failed_at_ = 0;
+};
+
+Result<> add_match(const CopyPlan& plan, const SourceTree::Match& match, CacheKey& key) {
+  const std::optional<Node> directory = TRY(plan.tree->directory(match));
+  if (!directory) {
+    return plan.tree->walk(match, [&](const Node& node, const std::string& path) -> Result<> {
+      return is_excluded(plan, match, path) ? Result<>() : add_node(plan, node, path, key);
+    });
+  }
+  if (!is_excluded(plan, match, "")) TRY(add_node(plan, *directory, "", key));
+  std::vector<std::string> names = TRY(plan.tree->view().names(*directory));
+  key.add_list(TRY(KeysBelow(plan, match, *directory, std::move(names)).run()));
+  return {};
 }
 
 class Copier {
@@ -234,10 +300,7 @@ Result<> add_to_key(const CopyPlan& plan, CacheKey& key) {
   for (const TextSourceFile& text : plan.texts) key.add("text").add(text.name).add(text.content);
   for (const SourceTree::Match& match : plan.matches) {
     key.add("match").add(match.is_directory && match.parents.empty() ? std::string() : match.name).add(match.parents);
-    TRY(plan.tree->walk(match, [&](const Node& node, const std::string& path) -> Result<> {
-      if (is_excluded(plan, match, path)) return {};
-      return add_node(plan, node, path, key);
-    }));
+    TRY(add_match(plan, match, key));
   }
   return {};
 }

@@ -1,17 +1,21 @@
 #include "engine/build/file_digests.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cstring>
 #include <ctime>
+#include <iterator>
+#include <utility>
+#include <vector>
 
 #include "base/fd.h"
-#include "base/strings.h"
-#include "engine/image/digest.h"
 
 namespace gantry::engine {
 namespace {
 
-constexpr std::string_view kMagic = "gantry file digests 2\n";
-constexpr size_t kRecord = 5 * 8 + 32 + 8;
+constexpr std::string_view kMagic = "gantry file digests 3\n\n\n";  // as long as keeps what follows aligned
 constexpr size_t kMostFiles = 2'000'000;
 // A file that changed so recently may change again without its times showing it.
 constexpr int64_t kTooFreshNs = 2'000'000'000;
@@ -26,68 +30,83 @@ int64_t now_ns() {
 
 }  // namespace
 
-FileDigests FileDigests::load(std::filesystem::path file) {
-  FileDigests digests(std::move(file));
-  const Result<std::string> text = read_file(digests.file_, kMagic.size() + kMostFiles * kRecord);
-  if (!text.ok() || !text->starts_with(kMagic) || (text->size() - kMagic.size()) % kRecord != 0) return digests;
-  digests.known_.reserve((text->size() - kMagic.size()) / kRecord);
-  for (const char* at = text->data() + kMagic.size(); at < text->data() + text->size(); at += kRecord) {
-    Identity id;
-    Known known;
-    memcpy(&id.device, at, 8);
-    memcpy(&id.inode, at + 8, 8);
-    memcpy(&known.size, at + 16, 8);
-    memcpy(&known.modified_ns, at + 24, 8);
-    memcpy(&known.changed_ns, at + 32, 8);
-    memcpy(known.content.sha256.data(), at + 40, 32);
-    known.content.has_xattrs = at[72] != 0;
-    digests.known_.emplace(id, known);
+// A whole file, read only. It is replaced, never written to.
+struct FileDigests::Mapping {
+  void* start = MAP_FAILED;
+  size_t size = 0;
+
+  explicit Mapping(const std::filesystem::path& file) {
+    const Result<Fd> fd = open_file(file, O_RDONLY | O_CLOEXEC);
+    struct stat status {};
+    if (!fd.ok() || fstat(fd->get(), &status) != 0 || status.st_size <= 0) return;
+    size = static_cast<size_t>(status.st_size);
+    start = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd->get(), 0);
   }
-  return digests;
-}
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping() {
+    if (start != MAP_FAILED) munmap(start, size);
+  }
+
+  std::span<const Record> records() const {
+    static_assert(sizeof(Record) == 80 && kMagic.size() % alignof(Record) == 0);
+    if (start == MAP_FAILED || size < kMagic.size() || memcmp(start, kMagic.data(), kMagic.size()) != 0) return {};
+    if ((size - kMagic.size()) % sizeof(Record) != 0) return {};
+    const char* first = static_cast<const char*>(start) + kMagic.size();
+    return {reinterpret_cast<const Record*>(first), (size - kMagic.size()) / sizeof(Record)};
+  }
+};
+
+FileDigests::FileDigests(std::filesystem::path file)
+    : file_(std::move(file)), mapping_(std::make_unique<Mapping>(file_)), known_(mapping_->records()) {}
+FileDigests::FileDigests(FileDigests&& other) noexcept
+    : file_(other.file_),
+      mapping_(std::move(other.mapping_)),
+      known_(std::exchange(other.known_, {})),
+      fresh_(std::move(other.fresh_)) {}
+FileDigests::~FileDigests() = default;
+
+FileDigests FileDigests::load(std::filesystem::path file) { return FileDigests(std::move(file)); }
 
 Result<FileDigests::Content> FileDigests::content(const struct stat& status,
                                                   const std::function<Result<Content>()>& read) {
-  const Identity id{.device = status.st_dev, .inode = status.st_ino};
-  Known now{.size = static_cast<uint64_t>(status.st_size),
-            .modified_ns = nanoseconds(status.st_mtim),
-            .changed_ns = nanoseconds(status.st_ctim)};
+  Record now{.id = {.device = status.st_dev, .inode = status.st_ino},
+             .size = static_cast<uint64_t>(status.st_size),
+             .modified_ns = nanoseconds(status.st_mtim),
+             .changed_ns = nanoseconds(status.st_ctim)};
+  const auto known = std::lower_bound(known_.begin(), known_.end(), now.id,
+                                      [](const Record& record, const Identity& id) { return record.id < id; });
+  if (known != known_.end() && known->same_file(now)) return known->content();
   {
-    std::lock_guard lock(mutex_);
-    const auto found = known_.find(id);
-    if (found != known_.end() && found->second.size == now.size && found->second.modified_ns == now.modified_ns &&
-        found->second.changed_ns == now.changed_ns) {
-      return found->second.content;
-    }
+    const std::lock_guard lock(mutex_);
+    const auto found = fresh_.find(now.id);
+    if (found != fresh_.end() && found->second.same_file(now)) return found->second.content();
   }
-  now.content = TRY(read());
-  if (now_ns() - std::max(now.modified_ns, now.changed_ns) < kTooFreshNs) return now.content;
-  std::lock_guard lock(mutex_);
-  if (known_.size() >= kMostFiles) known_.clear();
-  known_.insert_or_assign(id, now);
-  changed_ = true;
-  return now.content;
+  const Content content = TRY(read());
+  if (now_ns() - std::max(now.modified_ns, now.changed_ns) < kTooFreshNs) return content;
+  now.sha256 = content.sha256;
+  now.has_xattrs = content.has_xattrs ? 1 : 0;
+  const std::lock_guard lock(mutex_);
+  if (fresh_.size() < kMostFiles) fresh_.insert_or_assign(now.id, now);
+  return content;
 }
 
 void FileDigests::save() {
-  std::lock_guard lock(mutex_);
-  if (!changed_) return;
-  std::string text(kMagic);
-  text.reserve(kMagic.size() + known_.size() * kRecord);
-  for (const auto& [id, known] : known_) {
-    char record[kRecord] = {};
-    memcpy(record, &id.device, 8);
-    memcpy(record + 8, &id.inode, 8);
-    memcpy(record + 16, &known.size, 8);
-    memcpy(record + 24, &known.modified_ns, 8);
-    memcpy(record + 32, &known.changed_ns, 8);
-    memcpy(record + 40, known.content.sha256.data(), 32);
-    record[72] = known.content.has_xattrs ? 1 : 0;
-    text.append(record, kRecord);
+  const std::lock_guard lock(mutex_);
+  if (fresh_.empty()) return;
+  std::vector<Record> all;
+  all.reserve(known_.size() + fresh_.size());
+  for (const auto& [id, record] : fresh_) all.push_back(record);
+  if (known_.size() + fresh_.size() <= kMostFiles) {
+    std::copy_if(known_.begin(), known_.end(), std::back_inserter(all),
+                 [this](const Record& record) { return !fresh_.contains(record.id); });
   }
+  std::sort(all.begin(), all.end(), [](const Record& a, const Record& b) { return a.id < b.id; });
+  std::string text(kMagic);
+  text.append(reinterpret_cast<const char*>(all.data()), all.size() * sizeof(Record));
   std::error_code ignored;
   std::filesystem::create_directories(file_.parent_path(), ignored);
-  changed_ = !replace_file(file_, text, 0600).ok();
+  if (replace_file(file_, text, 0600).ok()) fresh_.clear();
 }
 
 }  // namespace gantry::engine

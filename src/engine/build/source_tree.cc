@@ -79,6 +79,18 @@ Result<> SourceTree::walk(const Match& match, const Visitor& visit) const {
   return walk_node(*node, "", visit, pending, 0);
 }
 
+Result<std::optional<LayerView::Node>> SourceTree::directory(const Match& match) const {
+  std::optional<LayerView::Node> node = TRY(view_.find(match.path, LayerView::LastLink::keep));
+  if (!node.has_value() || !node->is_directory() || is_left_out(node->path())) return std::optional<LayerView::Node>();
+  return node;
+}
+
+Result<> SourceTree::walk_below(const LayerView::Node& directory, const std::string& name, const Visitor& visit) const {
+  const std::optional<LayerView::Node> child = TRY(view_.child(directory, name));
+  std::vector<Pending> pending;
+  return child.has_value() ? walk_node(*child, name, visit, pending, 1) : Result<>();
+}
+
 Result<> SourceTree::walk_node(const LayerView::Node& node, const std::string& path, const Visitor& visit,
                                std::vector<Pending>& pending, int depth) const {
   if (depth > kDeepest) return invalid("directories are nested too deeply: " + node.path());

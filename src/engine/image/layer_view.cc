@@ -99,11 +99,11 @@ Result<LayerView> LayerView::open(const std::vector<std::filesystem::path>& dire
   LayerView view;
   CHECK(!directories.empty());
   for (const std::filesystem::path& directory : directories) {
-    view.root_.fds_.push_back(
-        std::make_shared<Fd>(TRY(gantry::open_file(directory, O_PATH | O_DIRECTORY | O_CLOEXEC))));
-    if (is_opaque(view.root_.fds_.back()->get())) break;
+    auto opened = std::make_shared<Fd>(TRY(gantry::open_file(directory, O_PATH | O_DIRECTORY | O_CLOEXEC)));
+    view.root_.add_layer(opened);
+    if (is_opaque(opened->get())) break;
   }
-  if (fstat(view.root_.fds_.front()->get(), &view.root_.status_) != 0)
+  if (fstat(view.root_.top_->get(), &view.root_.status_) != 0)
     return Error::from_errno(errno, "fstat", directories.front().native());
   view.root_.path_ = "/";
   return view;
@@ -112,36 +112,39 @@ Result<LayerView> LayerView::open(const std::vector<std::filesystem::path>& dire
 Result<std::optional<LayerView::Node>> LayerView::child(const Node& directory, const std::string& name) const {
   Node node;
   node.path_ = joined(directory.path_, name);
-  for (const std::shared_ptr<Fd>& layer : directory.fds_) {
+  for (size_t i = 0; i < directory.layers(); ++i) {
+    const std::shared_ptr<Fd>& layer = directory.layer(i);
     struct stat status {};
     if (fstatat(layer->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT || errno == ENAMETOOLONG) continue;
       return Error::from_errno(errno, "fstatat", node.path_);
     }
-    const bool first = node.fds_.empty();
+    const bool first = node.layers() == 0;
     if (is_whiteout(status) || (!first && !S_ISDIR(status.st_mode))) break;
     if (first) node.status_ = status;
     if (!S_ISDIR(status.st_mode)) {
-      node.fds_.push_back(layer);
+      node.add_layer(layer);
       break;
     }
     auto opened = std::make_shared<Fd>(
         TRY(open_at(layer->get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC).within(directory.path_)));
-    node.fds_.push_back(opened);
+    node.add_layer(opened);
     if (is_opaque(opened->get())) break;
   }
-  if (node.fds_.empty()) return std::optional<Node>();
+  if (node.layers() == 0) return std::optional<Node>();
   return {std::move(node)};
 }
 
 // The topmost entry of a name decides: nothing is hidden but by a whiteout, which is a character device.
 Result<std::vector<std::string>> LayerView::names(const Node& directory) const {
   std::vector<Listed> all;
-  for (const std::shared_ptr<Fd>& layer : directory.fds_) {
-    std::vector<Listed> found = TRY(list(layer->get()).within(directory.path_));
-    all.insert(all.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+  for (size_t i = 0; i < directory.layers(); ++i) {
+    std::vector<Listed> found = TRY(list(directory.layer(i)->get()).within(directory.path_));
+    if (i == 0) all = std::move(found);
+    else all.insert(all.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
   }
-  std::stable_sort(all.begin(), all.end());
+  if (directory.layers() == 1) std::sort(all.begin(), all.end());
+  else std::stable_sort(all.begin(), all.end());
   std::vector<std::string> names;
   names.reserve(all.size());
   for (size_t i = 0; i < all.size(); ++i) {
@@ -166,9 +169,9 @@ Result<LayerView::Node> LayerView::raw_child(const Node& directory, const std::s
   if (fstatat(directory.fd(), name.c_str(), &node.status_, AT_SYMLINK_NOFOLLOW) != 0) {
     return Error::from_errno(errno, "fstatat", node.path_);
   }
-  node.fds_.push_back(directory.fds_.front());
+  node.top_ = directory.top_;
   if (node.is_directory()) {
-    node.fds_.front() = std::make_shared<Fd>(
+    node.top_ = std::make_shared<Fd>(
         TRY(open_at(directory.fd(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW).within(directory.path_)));
   }
   return node;

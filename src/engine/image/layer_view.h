@@ -33,19 +33,23 @@ class LayerView {
     // Directories only: O_PATH descriptor of the topmost layer's.
     int fd() const {
       CHECK(is_directory());
-      return fds_.front()->get();
+      return top_->get();
     }
 
    private:
     friend class LayerView;
     // Below directory(): what is no directory has no descriptor until it is read.
     const char* name() const { return path_.c_str() + path_.rfind('/') + 1; }
-    int directory() const { return fds_.front()->get(); }
+    int directory() const { return top_->get(); }
+    size_t layers() const { return top_ ? 1 + below_.size() : 0; }
+    const std::shared_ptr<Fd>& layer(size_t index) const { return index == 0 ? top_ : below_[index - 1]; }
+    void add_layer(std::shared_ptr<Fd> fd) { top_ ? below_.push_back(std::move(fd)) : void(top_ = std::move(fd)); }
 
     struct stat status_ {};
     std::string path_;
     // A directory: of every layer that takes part, topmost first. All else: of the directory that it is in.
-    std::vector<std::shared_ptr<Fd>> fds_;
+    std::shared_ptr<Fd> top_;
+    std::vector<std::shared_ptr<Fd>> below_;
   };
 
   // Topmost first, as overlayfs's lowerdir.
