@@ -1,0 +1,86 @@
+"""Short commands of a project that runs, on Gantry and on docker-compose (1.29, Debian's) over a dockerd, as whole processes: `ps`
+of 100 services, `up -d` of 60 without a change. Every round measures each of them once, and `true` beside; prints a table
+(Markdown) of medians, and how many times as long as Gantry's the other's are. Without dockerd or docker-compose: Gantry alone.
+
+    compose_beside.py [--bin DIR] [--rounds 10]
+"""
+import argparse
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e")]
+
+SIZES = {"ps of 100 services": (100, ["ps"]), "up -d of 60, no change": (60, ["up", "-d"])}
+
+
+def project_file(count):
+    # Without networks: the dockerd here has none, and neither command looks at them.
+    service = "{image: 'busybox:test', network_mode: none, command: [sleep, '100000'], stop_signal: SIGKILL}"
+    return "services:\n" + "".join(f"  s{i}: {service}\n" for i in range(count))
+
+
+class Tool:
+    def __init__(self, engine, words, environment, root):
+        self.name, self.words, self.environment = engine.name, words, environment
+        self.places = {}
+        for what, (count, _) in SIZES.items():
+            self.places[what] = root / f"{engine.name.lower()}{count}"
+            self.places[what].mkdir()
+            (self.places[what] / "docker-compose.yml").write_text(project_file(count))
+            self.run(what, ["up", "-d"])
+
+    def run(self, what, words):
+        done = subprocess.run([*self.words, *words], env=self.environment, cwd=self.places[what], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{self.name} {words}: {done.stdout}{done.stderr}")
+
+    def down(self):
+        for what in SIZES:
+            self.run(what, ["down", "-t", "0"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--rounds", type=int, default=10)
+    options = parser.parse_args()
+    os.environ["GANTRY_BIN"] = options.bin
+    import load_beside
+    from commands import process
+    root = pathlib.Path(tempfile.mkdtemp(prefix="gantry-bench-", dir="/var/tmp"))
+    engines, tools, times = [], [], {}
+    try:
+        gantry = load_beside.Gantry(root)
+        engines.append(gantry)
+        tools.append(Tool(gantry, [str(pathlib.Path(options.bin) / "compose")], gantry.instance.environment, root))
+        if shutil.which("dockerd") and shutil.which("docker-compose"):
+            docker = load_beside.Docker(root)
+            engines.append(docker)
+            tools.append(Tool(docker, [shutil.which("docker-compose")], docker.engine.environment, root))
+        for _ in range(options.rounds):
+            times.setdefault(("true", ""), []).append(process(["/bin/true"], os.environ))
+            for what, (_, words) in SIZES.items():
+                for tool in tools:
+                    times.setdefault((what, tool.name), []).append(
+                        process([*tool.words, *words], tool.environment, tool.places[what]))
+        print(f"{os.cpu_count()} cores, {options.rounds} rounds\n\n| what | tool | ms (lowest to highest) | times Gantry's |\n"
+              "| --- | --- | --- | --- |")
+        for (what, tool), values in times.items():
+            own = times.get((what, "Gantry"), values)
+            print(f"| {what} | {tool} | {statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f}) | "
+                  f"{statistics.median(values) / statistics.median(own):.1f} |")
+    finally:
+        for tool in tools:
+            tool.down()
+        for engine in engines:
+            engine.close()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
