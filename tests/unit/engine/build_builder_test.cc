@@ -1,3 +1,5 @@
+#include <sys/xattr.h>
+
 #include "build_fixture.h"
 #include "engine/build/context_archive.h"
 
@@ -68,6 +70,18 @@ TEST_F(BuilderTest, OnlyContentAndWhatMattersBustsTheCache) {
   file("a", "2", 0600);
   runs_again("modes do", true);
   runs_again("no_cache does", true, {.no_cache = true});
+}
+
+TEST_F(BuilderTest, AnAttributeThatTheCopyKeepsBustsTheCache) {
+  file("a", "content");
+  const std::string text = "FROM base\nCOPY . /to/\n";
+  const std::string before = build(text);
+  const std::string path = root / "context/a";
+  if (setxattr(path.c_str(), "user.note", "x", 1, 0) != 0) GTEST_SKIP() << "no user attributes on " << root.path().native();
+  const std::string with = build(text);
+  EXPECT_NE(with, before);
+  ASSERT_EQ(removexattr(path.c_str(), "user.note"), 0);
+  EXPECT_EQ(build(text), before);
 }
 
 TEST_F(BuilderTest, CopyFollowsDockersRules) {
