@@ -73,6 +73,7 @@ struct StepSandbox::Running {
   std::unique_ptr<ShimLink> link;             // loop thread
   std::promise<Result<ExitReport>> promise;   // kept on the loop thread
   bool answered = false;                      // loop thread
+  bool lost = false;                          // loop thread: its shim is dead
 };
 
 StepSandbox::StepSandbox(Context& context, Networks& networks) : context_(context), networks_(networks) {}
@@ -240,18 +241,24 @@ Result<int> StepSandbox::run(const Step& step, const std::function<void(std::str
     };
     ShimLink::Handlers handlers;
     handlers.exited = [answer](ExitReport report) { answer(report); };
-    handlers.lost = [answer] { answer(internal_error("the step's supervisor was killed")); };
+    handlers.lost = [answer, &running] {
+      running.lost = true;
+      answer(internal_error("the step's supervisor was killed"));
+    };
     running.link = context_.runtime.link(context_.loop, std::move(started.sandbox), std::move(handlers));
     promise->set_value(true);
   });
   if (!linked.ok()) return std::move(linked).error();
   Result<int> code = follow(running, output, cancelled);
-  auto released = wait_for_loop<bool>(context_.loop, [&running](auto promise) {
-    running.link->release();
+  auto shim_lives = wait_for_loop<bool>(context_.loop, [&running](auto promise) {
+    if (!running.lost) running.link->release();
     running.link.reset();
-    promise->set_value(true);
+    promise->set_value(!running.lost);
   });
-  if (!released.ok()) return std::move(released).error();
+  if (!shim_lives.ok()) return std::move(shim_lives).error();
+  // A dead shim has not removed what the step left in the kernel; a living one not what was still busy when it gave up.
+  auto cleaned = context_.runtime.clean_up(running.id, *shim_lives ? std::filesystem::path() : context_.paths.run(running.id));
+  if (!cleaned.ok()) log_warning("after a build step's end: " + cleaned.error().message());
   run_end_job(tools, std::move(running.end), nullptr);
   return code;
 }

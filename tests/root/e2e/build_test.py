@@ -1,17 +1,19 @@
 """`gantry build` around the Dockerfile: where contexts come from, where results and caches go, limits, warnings."""
+import contextlib
 import functools
 import http.server
 import io
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
 import threading
 import unittest
 
-from harness import Gantry, GantryTest, main
+from harness import Gantry, GantryTest, main, wait_until
 from registries import Registry
 
 
@@ -73,6 +75,33 @@ class BuildTest(GantryTest):
                                       Dockerfile="FROM busybox:test\nRUN ulimit -n > /limit\nCMD [\"cat\", \"/limit\"]\n")
         self.gantry.compose(project, "build")
         self.assertEqual(self.gantry.command("run", "--rm", "limits-a").out, "77\n")
+
+    def step_process(self, words):
+        """The pid of the build step's program with this command line, or None."""
+        for pid in self.gantry.processes():
+            with contextlib.suppress(OSError):
+                if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1] == words:
+                    return pid
+        return None
+
+    def test_a_step_whose_shim_was_killed_fails_and_leaves_nothing(self):
+        place = self.context("FROM busybox:test\nRUN sleep 4321 && true\n")
+        self.build(self.context("FROM busybox:test\nRUN true\n"))  # what builds share is there
+        before = self.gantry.footprint()
+        client = subprocess.Popen([*self.words(), "build", place], env=self.gantry.environment, text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        wait_until(lambda: self.step_process([b"sleep", b"4321"]), "the step runs")
+        pid = self.step_process([b"sleep", b"4321"])
+        while b"gantry-shim" not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+            pid = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(pid, signal.SIGKILL)
+        out = client.communicate(timeout=60)[0]
+        self.assertEqual(client.returncode, 1, out)
+        self.assertIn("supervisor was killed", out)
+        wait_until(lambda: self.gantry.footprint() == before, "nothing of the step is left")
+        self.assertEqual(list((self.gantry.data / "build" / "steps").iterdir()), [])
+        groups = pathlib.Path("/sys/fs/cgroup")
+        self.assertEqual([*groups.glob(f"gantry-{self.gantry.tag}/*/"), *groups.glob(f"*/gantry-{self.gantry.tag}/*/")], [])
 
     def test_warnings_stand_at_the_end(self):
         place = self.context("from busybox:test as Base\nENV API_TOKEN=x\nCMD run\n")
