@@ -36,7 +36,7 @@ Fd subscribe(int protocol, unsigned group) {
 // Each message that has come: its type and payload. True if some were lost.
 template <class F>
 bool read_messages(int socket, F each) {
-  alignas(nlmsghdr) static thread_local uint8_t buffer[65536];
+  alignas(nlmsghdr) uint8_t buffer[65536];  // on the stack: a thread_local one is memory of every thread
   for (;;) {
     ssize_t got = ::recv(socket, buffer, sizeof buffer, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
