@@ -69,10 +69,26 @@ std::string json_list(const std::vector<std::string>& values) { return dumped(Js
 std::string json_map(const StringMap& values) { return dumped(values.empty() ? Json::object() : Json(values)); }
 std::string json_string(std::string_view text) { return dumped(Json(text)); }
 
+namespace {
+
+std::string created_ago(const ContainerRow& row, int64_t now) {
+  return human_duration(std::chrono::seconds(std::max<int64_t>(now - row.created, 0))) + " ago";
+}
+
+std::string shown_command(const ContainerRow& row, bool whole) {
+  return gantry::quoted(whole ? row.command : shorten(row.command, kCommandWidth));
+}
+
+}  // namespace
+
+std::vector<std::string> ps_cells(const ContainerRow& row, bool whole, int64_t now) {
+  return {row.name,      row.image,  shown_command(row, whole), row.service(), created_ago(row, now),
+          row.status, ports_text(row.ports)};
+}
+
 Value ps_row(const ContainerRow& row, bool whole, int64_t now) {
-  const std::string ago = human_duration(std::chrono::seconds(std::max<int64_t>(now - row.created, 0))) + " ago";
   const WallTime created{std::chrono::seconds(row.created)};
-  return Value{{"Command", gantry::quoted(whole ? row.command : shorten(row.command, kCommandWidth))},
+  return Value{{"Command", shown_command(row, whole)},
                      {"CreatedAt", format_rfc3339(created)},
                      {"ExitCode", row.exit_code()},
                      {"Health", row.health()},
@@ -87,7 +103,7 @@ Value ps_row(const ContainerRow& row, bool whole, int64_t now) {
                      {"Ports", ports_text(row.ports)},
                      {"Project", row.project()},
                      {"Publishers", publishers(row)},
-                     {"RunningFor", ago},
+                     {"RunningFor", created_ago(row, now)},
                      {"Service", row.service()},
                      {"Size", "0B"},
                      {"State", row.state},

@@ -8,6 +8,7 @@
 #include "cli/api_socket.h"
 #include "cli/providers.h"
 #include "cli/style.h"
+#include "compose/labels.h"
 
 namespace gantry::cli {
 
@@ -158,10 +159,14 @@ void Session::fail(std::string_view message) const {
   err.write(json ? R"({"error":true,"message":)" + json_string(message) + "}\n" : std::string(message) + "\n");
 }
 
-Result<std::vector<ContainerRow>> Session::containers(const std::string& project, bool all) {
+Result<std::vector<ContainerRow>> Session::containers(const std::string& project, bool all, Labels labels) {
   client::ApiClient* daemon = TRY(api());
-  const std::string filters = filters_query({{"label", {std::string(kProjectLabel) + "=" + project}}});
-  const std::string path = "/containers/json?all=" + std::string(all ? "1" : "0") + "&networks=names&filters=" + filters;
+  std::string of_project(kProjectLabel);
+  of_project.append("=").append(project);
+  const std::string filters = filters_query({{"label", {of_project}}});
+  std::string path = all ? "/containers/json?all=1" : "/containers/json?all=0";
+  path.append("&networks=names&filters=").append(filters);
+  if (labels == Labels::service) path.append("&labels=").append(compose::label::kService).append(",").append(compose::label::kOneOff);
   auto rows = TRY(parse_containers(TRY(TRY(daemon->request("GET", path)).ok_body())));
   std::erase_if(rows, [](const ContainerRow& row) { return row.service().empty(); });
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

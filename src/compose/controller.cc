@@ -62,7 +62,7 @@ Result<> Controller::resume() {
   return {};
 }
 
-OperationId Controller::up(Project project, UpOptions options, std::shared_ptr<ProgressSink> sink) {
+OperationId Controller::up(std::shared_ptr<const Project> project, UpOptions options, std::shared_ptr<ProgressSink> sink) {
   return state_->enqueue_up(state_->plan_up(std::move(project), std::move(options)), std::move(sink));
 }
 
@@ -178,7 +178,7 @@ OperationId Controller::run(Project project, RunOptions options, std::shared_ptr
   auto one_off = make_one_off(*desired, options, state_->random);
   if (!one_off.ok()) return state_->refuse(std::move(sink), std::move(one_off).error());
   bool alone = up.services.empty();
-  State::UpPlan plan = state_->plan_up(std::move(project), std::move(up));
+  State::UpPlan plan = state_->plan_up(std::make_shared<const Project>(std::move(project)), std::move(up));
   plan.keeps = !alone && !options.dry_run;
   plan.intent.one_off = std::move(one_off).value();
   return state_->enqueue_up(std::move(plan), std::move(sink));

@@ -125,7 +125,10 @@ class Controller {
   // Loads the kept projects and goes on with them. Once, at start.
   Result<> resume();
 
-  OperationId up(Project project, UpOptions options, std::shared_ptr<ProgressSink> sink);
+  OperationId up(std::shared_ptr<const Project> project, UpOptions options, std::shared_ptr<ProgressSink> sink);
+  OperationId up(Project project, UpOptions options, std::shared_ptr<ProgressSink> sink) {
+    return up(std::make_shared<const Project>(std::move(project)), std::move(options), std::move(sink));
+  }
   OperationId down(std::string project, DownOptions options, std::shared_ptr<ProgressSink> sink);
   OperationId stop(std::string project, ServiceOptions options, std::shared_ptr<ProgressSink> sink);
   OperationId start(std::string project, ServiceOptions options, std::shared_ptr<ProgressSink> sink);

@@ -38,6 +38,7 @@ std::shared_ptr<const Project> Controller::State::kept_project(const std::string
 Result<> Controller::State::forget(const std::string& name) {
   ProjectState& project = projects[name];
   project.kept.reset();
+  *project.desired = {};
   project.dirty.clear();
   project.must_run.clear();
   project.backoff.clear();
@@ -131,7 +132,8 @@ void Controller::State::repair(const std::string& name) {
   OperationRequest request{.project_name = name,
                            .project = project.kept->project,
                            .scale = scale_of(*project.kept),
-                           .intent = std::move(intent)};
+                           .intent = std::move(intent),
+                           .memo = project.desired};
   enqueue(std::move(request), [this, name, looked_at, resting](const OperationReport& report) {
     repair_ended(name, looked_at, report);
     // What was done may concern those that rest after a repair of their own: they come later.

@@ -74,6 +74,7 @@ OperationId Controller::State::enqueue_up(UpPlan plan, std::shared_ptr<ProgressS
                            .sink = std::move(sink),
                            .dry_run = plan.intent.options.dry_run};
   request.before = [this, name] { return kept_project(name); };
+  request.memo = projects[name].desired;
   if (plan.intent.options.wait) request.wait_timeout = plan.intent.options.wait_timeout;
   if (keeps) {
     request.commit = [this, name, plan = std::move(plan)](bool plan_is_empty) {
@@ -106,11 +107,11 @@ std::set<std::string> Controller::State::services_of(const Project& project, con
   return {names.begin(), names.end()};
 }
 
-Controller::State::UpPlan Controller::State::plan_up(Project project, UpOptions options) {
+Controller::State::UpPlan Controller::State::plan_up(std::shared_ptr<const Project> project, UpOptions options) {
   UpPlan plan;
-  if (!options.no_start) plan.kept = services_of(project, options);
+  if (!options.no_start) plan.kept = services_of(*project, options);
   plan.intent.options = std::move(options);
-  plan.project = std::make_shared<const Project>(std::move(project));
+  plan.project = std::move(project);
   return plan;
 }
 

@@ -24,6 +24,7 @@ struct Controller::State {
   struct ProjectState {
     std::optional<KeptProject> kept;
     bool is_stored = false;         // the store has a record of it
+    std::shared_ptr<DesiredMemo> desired = std::make_shared<DesiredMemo>();
     std::deque<Job> jobs;           // the first one is under way
     std::set<std::string> dirty;    // services to look after
     Timings timings;                // of the last operation that had steps
@@ -73,7 +74,7 @@ struct Controller::State {
   // What did not come up is not kept: the user has read why, and the next `up` goes on from there.
   void up_ended(const std::string& name, const OperationReport& report);
   std::set<std::string> services_of(const Project& project, const UpOptions& options);
-  UpPlan plan_up(Project project, UpOptions options);
+  UpPlan plan_up(std::shared_ptr<const Project> project, UpOptions options);
   // Finishes what the daemon's end interrupted: only what it was about, and nothing that is done already.
   UpPlan plan_resumed_up(const KeptProject& kept);
   // Who asks for the end of things does not wait for their beginning.

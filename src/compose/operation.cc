@@ -59,15 +59,27 @@ void Operation::start(Function<void(OperationReport)> done) {
 }
 
 Result<> Operation::desire_what_is_wanted() {
-  desired_ = TRY(desire(*request_.project, request_.scale));
-  if (const auto before = request_.before ? request_.before() : nullptr; before != nullptr) {
-    add_earlier_versions(*desired_, *request_.project, *before);
+  desired_ = TRY(desire_or_remember());
+  const auto before = request_.before ? request_.before() : nullptr;
+  if (before != nullptr && before != request_.project) {
+    Desired changed = *desired_;
+    add_earlier_versions(changed, *request_.project, *before);
+    desired_ = std::make_shared<const Desired>(std::move(changed));
   }
   for (const std::string& warning : desired_->warnings) {
     bool is_new = std::holds_alternative<UpIntent>(request_.intent);
     if (is_new) tell({.name = request_.project_name, .status = Status::warning, .text = warning});
   }
   return {};
+}
+
+// The memo is the same project's if it is the same object, which nobody changes.
+Result<std::shared_ptr<const Desired>> Operation::desire_or_remember() {
+  DesiredMemo* memo = request_.memo.get();
+  if (memo != nullptr && memo->project == request_.project && memo->scale == request_.scale) return memo->desired;
+  auto desired = std::make_shared<const Desired>(TRY(desire(*request_.project, request_.scale)));
+  if (memo != nullptr) *memo = {.project = request_.project, .scale = request_.scale, .desired = desired};
+  return desired;
 }
 
 // ---- looking
@@ -87,7 +99,9 @@ void Operation::observed(Result<engine::Snapshot> snapshot) {
   if (cancelled_) return finish(cancelled_);
   if (!snapshot.ok()) return finish(std::move(snapshot).error());
   snapshot_ = std::move(snapshot).value();
-  if (request_.project == nullptr) desired_ = desired_from_labels(request_.project_name, snapshot_);
+  if (request_.project == nullptr) {
+    desired_ = std::make_shared<const Desired>(desired_from_labels(request_.project_name, snapshot_));
+  }
   if (ask_for_images()) return observe();
   make_plan();
 }

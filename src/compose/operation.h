@@ -19,6 +19,13 @@
 
 namespace gantry::compose {
 
+// What was wanted last: it is worked out once, however often the same project is brought up or looked after.
+struct DesiredMemo {
+  std::shared_ptr<const Project> project;
+  std::map<std::string, int> scale;
+  std::shared_ptr<const Desired> desired;  // without earlier versions
+};
+
 struct OperationRequest {
   std::string project_name;
   std::shared_ptr<const Project> project;  // nullptr: what labels tell
@@ -29,6 +36,7 @@ struct OperationRequest {
   std::optional<std::chrono::seconds> wait_timeout;
   // The project of the last `up`, for the reasons of changes; not called when there is no `project`.
   Function<std::shared_ptr<const Project>()> before;
+  std::shared_ptr<DesiredMemo> memo;     // nullptr: none is kept
   CommandRunner* run_command = nullptr;  // for hooks
   Progress nothing_to_do;                  // told when the plan is empty; no text: nothing
   // Called before the plan is run (also before an empty one): the moment to make the desired state durable.
@@ -64,6 +72,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   void observe();
   void observed(Result<engine::Snapshot> snapshot);
   Result<> desire_what_is_wanted();
+  Result<std::shared_ptr<const Desired>> desire_or_remember();
   bool ask_for_images();
   void make_plan();
   void pull(Plan plan);
@@ -83,7 +92,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   engine::Engine& engine_;
   Scheduler& scheduler_;
   OperationRequest request_;
-  std::optional<Desired> desired_;
+  std::shared_ptr<const Desired> desired_;
   std::vector<std::string> extra_images_;
   engine::Snapshot snapshot_;
   bool gathering_ = false;              // between asking for the snapshot and running the plan made from it

@@ -2,11 +2,14 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <variant>
+
+#include "base/json_text.h"
 
 namespace gantry::compose {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 using Resource = Progress::Resource;
 using Status = Progress::Status;
 
@@ -44,98 +47,150 @@ bool value_of(const Table& table, std::string_view word, Value& value) {
   return false;
 }
 
-std::string line_of(const char* kind, Json content) {
-  Json line;
-  line[kind] = std::move(content);
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-void put(Json& json, const char* name, const std::string& value) {
-  if (!value.empty()) json[name] = value;
-}
-
-// Absent: the value stays. False: there, but of another type.
-bool get(const Json& json, const char* name, std::string& value) {
-  auto found = json.find(name);
-  if (found == json.end()) return true;
-  if (!found->is_string()) return false;
-  value = found->get_ref<const std::string&>();
-  return true;
-}
-bool get(const Json& json, const char* name, uint64_t& value) {
-  auto found = json.find(name);
-  if (found == json.end()) return true;
-  if (!found->is_number_unsigned()) return false;
-  value = found->get<uint64_t>();
-  return true;
-}
-
-Result<Progress> progress_from(const Json& json) {
-  Progress progress;
-  std::string resource = "project";
-  std::string status = "working";
-  bool readable = get(json, "resource", resource) && get(json, "name", progress.name) &&
-                  get(json, "service", progress.service) && get(json, "status", status) &&
-                  get(json, "text", progress.text) && get(json, "details", progress.details) &&
-                  get(json, "cause", progress.cause) && get(json, "mark", progress.mark) &&
-                  get(json, "current", progress.current) && get(json, "total", progress.total) &&
-                  get(json, "layer", progress.layer);
-  if (!readable || !value_of(kResources, resource, progress.resource) ||
-      !value_of(kStatuses, status, progress.status)) {
-    return invalid("progress line: a field has a value that this client does not know");
+// One flat object, as it is written.
+class Members {
+ public:
+  explicit Members(const char* kind) : line_(std::string("{\"") + kind + "\":{") {}
+  // An empty text is left out.
+  Members& text(std::string_view name, std::string_view value) {
+    if (value.empty()) return *this;
+    key(name);
+    append_json(line_, value);
+    return *this;
   }
-  return progress;
-}
+  Members& plain(std::string_view name, const std::string& value) {
+    key(name);
+    line_ += value;
+    return *this;
+  }
+  Members& count(std::string_view name, uint64_t value) { return value == 0 ? *this : plain(name, std::to_string(value)); }
+  std::string line() { return std::move(line_) + "}}\n"; }
 
-Result<Outcome> outcome_from(const Json& json) {
-  Outcome outcome;
-  auto ok = json.find("ok");
-  auto code = json.find("exit_code");
-  if (ok != json.end() && ok->is_boolean()) outcome.ok = ok->get<bool>();
-  if (code != json.end() && code->is_number_integer()) outcome.exit_code = code->get<int>();
-  if (!get(json, "message", outcome.message)) return invalid("progress line: the outcome's message is no string");
-  return outcome;
-}
+ private:
+  void key(std::string_view name) {
+    if (line_.back() != '{') line_ += ',';
+    append_json(line_, name);
+    line_ += ':';
+  }
+  std::string line_;
+};
+
+// What one member of a line goes to.
+using Target = std::variant<std::monostate, std::string*, uint64_t*, int*, bool*>;
+
+// Reads {"progress":{…}} and {"outcome":{…}} without a document in between. Members that it does not know are of a newer
+// daemon, and left out.
+class LineReader final : public Json::json_sax_t {
+ public:
+  ProgressLine take() {
+    ProgressLine line;
+    if (kind_ == "progress") line.progress = std::move(progress_);
+    if (kind_ == "outcome") line.outcome = std::move(outcome_);
+    return line;
+  }
+  bool wrong_value() const { return wrong_value_; }
+
+  bool key(std::string& name) override {
+    if (depth_ == 1) kind_ = name;
+    key_ = std::move(name);
+    return true;
+  }
+  bool start_object(size_t) override { return ++depth_ == 2 ? take_part() : depth_ == 1 || refuse(); }
+  bool end_object() override { return --depth_, true; }
+  bool start_array(size_t) override { return refuse(); }
+  bool end_array() override { return true; }
+  bool null() override { return refuse(); }
+  bool boolean(bool value) override { return give<bool>(value); }
+  bool number_integer(Json::number_integer_t value) override { return give<int>(value); }
+  bool number_unsigned(Json::number_unsigned_t value) override {
+    return std::holds_alternative<int*>(target()) ? give<int>(static_cast<int64_t>(value)) : give<uint64_t>(value);
+  }
+  bool number_float(Json::number_float_t, const std::string&) override { return refuse(); }
+  bool binary(Json::binary_t&) override { return refuse(); }
+  bool parse_error(size_t, const std::string&, const Json::exception&) override { return false; }
+  bool string(std::string& value) override {
+    if (depth_ != 2) return refuse();
+    if (kind_ == "progress" && key_ == "resource") return value_of(kResources, value, progress_.resource) || refuse();
+    if (kind_ == "progress" && key_ == "status") return value_of(kStatuses, value, progress_.status) || refuse();
+    return give<std::string>(std::move(value));
+  }
+
+ private:
+  Target target() {
+    if (depth_ != 2) return {};
+    if (kind_ == "outcome") {
+      if (key_ == "ok") return &outcome_.ok;
+      if (key_ == "message") return &outcome_.message;
+      if (key_ == "exit_code") return &outcome_.exit_code;
+      return {};
+    }
+    if (key_ == "name") return &progress_.name;
+    if (key_ == "service") return &progress_.service;
+    if (key_ == "text") return &progress_.text;
+    if (key_ == "details") return &progress_.details;
+    if (key_ == "cause") return &progress_.cause;
+    if (key_ == "mark") return &progress_.mark;
+    if (key_ == "current") return &progress_.current;
+    if (key_ == "total") return &progress_.total;
+    if (key_ == "layer") return &progress_.layer;
+    return {};
+  }
+
+  template <class T, class Value>
+  bool give(Value&& value) {
+    const Target to = target();
+    if (std::holds_alternative<std::monostate>(to)) return depth_ == 2 || refuse();
+    if (!std::holds_alternative<T*>(to)) return refuse();
+    *std::get<T*>(to) = static_cast<T>(std::forward<Value>(value));
+    return true;
+  }
+
+  bool take_part() const { return kind_ == "progress" || kind_ == "outcome"; }
+  bool refuse() { return wrong_value_ = depth_ == 2, false; }
+
+  int depth_ = 0;
+  std::string kind_;
+  std::string key_;
+  Progress progress_;
+  Outcome outcome_;
+  bool wrong_value_ = false;
+};
 
 }  // namespace
 
 std::string to_json_line(const Progress& progress) {
-  Json json = Json::object();
-  json["resource"] = word_of(kResources, progress.resource);
-  put(json, "name", progress.name);
-  put(json, "service", progress.service);
-  json["status"] = word_of(kStatuses, progress.status);
-  put(json, "text", progress.text);
-  put(json, "details", progress.details);
-  put(json, "cause", progress.cause);
-  put(json, "mark", progress.mark);
-  if (progress.current != 0) json["current"] = progress.current;
-  if (progress.total != 0) json["total"] = progress.total;
-  put(json, "layer", progress.layer);
-  return line_of("progress", std::move(json));
+  return Members("progress")
+      .text("resource", word_of(kResources, progress.resource))
+      .text("name", progress.name)
+      .text("service", progress.service)
+      .text("status", word_of(kStatuses, progress.status))
+      .text("text", progress.text)
+      .text("details", progress.details)
+      .text("cause", progress.cause)
+      .text("mark", progress.mark)
+      .count("current", progress.current)
+      .count("total", progress.total)
+      .text("layer", progress.layer)
+      .line();
 }
 
 std::string to_json_line(const Outcome& outcome) {
-  Json json = Json::object();
-  json["ok"] = outcome.ok;
-  put(json, "message", outcome.message);
-  if (outcome.exit_code != 0) json["exit_code"] = outcome.exit_code;
-  return line_of("outcome", std::move(json));
+  Members members("outcome");
+  members.plain("ok", outcome.ok ? "true" : "false").text("message", outcome.message);
+  if (outcome.exit_code != 0) members.plain("exit_code", std::to_string(outcome.exit_code));
+  return members.line();
 }
 
 Result<ProgressLine> parse_progress_line(std::string_view line) {
   if (line.size() > kMaxLine) return invalid("progress line: longer than " + std::to_string(kMaxLine) + " bytes");
-  Json json = Json::parse(line, nullptr, false);
-  if (!json.is_object()) return invalid("progress line: not a JSON object: " + gantry::quoted(line.substr(0, 80)));
-  ProgressLine parsed;
-  if (auto found = json.find("progress"); found != json.end() && found->is_object()) {
-    parsed.progress = TRY(progress_from(*found));
-  } else if (found = json.find("outcome"); found != json.end() && found->is_object()) {
-    parsed.outcome = TRY(outcome_from(*found));
-  } else {
-    return invalid("progress line: neither progress nor outcome: " + gantry::quoted(line.substr(0, 80)));
+  LineReader reader;
+  if (Json::sax_parse(line, &reader)) {
+    ProgressLine parsed = reader.take();
+    if (parsed.progress || parsed.outcome) return parsed;
+  } else if (reader.wrong_value()) {
+    return invalid("progress line: a field has a value that this client does not know: " + gantry::quoted(line.substr(0, 200)));
   }
-  return parsed;
+  return invalid("progress line: neither progress nor outcome: " + gantry::quoted(line.substr(0, 80)));
 }
 
 }  // namespace gantry::compose

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json_nesting.h"
+#include "base/json_text.h"
 
 namespace gantry::compose {
 namespace {
@@ -342,53 +343,76 @@ struct Fields<Project> {
 template <class T>
 concept Described = requires { Fields<T>::visit([](const char*, auto) {}); };
 
-// ---- value → JSON; members that have their default value are left out
+// ---- value → JSON text; members that have their default value are left out
 
-Json encode(const std::string& value) { return value; }
-Json encode(bool value) { return value; }
-Json encode(double value) { return value; }
+void write(std::string& out, const std::string& value) { append_json(out, value); }
+void write(std::string& out, bool value) { out += value ? "true" : "false"; }
+void write(std::string& out, double value) { out += Json(value).dump(); }
 template <std::integral T>
-Json encode(T value) { return value; }
-Json encode(Duration value) { return value.count(); }
-Json encode(DependencyCondition value) { return to_string(value); }
-Json encode(const std::pair<int64_t, int64_t>& value) { return Json::array({value.first, value.second}); }
-Json encode(const Mark& value) { return Json::array({value.file, value.line, value.column}); }
+void write(std::string& out, T value) { out += std::to_string(value); }
+void write(std::string& out, Duration value) { write(out, value.count()); }
+void write(std::string& out, DependencyCondition value) { append_json(out, to_string(value)); }
 template <Described T>
-Json encode(const T& value);
+void write(std::string& out, const T& value);
 template <class T>
-Json encode(const std::optional<T>& value);
+void write(std::string& out, const std::optional<T>& value);
 template <class T>
-Json encode(const std::vector<T>& value);
+void write(std::string& out, const std::vector<T>& value);
 template <class T>
-Json encode(const std::map<std::string, T>& value);
+void write(std::string& out, const std::map<std::string, T>& value);
+
+template <class... T>
+void write_array(std::string& out, const T&... items) {
+  const char* before = "[";
+  ((out += std::exchange(before, ","), write(out, items)), ...);
+  out += ']';
+}
+
+void write(std::string& out, const std::pair<int64_t, int64_t>& value) { write_array(out, value.first, value.second); }
+void write(std::string& out, const Mark& value) { write_array(out, value.file, value.line, value.column); }
 
 template <class T>
-Json encode(const std::optional<T>& value) {
-  return value ? encode(*value) : Json();
+void write(std::string& out, const std::optional<T>& value) {
+  if (value) write(out, *value);
+  else out += "null";
 }
 
 template <class T>
-Json encode(const std::vector<T>& value) {
-  Json out = Json::array();
-  for (const T& item : value) out.push_back(encode(item));
-  return out;
+void write(std::string& out, const std::vector<T>& value) {
+  out += '[';
+  for (const T& item : value) {
+    if (out.back() != '[') out += ',';
+    write(out, item);
+  }
+  out += ']';
+}
+
+void write_key(std::string& out, std::string_view key) {
+  if (out.back() != '{') out += ',';
+  append_json(out, key);
+  out += ':';
 }
 
 template <class T>
-Json encode(const std::map<std::string, T>& value) {
-  Json out = Json::object();
-  for (const auto& [key, item] : value) out.emplace(key, encode(item));
-  return out;
+void write(std::string& out, const std::map<std::string, T>& value) {
+  out += '{';
+  for (const auto& [key, item] : value) {
+    write_key(out, key);
+    write(out, item);
+  }
+  out += '}';
 }
 
 template <Described T>
-Json encode(const T& value) {
-  static const T kDefault{};
-  Json out = Json::object();
+void write(std::string& out, const T& value) {
+  [[maybe_unused]] static const T kDefault{};
+  out += '{';
   Fields<T>::visit([&](const char* name, auto member) {
-    if (!(value.*member == kDefault.*member)) out.emplace(name, encode(value.*member));
+    if (value.*member == kDefault.*member) return;
+    write_key(out, name);
+    write(out, value.*member);
   });
-  return out;
+  out += '}';
 }
 
 // ---- JSON → value; false: not of that type
@@ -502,7 +526,9 @@ bool decode(const Json& json, T& value) {
 }  // namespace
 
 std::string to_json(const Project& project) {
-  return encode(project).dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string out;
+  write(out, project);
+  return out;
 }
 
 bool identical(const Project& a, const Project& b) {

@@ -6,6 +6,7 @@
 #include "cli/commands/commands.h"
 #include "cli/format.h"
 #include "cli/ps_row.h"
+#include "cli/table.h"
 
 namespace gantry::cli {
 
@@ -53,11 +54,25 @@ bool contains(const std::vector<std::string>& list, const std::string& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
+bool is_plain_table(const Arguments& arguments) {
+  const std::string format = arguments.text("format", "table");
+  return format.empty() || format == "table";
+}
+
+std::string table_text(const std::vector<ContainerRow>& rows, bool whole, int64_t now) {
+  std::vector<std::string> header;
+  for (const FormatColumn& column : kColumns) header.push_back(column.header);
+  Table table(header);
+  for (const ContainerRow& row : rows) table.add(ps_cells(row, whole, now));
+  return table.text();
+}
+
 Result<std::vector<ContainerRow>> selected(Session& session, const Arguments& arguments) {
   const auto target = TRY(session.find_project(arguments.positional()));
   const auto states = TRY(wanted_states(arguments));
   const bool all = arguments.on("all") || !states.empty();
-  auto rows = TRY(session.containers(target.name, all));
+  using Labels = Session::Labels;
+  auto rows = TRY(session.containers(target.name, all, is_plain_table(arguments) ? Labels::service : Labels::all));
   const bool orphans = !arguments.given("orphans") || arguments.on("orphans");
   std::erase_if(rows, [&](const ContainerRow& row) {
     const bool orphan = target.project && !target.project->services.contains(row.service()) &&
@@ -69,7 +84,7 @@ Result<std::vector<ContainerRow>> selected(Session& session, const Arguments& ar
 }
 
 Result<int> ps(Session& session, const Arguments& arguments) {
-  const std::string format = arguments.text("format", "table");
+  const bool whole = arguments.on("no-trunc");
   const auto rows = TRY(selected(session, arguments));
   const int64_t now =
       std::chrono::duration_cast<std::chrono::seconds>(session.clock().wall().time_since_epoch()).count();
@@ -78,11 +93,12 @@ Result<int> ps(Session& session, const Arguments& arguments) {
     for (const ContainerRow& row : rows) text += row.id + "\n";
   } else if (arguments.on("services")) {
     text = services_text(rows);
+  } else if (is_plain_table(arguments)) {
+    text = table_text(rows, whole, now);
   } else {
-    const bool whole = arguments.on("no-trunc");
     std::vector<Value> lines;
     for (const ContainerRow& row : rows) lines.push_back(ps_row(row, whole, now));
-    text = TRY(formatted_rows(format, lines, kColumns));
+    text = TRY(formatted_rows(arguments.text("format"), lines, kColumns));
   }
   session.out.write(text);
   return 0;

@@ -88,10 +88,10 @@ json endpoint_json(const engine::EndpointDetails& endpoint) {
           {"DNSNames", list(endpoint.dns_names)}};
 }
 
-json networks_json(const ContainerDetails& container, ShownNetworks shown = ShownNetworks::endpoints) {
+json networks_json(const ContainerDetails& container, bool names_only = false) {
   json networks = json::object();
   for (const engine::EndpointDetails& endpoint : container.endpoints) {
-    networks[endpoint.network_name] = shown == ShownNetworks::names ? json() : endpoint_json(endpoint);
+    networks[endpoint.network_name] = names_only ? json() : endpoint_json(endpoint);
   }
   return networks;
 }
@@ -248,8 +248,17 @@ std::string command_text(const std::vector<std::string>& arguments) {
   return text;
 }
 
+json labels_json(const engine::Labels& labels, const std::optional<std::vector<std::string>>& chosen) {
+  if (!chosen) return labels;
+  json shown = json::object();
+  for (const std::string& name : *chosen) {
+    if (const auto found = labels.find(name); found != labels.end()) shown[name] = found->second;
+  }
+  return shown;
+}
+
 json container_summary(const ContainerDetails& container, const std::string& image, WallTime now,
-                       ShownNetworks networks) {
+                       const SummaryParts& parts) {
   const engine::ObservedContainer& seen = container.observed;
   return {{"Id", seen.id.str()},
           {"Names", {"/" + seen.name}},
@@ -258,11 +267,11 @@ json container_summary(const ContainerDetails& container, const std::string& ima
           {"Command", command_text(container.arguments)},
           {"Created", std::chrono::duration_cast<std::chrono::seconds>(seen.created_at.time_since_epoch()).count()},
           {"Ports", summary_ports(container)},
-          {"Labels", seen.labels},
+          {"Labels", labels_json(seen.labels, parts.labels)},
           {"State", engine::to_string(seen.state)},
           {"Status", status_text(seen, now)},
           {"HostConfig", {{"NetworkMode", network_mode_text(container.spec)}}},
-          {"NetworkSettings", {{"Networks", networks_json(container, networks)}}},
+          {"NetworkSettings", {{"Networks", networks_json(container, parts.network_names_only)}}},
           {"Mounts", mounts_json(container)}};
 }
 

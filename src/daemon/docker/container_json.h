@@ -2,19 +2,24 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "engine/local_engine.h"
 
 namespace gantry::daemon::docker {
 
-// `names`: the endpoints are null. They are a third of the text, and Gantry's own client looks at the names alone; it asks
-// for that with networks=names, which other engines pass over.
-enum class ShownNetworks { endpoints, names };
+// How much of a container a list shows. Gantry's own client asks for what it looks at, with queries that other engines pass
+// over: the rest is most of the text.
+struct SummaryParts {
+  bool network_names_only = false;                 // networks=names: the endpoints are null
+  std::optional<std::vector<std::string>> labels;  // labels=NAME,NAME: these alone; nullopt: all
+};
 // `image`: what to show as Image, i.e. the reference it was made from while that still names the same image.
 nlohmann::json container_summary(const engine::ContainerDetails& container, const std::string& image, WallTime now,
-                                 ShownNetworks networks = ShownNetworks::endpoints);
+                                 const SummaryParts& parts = {});
 nlohmann::json container_inspect(const engine::ContainerDetails& container);
 
 const char* protocol_name(uint8_t protocol);  // of IPPROTO_…: "tcp", "udp", "sctp"

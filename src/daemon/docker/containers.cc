@@ -39,13 +39,14 @@ Result<> list(Exchange& exchange, const Call& call, World& world) {
   const std::vector<ContainerDetails> all = world.loop.ask([&, project = query.project()] {
     return project ? world.engine.list_containers_of(*project) : world.engine.list_containers();
   });
-  const auto networks = call.query.get("networks") == "names" ? ShownNetworks::names : ShownNetworks::endpoints;
+  SummaryParts parts{.network_names_only = call.query.get("networks") == "names", .labels = {}};
+  if (call.query.has("labels")) parts.labels = split(call.query.get("labels"), ',');
   const std::vector<const ContainerDetails*> chosen = TRY(query.choose(all, world.images));
   std::map<std::string, std::string> known;
   json answer = json::array();
   const WallTime now = world.loop.clock().wall();
   for (const ContainerDetails* container : chosen) {
-    answer.push_back(container_summary(*container, shown_image(world, *container, known), now, networks));
+    answer.push_back(container_summary(*container, shown_image(world, *container, known), now, parts));
     if (call.query.flag("size")) add_sizes(world, *container, answer.back());
   }
   return send_json(exchange, 200, answer);

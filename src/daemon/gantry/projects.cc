@@ -2,14 +2,13 @@
 // client that hangs up cancels its operation.
 #include <nlohmann/json.hpp>
 
-#include "base/json_nesting.h"
 #include "compose/controller.h"
 #include "compose/options_json.h"
 #include "compose/plan_changes.h"
 #include "compose/progress.h"
-#include "compose/project_json.h"
 #include "daemon/docker/answers.h"
 #include "daemon/gantry/leases.h"
+#include "daemon/gantry/project_requests.h"
 #include "daemon/gantry/routes.h"
 #include "daemon/waiting.h"
 
@@ -20,7 +19,6 @@ using compose::Controller;
 using nlohmann::json;
 
 constexpr size_t kMaxProject = 64 << 20;
-constexpr int kMaxDepth = 33;  // of a request: a project is about ten deep
 constexpr size_t kMaxLease = 4096;
 constexpr size_t kMaxQueued = 8 << 20;  // of a client that does not read; then counters are left out
 
@@ -84,54 +82,24 @@ Result<> run_operation(Exchange& exchange, World& world, Start start) {
   return {};
 }
 
-// {"project": …, "options": …}, both optional here.
-struct Body {
-  std::optional<json> project;
-  std::string options;  // JSON text
-};
-
-Result<Body> read_body(Exchange& exchange) {
-  const std::string text = TRY(exchange.read_body(kMaxProject));
-  Body body;
-  if (text.empty()) return body;
-  if (json_nesting(text) > kMaxDepth) return invalid("invalid JSON: nested too deeply");
-  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!value.is_object()) return invalid("invalid JSON: expected an object with \"project\" and \"options\"");
-  for (auto& [key, part] : value.items()) {
-    if (key == "project") {
-      body.project = std::move(part);
-    } else if (key == "options") {
-      body.options = part.is_null() ? "" : part.dump();
-    } else {
-      return invalid("unknown field \"" + key + "\": expected \"project\" and \"options\"");
-    }
-  }
-  return body;
+Result<ProjectRequest> read_request(Exchange& exchange, const Call& call) {
+  return parse_project_request(TRY(exchange.read_body(kMaxProject)), call["name"]);
 }
 
-Result<compose::Project> parse_project(const Body& body, const std::string& name) {
-  if (!body.project) return invalid("the request has no \"project\"");
-  compose::Project project = TRY(compose::project_from_document(*body.project));
-  if (project.name != name) {
-    return invalid("the project's name " + gantry::quoted(project.name) + " is not that of the path, " +
-                   gantry::quoted(name));
-  }
-  return project;
-}
+Error no_project() { return invalid("the request has no \"project\""); }
 
-Result<> up(Exchange& exchange, const Call& call, World& world) {
-  const Body body = TRY(read_body(exchange));
-  compose::Project project = TRY(parse_project(body, call["name"]));
-  compose::UpOptions options = TRY(compose::up_options_from_json(body.options));
+Result<> up(Exchange& exchange, const Call& call, World& world, RecentRequests& recent) {
+  RecentRequests::Request request = TRY(recent.parse(TRY(exchange.read_body(kMaxProject)), call["name"]));
+  compose::UpOptions options = TRY(compose::up_options_from_json(request.options));
   return run_operation(exchange, world, [&](auto sink) {
-    return world.controller.up(std::move(project), std::move(options), std::move(sink));
+    return world.controller.up(std::move(request.project), std::move(options), std::move(sink));
   });
 }
 
 Result<> down(Exchange& exchange, const Call& call, World& world, LeaseKeeper& leases) {
-  const Body body = TRY(read_body(exchange));
-  compose::DownOptions options = TRY(compose::down_options_from_json(body.options));
-  if (body.project) options.project = TRY(parse_project(body, call["name"]));
+  ProjectRequest request = TRY(read_request(exchange, call));
+  compose::DownOptions options = TRY(compose::down_options_from_json(request.options));
+  options.project = std::move(request.project);
   const std::string name = call["name"];
   const bool whole = options.services.empty() && !options.dry_run;
   return run_operation(exchange, world, [&](std::shared_ptr<compose::ProgressSink> sink) {
@@ -151,29 +119,29 @@ using ServiceOperation = compose::OperationId (Controller::*)(std::string, compo
                                                               std::shared_ptr<compose::ProgressSink>);
 
 Result<> on_services(Exchange& exchange, const Call& call, World& world, ServiceOperation operation) {
-  const Body body = TRY(read_body(exchange));
-  compose::ServiceOptions options = TRY(compose::service_options_from_json(body.options));
-  if (body.project) options.project = TRY(parse_project(body, call["name"]));
+  ProjectRequest request = TRY(read_request(exchange, call));
+  compose::ServiceOptions options = TRY(compose::service_options_from_json(request.options));
+  options.project = std::move(request.project);
   return run_operation(exchange, world, [&](auto sink) {
     return (world.controller.*operation)(call["name"], std::move(options), std::move(sink));
   });
 }
 
 Result<> run(Exchange& exchange, const Call& call, World& world) {
-  const Body body = TRY(read_body(exchange));
-  compose::Project project = TRY(parse_project(body, call["name"]));
-  compose::RunOptions options = TRY(compose::run_options_from_json(body.options));
+  ProjectRequest request = TRY(read_request(exchange, call));
+  if (!request.project) return no_project();
+  compose::RunOptions options = TRY(compose::run_options_from_json(request.options));
   return run_operation(exchange, world, [&](auto sink) {
-    return world.controller.run(std::move(project), std::move(options), std::move(sink));
+    return world.controller.run(*std::move(request.project), std::move(options), std::move(sink));
   });
 }
 
 Result<> plan(Exchange& exchange, const Call& call, World& world) {
-  const Body body = TRY(read_body(exchange));
-  compose::Project project = TRY(parse_project(body, call["name"]));
-  compose::UpOptions options = TRY(compose::up_options_from_json(body.options));
+  ProjectRequest request = TRY(read_request(exchange, call));
+  if (!request.project) return no_project();
+  compose::UpOptions options = TRY(compose::up_options_from_json(request.options));
   const compose::Plan plan = TRY(await<compose::Plan>(
-      exchange, world.loop, [&world, project = std::move(project), options = std::move(options)](auto reply) mutable {
+      exchange, world.loop, [&world, project = *std::move(request.project), options = std::move(options)](auto reply) mutable {
         world.controller.plan(std::move(project), std::move(options), std::move(reply));
       }));
   const compose::PlanReport report{
@@ -249,7 +217,10 @@ void add_project_routes(Router& router, World& world) {
     });
   };
   add("GET", "/gantry/v1/projects", list);
-  add("PUT", "/gantry/v1/projects/{name}", up);
+  router.add("PUT", "/gantry/v1/projects/{name}",
+             [&world, recent = std::make_shared<RecentRequests>()](Exchange& exchange, const Call& call) {
+               return up(exchange, call, world, *recent);
+             });
   add_with_leases("DELETE", "/gantry/v1/projects/{name}", down);
   add_with_leases("PUT", "/gantry/v1/projects/{name}/lease", set_lease);
   add("POST", "/gantry/v1/projects/{name}/run", run);

@@ -142,6 +142,13 @@ TEST_F(DockerApi, ListsWhatTheFiltersLetThrough) {
             "restarting, removing, exited, dead");
 }
 
+TEST_F(DockerApi, AListShowsTheLabelsThatAreAskedFor) {
+  add_container("web", engine::ContainerState::running);
+  engine_.containers.back().observed.labels = {{"a", "1"}, {"b", "2"}, {"c", "3"}};
+  EXPECT_EQ(json::parse(ask("GET /containers/json").body)[0]["Labels"], json({{"a", "1"}, {"b", "2"}, {"c", "3"}}));
+  EXPECT_EQ(json::parse(ask("GET /containers/json?labels=c,nothing,a").body)[0]["Labels"], json({{"a", "1"}, {"c", "3"}}));
+}
+
 TEST_F(DockerApi, InspectHasTheTypesThatTypedClientsDecode) {
   add_container("web", engine::ContainerState::restarting);
   const json shown = json::parse(ask("GET /containers/web/json").body);
