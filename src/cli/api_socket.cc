@@ -55,7 +55,8 @@ Result<> mount_api_socket(const Session& session, compose::Project& project) {
     service.volumes.push_back(
         {.type = "bind", .source = socket, .target = "/var/run/docker.sock", .has_bind = true, .create_host_path = false});
     if (!project.secrets.contains(kSecret)) {
-      project.secrets[kSecret] = {.key = kSecret, .name = kSecret, .content = TRY(credentials_file(session))};
+      const std::string credentials = TRY(credentials_file(session));
+      project.secrets[kSecret] = {.key = kSecret, .name = kSecret, .content = credentials};
     }
     service.secrets.push_back({.source = kSecret, .target = std::string(kConfigDirectory) + "/config.json", .mode = 0400});
     service.environment.try_emplace("DOCKER_CONFIG", kConfigDirectory);

@@ -310,6 +310,7 @@ Result<Globals> read_globals(const Arguments& given, const Environment& environm
   if (given.given("workdir") && given.given("project-directory")) {
     return invalid("cannot specify both --workdir and --project-directory: they mean the same");
   }
+  const auto parallel = TRY(parallel_limit(given, environment));
   Globals globals{.files = given.list("file"),
                   .project_name = given.text("project-name"),
                   .project_directory = given.text("project-directory", given.text("workdir")),
@@ -318,7 +319,7 @@ Result<Globals> read_globals(const Arguments& given, const Environment& environm
                   .all_resources = given.on("all-resources"),
                   .ansi = given.text("ansi", value_or(environment, "COMPOSE_ANSI", "auto")),
                   .progress = given.text("progress", value_or(environment, "COMPOSE_PROGRESS", "auto")),
-                  .parallel = TRY(parallel_limit(given, environment)),
+                  .parallel = parallel,
                   .dry_run = given.on("dry-run"),
                   .compatibility = given.given("compatibility") ? given.on("compatibility")
                                                                 : is_switched_on(value_or(environment, "COMPOSE_COMPATIBILITY", "")),

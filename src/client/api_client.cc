@@ -102,7 +102,8 @@ class HttpClient final : public ApiClient {
     TRY(make_ready());
     const http::ResponseHead head =
         TRY(exchange({.method = method, .path = path, .content_type = content_type, .body = body}));
-    Response response{.status = head.status, .body = TRY(own(connection_->read_body(kMaxBody)))};
+    std::string content = TRY(own(connection_->read_body(kMaxBody)));
+    Response response{.status = head.status, .body = std::move(content)};
     for (const auto& [name, value] : head.headers.fields()) response.headers[to_lower(name)] = value;
     return response;
   }

@@ -166,11 +166,13 @@ Result<> add_file(const FileKind& kind, const FileReference& reference, const Fi
                        " is not supported yet: give it a file or an environment variable");
   }
   if (source.content) {
+    const auto uid = TRY(parse_owner(reference.uid, "uid"));
+    const auto gid = TRY(parse_owner(reference.gid, "gid"));
     spec.files.push_back({.target = target,
                           .content = *source.content,
                           .mode = reference.mode.value_or(0444),
-                          .uid = TRY(parse_owner(reference.uid, "uid")),
-                          .gid = TRY(parse_owner(reference.gid, "gid"))});
+                          .uid = uid,
+                          .gid = gid});
     return {};
   }
   if (!reference.uid.empty() || !reference.gid.empty() || reference.mode) {
@@ -222,7 +224,8 @@ Result<> set_storage(const Project& project, const Service& service, ContainerSp
 
 Result<engine::PublishedPort> published_port(const Port& port) {
   auto [first, last] = TRY(parse_port_range(port.published));
-  return engine::PublishedPort{.container = {.port = port.target, .protocol = TRY(parse_protocol(port.protocol))},
+  const auto protocol = TRY(parse_protocol(port.protocol));
+  return engine::PublishedPort{.container = {.port = port.target, .protocol = protocol},
                                .host_ip = port.host_ip,
                                .host_first = first,
                                .host_last = last};

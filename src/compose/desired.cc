@@ -110,11 +110,13 @@ CommandSpec command_of(const Hook& hook) {
 
 Result<DesiredService> desire_service(const Project& project, const Service& service,
                                       const std::map<std::string, int>& scale, Desired& desired) {
+  const int replicas = TRY(replicas_of(project, service, scale));
+  const std::string pull_policy = TRY(checked_pull_policy(project, service));
   DesiredService result{.name = service.name,
-                        .replicas = TRY(replicas_of(project, service, scale)),
+                        .replicas = replicas,
                         .hash = config_hash(service),
                         .image = image_of(project, service),
-                        .pull_policy = TRY(checked_pull_policy(project, service)),
+                        .pull_policy = pull_policy,
                         .platform = service.platform,
                         .has_build = service.build.has_value(),
                         .attached = service.attach.value_or(true),

@@ -282,7 +282,9 @@ void Operation::abandon() {
   done_ = nullptr;
   request_.commit = nullptr;
   scheduler_.cancel(std::exchange(wait_timer_, 0));
-  cancel(Error(Code::cancelled, "abandoned"));
+  cancelled_ = Error(Code::cancelled, "abandoned");
+  // It may wait for ever for an engine that goes as well.
+  if (runner_ != nullptr) runner_->abandon(*cancelled_);
 }
 
 void Operation::on_event(const engine::Event& event) {

@@ -106,6 +106,11 @@ void PlanRunner::finish_if_idle() {
   done(std::move(report_));
 }
 
+void PlanRunner::abandon(Error reason) {
+  done_ = nullptr;
+  cancel(std::move(reason));
+}
+
 void PlanRunner::cancel(Error reason) {
   if (finished_ || error_) return;
   error_ = std::move(reason);

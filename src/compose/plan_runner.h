@@ -50,6 +50,8 @@ class PlanRunner : public std::enable_shared_from_this<PlanRunner> {
   void on_event(const engine::Event& event);
   // Starts nothing more; `done` follows when what runs has ended. `reason` is the report's error.
   void cancel(Error reason);
+  // As cancel(), and who started it is not called any more, and let go of.
+  void abandon(Error reason);
   // The container's end or removal is part of the plan.
   bool expects_end_of(const ContainerId& container) const { return ending_.contains(container); }
 

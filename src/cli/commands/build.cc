@@ -102,10 +102,11 @@ Result<BuildOptions> build_options(const Session& session, const Arguments& argu
   if (const std::string builder = arguments.text("builder", "default"); builder != "default" && builder != "gantry") {
     return not_found("no builder " + gantry::quoted(builder) + " found: there is one, the daemon's, \"default\"");
   }
+  const auto build_args = TRY(build_arguments(session, arguments));
   BuildOptions options{.no_cache = arguments.on("no-cache"),
                        .pull = arguments.on("pull"),
                        .quiet = arguments.on("quiet"),
-                       .arguments = TRY(build_arguments(session, arguments)),
+                       .arguments = build_args,
                        .environment = session.environment(),
                        .check = arguments.on("check")};
   if (arguments.given("memory") && TRY(compose::parse_bytes(arguments.text("memory")).within("--memory")) != 0) {

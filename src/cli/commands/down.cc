@@ -28,13 +28,14 @@ Result<int> down(Session& session, const Arguments& arguments) {
   if (arguments.given("rmi") && rmi != "local" && rmi != "all") {
     return invalid("invalid value for --rmi: " + gantry::quoted(rmi));
   }
+  const auto timeout = TRY(seconds_of(arguments, "timeout"));
   compose::DownOptions options{
       .services = arguments.positional(),
       .volumes = arguments.on("volumes") || arguments.on("volume"),
       .remove_orphans = arguments.given("remove-orphans") ? arguments.on("remove-orphans")
                                                           : session.environment_switch("COMPOSE_REMOVE_ORPHANS"),
       .remove_images = rmi,
-      .timeout = TRY(seconds_of(arguments, "timeout")),
+      .timeout = timeout,
       .dry_run = session.globals().dry_run};
   auto target = TRY(session.find_project(arguments.positional()));
   std::vector<Provider> providers;

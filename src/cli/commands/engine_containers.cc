@@ -98,10 +98,11 @@ Result<int> ps(Session& session, const Arguments& arguments) {
   const std::string format = arguments.text("format");
   const bool sized = arguments.on("size") || format.find(".Size") != std::string::npos;
   const int64_t last = arguments.on("latest") ? 1 : arguments.number("last").value_or(0);
+  const std::string filters = TRY(filters_of(arguments));
   const std::string path = "/containers/json" + query_of({{"all", arguments.on("all") ? "1" : ""},
                                                           {"size", sized ? "1" : ""},
                                                           {"limit", last > 0 ? std::to_string(last) : ""},
-                                                          {"filters", TRY(filters_of(arguments))}});
+                                                          {"filters", filters}});
   const std::string body = TRY(TRY((*TRY(session.api())).request("GET", path)).ok_body());
   const std::vector<ContainerRow> parsed = TRY(parse_containers(body));
   const Value list = Value::parse(body, nullptr, false);

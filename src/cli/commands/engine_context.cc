@@ -89,7 +89,8 @@ Result<int> list(Session& session, const Arguments& arguments) {
   const client::Contexts contexts(session.environment());
   const std::string current = session.globals().connection.context.empty() ? TRY(contexts.current()) : session.globals().connection.context;
   std::vector<client::Context> all = TRY(contexts.list());
-  all.insert(all.begin(), {.name = "default", .description = "The daemon of this machine", .host = TRY(local_address(session))});
+  const std::string local = TRY(local_address(session));
+  all.insert(all.begin(), {.name = "default", .description = "The daemon of this machine", .host = local});
   std::vector<Value> rows;
   for (const client::Context& context : all) {
     if (arguments.on("quiet")) {
@@ -149,8 +150,9 @@ Result<int> inspect(Session& session, const Arguments& arguments) {
   std::optional<Template> line;
   if (arguments.given("format")) line = TRY(Template::parse(arguments.text("format")));
   Value objects = Value::array();
+  const std::string local = TRY(local_address(session));
   for (const std::string& name : names) {
-    client::Context context{.name = "default", .description = "", .host = TRY(local_address(session))};
+    client::Context context{.name = "default", .description = "", .host = local};
     if (name != "default") context = TRY(contexts.find(name));
     Value tls = Value::array();
     for (const std::string& file : {context.tls.ca, context.tls.cert, context.tls.key}) {

@@ -123,13 +123,15 @@ Result<int> prune(Session& session, const Arguments& arguments) {
 }
 
 Result<int> prune_builder(Session& session, const Arguments& arguments) {
-  const char* what = "WARNING! This will remove all build cache that nobody uses.";
-  if (!arguments.on("force") && !confirmed(session, std::string(what) + "\nAre you sure you want to continue?")) return 0;
+  const char* question =
+      "WARNING! This will remove all build cache that nobody uses.\nAre you sure you want to continue?";
+  if (!arguments.on("force") && !confirmed(session, question)) return 0;
   std::string keep;
   if (arguments.given("keep-storage")) {
     keep = std::to_string(TRY(compose::parse_bytes(arguments.text("keep-storage")).within("--keep-storage")));
   }
-  const std::string query = query_of({{"filters", TRY(filters_of(arguments))}, {"keep-storage", keep}});
+  const std::string filters = TRY(filters_of(arguments));
+  const std::string query = query_of({{"filters", filters}, {"keep-storage", keep}});
   const Value answer = TRY(api_json(session, "POST", "/build/prune" + query));
   session.out.write("Total:\t" + human_size(static_cast<uint64_t>(number_of(answer, "SpaceReclaimed"))) + "\n");
   return 0;

@@ -202,7 +202,8 @@ Result<int> prune(Session& session, const Arguments& arguments) {
   if (!arguments.on("force") && !confirmed(session, "WARNING! This will remove all stopped containers.\nAre you sure you want to continue?")) {
     return 0;
   }
-  const Value answer = TRY(api_json(session, "POST", "/containers/prune" + query_of({{"filters", TRY(filters_of(arguments))}})));
+  const std::string filters = TRY(filters_of(arguments));
+  const Value answer = TRY(api_json(session, "POST", "/containers/prune" + query_of({{"filters", filters}})));
   const Value& deleted = member_of(answer, "ContainersDeleted");
   if (deleted.is_array() && !deleted.empty()) {
     session.out.write("Deleted Containers:\n");

@@ -172,7 +172,8 @@ Result<int> events(Session& session, const Arguments& arguments) {
   std::string since, until;
   if (arguments.given("since")) since = TRY(api_time(arguments.text("since"), now).within("--since"));
   if (arguments.given("until")) until = TRY(api_time(arguments.text("until"), now).within("--until"));
-  const std::string path = "/events" + query_of({{"since", since}, {"until", until}, {"filters", TRY(filters_of(arguments))}});
+  const std::string filters = TRY(filters_of(arguments));
+  const std::string path = "/events" + query_of({{"since", since}, {"until", until}, {"filters", filters}});
   Result<> problem;
   TRY((*TRY(session.api())).stream_lines("GET", path, "", [&](std::string_view text) {
     Value event = Value::parse(text, nullptr, false);

@@ -52,7 +52,8 @@ Result<int> create(Session& session, const Arguments& arguments) {
 }
 
 Result<int> list(Session& session, const Arguments& arguments) {
-  const Value answer = TRY(api_json(session, "GET", "/volumes" + query_of({{"filters", TRY(filters_of(arguments))}})));
+  const std::string filters = TRY(filters_of(arguments));
+  const Value answer = TRY(api_json(session, "GET", "/volumes" + query_of({{"filters", filters}})));
   std::vector<Value> rows;
   for (const Value& volume : member_of(answer, "Volumes")) {
     Value row = make_row({{"Availability", "N/A"}, {"Driver", text_of(volume, "Driver")}, {"Group", "N/A"},

@@ -60,7 +60,8 @@ Result<int> operate(Session& session, const Arguments& arguments, std::string_vi
 
 // Providers that say they can be stopped are told after the containers.
 Result<int> stop(Session& session, const Arguments& arguments) {
-  const int status = TRY(operate(session, arguments, "stop", {.timeout = TRY(seconds_of(arguments, "timeout"))}));
+  const auto timeout = TRY(seconds_of(arguments, "timeout"));
+  const int status = TRY(operate(session, arguments, "stop", {.timeout = timeout}));
   const auto target = TRY(session.find_project());
   if (status != 0 || !target.project || session.globals().dry_run) return status;
   const auto providers = TRY(find_providers(session, *target.project, arguments.positional(), false));
@@ -69,13 +70,13 @@ Result<int> stop(Session& session, const Arguments& arguments) {
 }
 
 Result<int> start(Session& session, const Arguments& arguments) {
-  return operate(session, arguments, "start",
-                 {.wait = arguments.on("wait"), .wait_timeout = TRY(seconds_of(arguments, "wait-timeout"))});
+  const auto timeout = TRY(seconds_of(arguments, "wait-timeout"));
+  return operate(session, arguments, "start", {.wait = arguments.on("wait"), .wait_timeout = timeout});
 }
 
 Result<int> restart(Session& session, const Arguments& arguments) {
-  return operate(session, arguments, "restart",
-                 {.timeout = TRY(seconds_of(arguments, "timeout")), .no_dependencies = arguments.on("no-deps")});
+  const auto timeout = TRY(seconds_of(arguments, "timeout"));
+  return operate(session, arguments, "restart", {.timeout = timeout, .no_dependencies = arguments.on("no-deps")});
 }
 
 Result<int> kill(Session& session, const Arguments& arguments) {

@@ -48,7 +48,8 @@ Result<std::vector<ProjectFile>> project_files(const compose::LoadResult& loaded
   std::vector<ProjectFile> files;
   for (const std::string& path : loaded.project->config_files) {
     if (path == "-") return unsupported("cannot publish a compose file from standard input");
-    files.push_back({.path = path, .text = TRY(read_file(path, kLargestFile))});
+    std::string text = TRY(read_file(path, kLargestFile));
+    files.push_back({.path = path, .text = std::move(text)});
     if (std::regex_search(files.back().text, include)) {
       return unsupported("cannot publish compose file with local includes: " + path);
     }
@@ -134,8 +135,9 @@ Result<std::vector<ArtifactPart>> parts_of(const std::vector<ProjectFile>& files
   }
   if (!with_env) return parts;
   for (const fs::path& file : env_files) {
+    std::string text = TRY(read_file(file, kLargestFile));
     parts.push_back({.media_type = "application/vnd.docker.compose.envfile",
-                     .content = TRY(read_file(file, kLargestFile)),
+                     .content = std::move(text),
                      .annotations = {{"com.docker.compose.version", version},
                                      {"com.docker.compose.envfile", file.filename()}}});
   }

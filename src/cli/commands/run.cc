@@ -63,6 +63,7 @@ Result<compose::RunOptions> run_options(const Session& session, const Arguments&
   if (arguments.on("service-ports") && arguments.given("publish")) {
     return invalid("--service-ports and --publish are incompatible");
   }
+  const std::string pull = TRY(pull_policy(arguments));
   compose::RunOptions options{.service = words[0],
                               .container_name = arguments.text("name"),
                               .labels = arguments.list("label"),
@@ -78,7 +79,7 @@ Result<compose::RunOptions> run_options(const Session& session, const Arguments&
                               .no_dependencies = arguments.on("no-deps"),
                               .cap_add = arguments.list("cap-add"),
                               .cap_drop = arguments.list("cap-drop"),
-                              .pull = TRY(pull_policy(arguments)),
+                              .pull = pull,
                               .remove_orphans = arguments.on("remove-orphans"),
                               .ignore_orphans = session.environment_switch("COMPOSE_IGNORE_ORPHANS"),
                               .dry_run = session.globals().dry_run};

@@ -170,7 +170,8 @@ Result<Facts> gather(Session& session, const Session::NamedProject& target, cons
   for (const ContainerStory& container : facts.containers) {
     const uint16_t port = container.state == "running" ? 0 : port_in_error(container.error);
     if (port == 0) continue;
-    facts.holders.push_back({.port = port, .who = TRY(holder_of(*api, port)).value_or("somebody who has let go of it since")});
+    const auto who = TRY(holder_of(*api, port));
+    facts.holders.push_back({.port = port, .who = who.value_or("somebody who has let go of it since")});
   }
   if (facts.containers.empty()) TRY(find_holders(*api, facts));
   return facts;

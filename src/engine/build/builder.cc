@@ -221,6 +221,7 @@ uint64_t Builder::cache_mount_bytes() const { return shared_->cache_mounts.size(
 Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback& progress,
                                const CancelCheck& cancelled) {
   const Platform platform = request.platform.empty() ? Platform::of_host() : TRY(Platform::parse(request.platform));
+  Dockerfile file = TRY(parse_dockerfile(TRY(dockerfile_text(request)), request.dockerfile));
   BuildCaches caches(store_, request);
   BuildJob job{.request = request,
                .store = store_,
@@ -231,7 +232,7 @@ Result<ImageId> Builder::build(const BuildRequest& request, const BuildCallback&
                .cancelled = cancelled,
                .platform = platform,
                .platform_args = platform_arguments(platform, request.target),
-               .file = TRY(parse_dockerfile(TRY(dockerfile_text(request)), request.dockerfile)),
+               .file = std::move(file),
                .graph = {},
                .caches = caches,
                .context = {}};

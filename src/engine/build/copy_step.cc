@@ -49,7 +49,9 @@ Result<Xattrs> kept_xattrs(const Node& node) {
 // Of a file. Setting an attribute changes the file's times, so that what is remembered of it tells of those, too.
 Result<FileDigests::Content> content_of(const CopyPlan& plan, const Node& file) {
   const auto read = [&file]() -> Result<FileDigests::Content> {
-    return FileDigests::Content{.sha256 = TRY(content_digest(file)), .has_xattrs = !TRY(kept_xattrs(file)).empty()};
+    auto digest = TRY(content_digest(file));
+    const bool has_xattrs = !TRY(kept_xattrs(file)).empty();
+    return FileDigests::Content{.sha256 = std::move(digest), .has_xattrs = has_xattrs};
   };
   return plan.digests == nullptr ? read() : plan.digests->content(file.status(), read);
 }

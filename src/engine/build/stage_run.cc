@@ -177,8 +177,9 @@ Result<StepMount> StageBuild::cache_mount(const RunMount& mount, MountHolds& hol
   CacheMounts::Use use = TRY(job_.shared.cache_mounts.acquire(mount, seed, job_.stop_check()));
   if (use.is_new && from) {
     const SourceTree tree(TRY(LayerView::open(from->layers)), {}, from->hold);
+    auto matches = TRY(tree.find(mount.source.empty() ? "/" : mount.source));
     CopyPlan plan{.tree = &tree,
-                  .matches = TRY(tree.find(mount.source.empty() ? "/" : mount.source)),
+                  .matches = std::move(matches),
                   .texts = {},
                   .destination = "/",
                   .is_into_directory = true,
@@ -270,8 +271,9 @@ Result<> StageBuild::copy_visible(const RunMount& mount, const StepDirectory& di
                                   StepMount& made) {
   const std::filesystem::path place = directory.files() / ("visible" + std::to_string(number));
   if (mkdir(place.c_str(), 0755) != 0) return Error::from_errno(errno, "mkdir", place.native());
+  auto matches = TRY(job_.context->find(mount.source.empty() ? "/" : mount.source));
   CopyPlan plan{.tree = &*job_.context,
-                .matches = TRY(job_.context->find(mount.source.empty() ? "/" : mount.source)),
+                .matches = std::move(matches),
                 .texts = {},
                 .destination = "/",
                 .is_into_directory = true,

@@ -27,9 +27,10 @@ Result<shim::Propagation> propagation_of(const std::string& name) {
 }
 
 Result<shim::MountEntry> mount_entry(const RuntimeMount& mount) {
+  const shim::Propagation propagation = TRY(propagation_of(mount.propagation));
   return shim::MountEntry{
       .kind = mount.kind == RuntimeMount::Kind::bind ? shim::MountKind::bind : shim::MountKind::tmpfs,
-      .propagation = TRY(propagation_of(mount.propagation)),
+      .propagation = propagation,
       .read_only = mount.read_only,
       .submounts = mount.read_only_submounts == "writable" ? shim::ReadOnlySubmounts::no
                    : mount.read_only_submounts == "forced" ? shim::ReadOnlySubmounts::must

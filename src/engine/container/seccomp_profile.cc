@@ -213,10 +213,10 @@ class Compiler {
       const uint64_t index = TRY(number(member(entry, "index"), "args.index", 0));
       if (index > 5) return bad("args.index must be 0 to 5");
       const std::string op = TRY(text(member(entry, "op"), "args.op"));
-      found.push_back({.arg = static_cast<unsigned>(index),
-                       .op = static_cast<scmp_compare>(TRY(value_named(kComparisons, op, "comparison"))),
-                       .datum_a = TRY(number(member(entry, "value"), "args.value", 0)),
-                       .datum_b = TRY(number(member(entry, "valueTwo"), "args.valueTwo", 0))});
+      const auto comparison = static_cast<scmp_compare>(TRY(value_named(kComparisons, op, "comparison")));
+      const uint64_t first = TRY(number(member(entry, "value"), "args.value", 0));
+      const uint64_t second = TRY(number(member(entry, "valueTwo"), "args.valueTwo", 0));
+      found.push_back({.arg = static_cast<unsigned>(index), .op = comparison, .datum_a = first, .datum_b = second});
     }
     return found;
   }

@@ -124,11 +124,12 @@ Result<std::vector<HistoryItem>> parse_history(const Json& value) {
   if (!value.is_array()) return history;
   for (const Json& item : value) {
     const Json& empty = member(item, "empty_layer");
-    history.push_back({.created = TRY(text(item, "created")),
-                       .created_by = TRY(text(item, "created_by")),
-                       .author = TRY(text(item, "author")),
-                       .comment = TRY(text(item, "comment")),
-                       .empty_layer = empty.is_boolean() && empty.get<bool>()});
+    HistoryItem& entry = history.emplace_back();
+    entry.created = TRY(text(item, "created"));
+    entry.created_by = TRY(text(item, "created_by"));
+    entry.author = TRY(text(item, "author"));
+    entry.comment = TRY(text(item, "comment"));
+    entry.empty_layer = empty.is_boolean() && empty.get<bool>();
   }
   return history;
 }

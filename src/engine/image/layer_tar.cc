@@ -175,12 +175,13 @@ class LayerWalk {
                const std::string& name) {
     const struct stat& status = node.status();
     if (is_whiteout(status)) return whiteout(prefix + ".wh." + name, node);
+    auto xattrs = TRY(LayerView::xattrs(node));
     Header header{.path = path,
                   .mode = status.st_mode & 07777,
                   .uid = status.st_uid,
                   .gid = status.st_gid,
                   .modified = status.st_mtim.tv_sec,
-                  .xattrs = TRY(LayerView::xattrs(node))};
+                  .xattrs = std::move(xattrs)};
     if (node.is_directory()) {
       header.path += '/';
       header.type = '5';

@@ -155,7 +155,10 @@ Result<ManifestDocument> parse_manifest(const std::string& json, const std::stri
   }
   if (has_manifests) return {Index{.manifests = TRY(parse_descriptors(root["manifests"]))}};
   if (!root.contains("config") || !root.contains("layers")) return invalid("manifest without config or layers");
-  return {Manifest{.config = TRY(parse_descriptor(root["config"])), .layers = TRY(parse_descriptors(root["layers"]))}};
+  Manifest manifest;
+  manifest.config = TRY(parse_descriptor(root["config"]));
+  manifest.layers = TRY(parse_descriptors(root["layers"]));
+  return {std::move(manifest)};
 }
 
 Result<Descriptor> choose(const Index& index, const Platform& platform) {
