@@ -226,7 +226,7 @@ def main():
     scenarios = [("Many containers", Load.many_containers), ("Many projects at once", Load.many_projects),
                  ("Lifetimes", Load.lifetimes), ("API storm", Load.api_storm), ("Log storm", Load.log_storm),
                  ("Name storm", Load.name_storm), ("Misbehaving programs", Load.misbehaving)]
-    with harness.Gantry() as gantry:
+    with harness.Gantry(subnets=21) as gantry:  # 2,046 addresses each
         gantry.busybox()
         load = Load(gantry, options.scale)
         print("| scenario | done | time | daemon's memory | descriptors | `compose ps` meanwhile, median / 99 % |\n"

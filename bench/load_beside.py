@@ -29,7 +29,7 @@ class Gantry:
     name = "Gantry"
 
     def __init__(self, root):
-        self.instance = harness.Gantry()
+        self.instance = harness.Gantry(subnets=21)
         self.instance.__enter__()
         self.socket = self.instance.run / "gantry.sock"
         self.instance.busybox()

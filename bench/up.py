@@ -56,7 +56,7 @@ def main():
     import harness
 
     samples = []
-    with harness.Gantry() as gantry:
+    with harness.Gantry(subnets=20) as gantry:  # 4,094 addresses
         gantry.busybox()
         lower = rootfs(gantry)
         floor = pathlib.Path(options.bin) / "bench_floor"

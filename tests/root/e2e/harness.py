@@ -120,7 +120,8 @@ class Result:
 class Gantry:
     """One instance; a context manager. Leaves its files in place when the test failed (KEEP=1)."""
 
-    def __init__(self, auto_start=False):
+    def __init__(self, auto_start=False, subnets=24):
+        """`subnets`: how long the prefixes of networks are that ask for none."""
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="gte-", dir="/tmp"))
         self.data, self.run = self.root / "data", self.root / "run"
         self.host = f"unix://{self.run}/gantry.sock"
@@ -129,7 +130,7 @@ class Gantry:
         self.tag = hashlib.sha256(str(self.data).encode()).hexdigest()[:6]
         self.auto_start = auto_start
         self.daemon = None
-        pool = f"10.{200 + os.getpid() % 50}.0.0/16:24"
+        pool = f"10.{200 + os.getpid() % 50}.0.0/16:{subnets}"
         self.daemon_command = [BIN / "gantry", "daemon", "--data-root", self.data, "--run-root", self.run,
                                "--host", self.host, "--address-pool", pool, "--log-file", self.root / "daemon.log"]
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.root), "GANTRY_DATA_ROOT": str(self.data),
