@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <optional>
+#include <string>
 
 namespace gantry {
 namespace {
@@ -36,7 +38,47 @@ std::string format_rfc3339(WallTime time) {
 
 std::string format_rfc3339_fixed(WallTime time) { return format(time, true); }
 
+namespace {
+
+// "2026-01-02T03:04:05.123456789Z" as log lines have it, a million times in a row; nullopt: of another form, or no time.
+std::optional<WallTime> parse_utc(std::string_view text) {
+  constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:dd";
+  if (text.size() <= kForm.size() || text.back() != 'Z') return std::nullopt;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  for (size_t i = 0; i < kForm.size(); ++i) {
+    if (kForm[i] == 'd' ? !is_digit(text[i]) : text[i] != kForm[i]) return std::nullopt;
+  }
+  const auto number = [&](size_t at, size_t digits) {
+    int value = 0;
+    for (size_t i = at; i < at + digits; ++i) value = value * 10 + (text[i] - '0');
+    return value;
+  };
+  const std::chrono::year_month_day day{std::chrono::year(number(0, 4)), std::chrono::month(static_cast<unsigned>(number(5, 2))),
+                                        std::chrono::day(static_cast<unsigned>(number(8, 2)))};
+  const int hour = number(11, 2), minute = number(14, 2), second = number(17, 2);
+  if (!day.ok() || number(0, 4) < 1970 || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  int64_t nanos = 0;
+  if (const std::string_view fraction = text.substr(kForm.size(), text.size() - kForm.size() - 1); !fraction.empty()) {
+    if (fraction.front() != '.' || fraction.size() > 10) return std::nullopt;
+    int64_t unit = 100'000'000;
+    for (const char c : fraction.substr(1)) {
+      if (!is_digit(c)) return std::nullopt;
+      nanos += (c - '0') * unit;
+      unit /= 10;
+    }
+  }
+  const auto seconds = std::chrono::sys_days(day).time_since_epoch() + std::chrono::hours(hour) + std::chrono::minutes(minute) +
+                       std::chrono::seconds(second);
+  return WallTime(seconds + std::chrono::nanoseconds(nanos));
+}
+
+}  // namespace
+
 bool parse_rfc3339(std::string_view text, WallTime& time) {
+  if (const auto utc = parse_utc(text)) {
+    time = *utc;
+    return true;
+  }
   const std::string copy(text);
   std::tm parts{};
   const char* rest = ::strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);

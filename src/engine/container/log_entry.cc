@@ -1,5 +1,6 @@
 #include "engine/container/log_entry.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace gantry::engine {
@@ -115,8 +116,9 @@ class LineParser {
   bool string(std::string& out) {
     if (!take('"')) return false;
     for (;;) {
-      const size_t run = rest_.find_first_of("\"\\");
-      if (run == std::string_view::npos) return false;
+      const size_t quote = rest_.find('"');
+      if (quote == std::string_view::npos) return false;
+      const size_t run = std::min(quote, rest_.substr(0, quote).find('\\'));
       out.append(rest_.substr(0, run));
       const char c = rest_[run];
       rest_.remove_prefix(run + 1);

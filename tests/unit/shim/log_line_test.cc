@@ -14,6 +14,24 @@ TEST(LogLine, CarriesItsAttributesBetweenStreamAndTime) {
   EXPECT_EQ(line, "{\"log\":\"x\",\"stream\":\"stderr\",\"time\":\"T\"}\n");
 }
 
+TEST(LogLine, EveryByteEndsAPlainRunOrGoesOnWithItWhereverItStands) {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (const size_t before : {0, 1, 15, 16, 17, 31, 40}) {
+      std::string text(before, 'x');
+      text += static_cast<char>(byte);
+      text += std::string(40, 'y');
+      const size_t expected = is_plain(static_cast<unsigned char>(byte)) ? text.size() : before;
+      EXPECT_EQ(plain_length(text), expected) << byte << " after " << before;
+    }
+  }
+}
+
+TEST(LogLine, WhatIsNotPlainIsEscaped) {
+  std::string out;
+  append_json_text(out, "a <b> & \"c\" \\ \x01\t\x7f \xc3\xa4 \xe2\x80\xa8 \xff 0123456789abcdef<");
+  EXPECT_EQ(out, "a \\u003cb\\u003e \\u0026 \\\"c\\\" \\\\ \\u0001\\u0009\x7f \xc3\xa4 \\u2028 \\ufffd 0123456789abcdef\\u003c");
+}
+
 TEST(LogLine, TheCompactFormKeepsBytesAsTheyAre) {
   std::string line;
   append_compact_line(line, "a\xff\"b", true, "stdout", 1'764'100'000'123'456'789);
