@@ -1,5 +1,7 @@
 #include "engine/container/signal_reaction.h"
 
+#include <sys/syscall.h>
+
 #include <charconv>
 #include <optional>
 #include <string>
@@ -25,6 +27,15 @@ std::optional<bool> in_mask(std::string_view status, std::string_view key, int s
   return (mask >> (signal - 1) & 1) != 0;
 }
 
+// In sigwaitinfo(2) or one of its kind, as inits are: the kernel takes what is waited for out of the blocked signals
+// meanwhile, so that SigBlk does not show it, but keeps it (kernel/signal.c: real_blocked).
+bool is_in_sigwait(const std::string& process) {
+  const auto where = read_file(process + "/wchan", 256);
+  if (where.ok() && where->find("sigtimedwait") != std::string::npos) return true;
+  const auto call = read_file(process + "/syscall", 256);  // "128 0x7f… …", or "running"
+  return call.ok() && call->starts_with(std::to_string(SYS_rt_sigtimedwait) + " ");
+}
+
 }  // namespace
 
 bool drops_signal(std::string_view status, int signal) {
@@ -38,8 +49,11 @@ bool drops_signal(std::string_view status, int signal) {
 }
 
 bool process_drops_signal(int pid, int signal) {
-  const auto status = read_file("/proc/" + std::to_string(pid) + "/status", size_t{64} << 10);
-  return status.ok() && drops_signal(*status, signal);
+  const std::string process = "/proc/" + std::to_string(pid);
+  // Looked at before and after: it may begin or end to wait meanwhile.
+  if (is_in_sigwait(process)) return false;
+  const auto status = read_file(process + "/status", size_t{64} << 10);
+  return status.ok() && drops_signal(*status, signal) && !is_in_sigwait(process);
 }
 
 }  // namespace gantry::engine

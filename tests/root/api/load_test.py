@@ -1,4 +1,5 @@
 """load.py with numbers for every day: `./dev endure` takes the large ones."""
+import os
 import pathlib
 import sys
 import unittest
@@ -12,6 +13,7 @@ class Load(harness.GantryTest):
     def test_lives_leave_nothing_and_memory_stays(self):
         load.life_and_death(self.gantry, sequential=100, workers=16, each=8)
 
+    @unittest.skipIf({"ASAN_OPTIONS", "TSAN_OPTIONS"} & set(os.environ), "an instrumented program is no measure")
     def test_a_shim_is_small(self):
         self.gantry.command("run", "-d", "--name", "one", "busybox:test", "sleep", "1000")
         program = self.gantry.inspect("one")["State"]["Pid"]

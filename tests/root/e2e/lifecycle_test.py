@@ -1,6 +1,7 @@
 """Programs that die, daemons that die, containers that vanish: what must come back does, and is the same."""
 import os
 import signal
+import time
 import unittest
 
 from harness import GantryTest, free_port, http_get, main, wait_until
@@ -85,6 +86,25 @@ class Restarts(GantryTest):
         self.gantry.stop_daemon()
         self.gantry.start_daemon()
         self.assertEqual(self.gantry.inspect("again-a-1")["State"]["Status"], "exited")
+
+
+class Stopping(GantryTest):
+    # Its init waits in sigwaitinfo(): /proc/PID/status shows such signals as neither blocked nor handled.
+    def test_an_init_gets_the_signal_and_hands_it_on_however_long_it_has_run(self):
+        project = self.gantry.project("polite", """
+            services:
+              a:
+                image: busybox:test
+                init: true
+                command: ["sh", "-c", "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"]
+            """)
+        for since in (0, 0.7, 1.5):
+            self.gantry.compose(project, "up", "-d")
+            wait_until(lambda: "ready" in self.gantry.compose(project, "logs", "--no-log-prefix", "a").out, "its handler is there")
+            time.sleep(since)  # what counts is its age
+            self.gantry.compose(project, "stop")
+            self.assertEqual(self.gantry.inspect("polite-a-1")["State"]["ExitCode"], 3, f"after {since} s")
+            self.gantry.compose(project, "down")
 
 
 class DaemonDies(GantryTest):
