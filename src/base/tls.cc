@@ -234,6 +234,8 @@ class OpenSslContext final : public TlsContext {
 };
 
 Result<std::shared_ptr<TlsContext>> make(const SSL_METHOD* method, bool is_server, const TlsFiles& files, bool verify) {
+  // Not cleaned up at the end of the process: a thread that still pumps a connection then would use what is gone.
+  ::OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr);
   SSL_CTX* raw = ::SSL_CTX_new(method);
   if (raw == nullptr) return internal_error("TLS: " + reason());
   auto context = std::make_shared<OpenSslContext>(raw, is_server, verify);
