@@ -14,7 +14,7 @@ struct NetworkRecord {
   NetworkId id;
   NetworkSpec spec;             // as asked for, but with the driver filled in
   WallTime created_at{};
-  std::vector<IpamPool> pools;  // as allocated: at most one a family, each with its gateway
+  std::vector<IpamPool> pools;  // as allocated: at most one a family, each with its gateway unless it is isolated
   std::string bridge_name;
   friend bool operator==(const NetworkRecord&, const NetworkRecord&) = default;
 };

@@ -89,6 +89,10 @@ Result<IpamPool> Networks::allocate_pool(const NetworkId& id, const NetworkSpec&
   network.subnet = TRY(net::Subnet::parse(wanted.subnet));
   if (!wanted.ip_range.empty()) network.range = TRY(net::Subnet::parse(wanted.ip_range));
   if (!wanted.gateway.empty()) network.gateway = TRY(net::IpAddress::parse(wanted.gateway));
+  net::BridgeConfig options;
+  apply_options(spec, options);
+  const net::GatewayMode mode = network.subnet.address().is_v6() ? options.mode6 : options.mode4;
+  network.isolated = mode == net::GatewayMode::isolated;
   for (const auto& [name, address] : wanted.aux_addresses) {
     network.reserved.push_back(TRY(net::IpAddress::parse(address)));
   }
@@ -97,7 +101,7 @@ Result<IpamPool> Networks::allocate_pool(const NetworkId& id, const NetworkSpec&
     return Error(Code::forbidden, "invalid pool request: " + gateway.error().message());
   }
   IpamPool pool = wanted;
-  pool.gateway = gateway->to_string();
+  pool.gateway = *gateway ? (*gateway)->to_string() : "";
   return pool;
 }
 
@@ -158,19 +162,16 @@ net::BridgeConfig Networks::bridge_config(const NetworkRecord& network) const {
   net::BridgeConfig config;
   config.network_id = network.id.str();
   config.bridge_name = network.bridge_name;
+  apply_options(network.spec, config);
   for (const IpamPool& pool : network.pools) {
     auto subnet = net::Subnet::parse(pool.subnet);
     auto gateway = net::IpAddress::parse(pool.gateway);
-    if (!subnet.ok() || !gateway.ok()) continue;
-    if (subnet->address().is_v4()) {
-      config.subnet4 = *subnet;
-      config.gateway4 = *gateway;
-    } else {
-      config.subnet6 = *subnet;
-      config.gateway6 = *gateway;
-    }
+    if (!subnet.ok()) continue;
+    const bool v6 = subnet->address().is_v6();
+    (v6 ? config.subnet6 : config.subnet4) = *subnet;
+    const bool isolated = (v6 ? config.mode6 : config.mode4) == net::GatewayMode::isolated;
+    if (gateway.ok() && !isolated) (v6 ? config.gateway6 : config.gateway4) = *gateway;
   }
-  apply_options(network.spec, config);
   return config;
 }
 
@@ -453,6 +454,8 @@ net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint, con
   if (endpoint.gateway6) config.gateway6 = bridge.gateway6;
   config.publishes4 = endpoint.gateway4;
   config.publishes6 = endpoint.gateway6;
+  config.routed4 = bridge.mode4 == net::GatewayMode::routed;
+  config.routed6 = bridge.mode6 == net::GatewayMode::routed;
   if (spec == nullptr) return config;
   for (const std::string& text : spec->link_local_ips) {
     if (auto address = net::IpAddress::parse(text); address.ok()) config.link_local.push_back(*address);

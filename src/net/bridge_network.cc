@@ -198,7 +198,7 @@ Result<> BridgeNetwork::make_bridge(int route, const BridgeConfig& bridge) {
                   .group = group_,
                   .alias = alias(bridge),
                   .mtu = bridge.mtu,
-                  .ipv6 = bridge.subnet6.has_value()};
+                  .ipv6 = bridge.subnet6 && bridge.mode6 != GatewayMode::isolated};
   int index = TRY(ensure_bridge(route, link, MacAddress::random_local(random)));
   TRY(set_addresses(route, index, bridge.bridge_name, addresses_of(bridge)));
   TRY(set_up_bridge(route, index, bridge.bridge_name, false));
@@ -431,6 +431,8 @@ Result<> BridgeNetwork::detach_ended(const EndpointConfig& endpoint) {
   remember_addresses(endpoint);
   return withdrawn;
 }
+
+Result<> BridgeNetwork::unpublish(const EndpointConfig& endpoint) { return firewall_.withdraw(endpoint); }
 
 Result<std::vector<Subnet>> BridgeNetwork::routes_in_use() {
   auto route = TRY(route_.take());

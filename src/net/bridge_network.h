@@ -45,6 +45,7 @@ class BridgeNetwork final : public NetworkStack {
   Result<> loopback_up(const NetnsAccess& netns) override;
   Result<> detach(const EndpointConfig& endpoint, const NetnsAccess* netns) override;
   Result<> detach_ended(const EndpointConfig& endpoint) override;
+  Result<> unpublish(const EndpointConfig& endpoint) override;
   Result<std::vector<Subnet>> routes_in_use() override;
   Result<> remove_all_but(const std::vector<BridgeConfig>& bridges,
                           const std::vector<EndpointConfig>& endpoints) override;

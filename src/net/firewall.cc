@@ -162,17 +162,13 @@ Result<> Firewall::add_bridge(const BridgeConfig& bridge, bool existed) {
 
 // An existing bridge may have been of another kind: takes it out of the sets that it must not be in.
 Result<> Firewall::remove_unwanted(const BridgeConfig& bridge) {
-  BridgeConfig everything = bridge;
-  everything.internal = everything.icc = true;
   auto wanted = elements_of(bridge);
   std::vector<SetElement> unwanted;
-  for (SetElement& one : elements_of(everything)) {
-    bool keep = std::any_of(wanted.begin(), wanted.end(), [&](const SetElement& w) { return w.set == one.set; });
+  for (SetElement& one : conceivable_elements_of(bridge)) {
+    bool keep = std::any_of(wanted.begin(), wanted.end(), [&](const SetElement& w) {
+      return w.set == one.set && w.element.key == one.element.key;
+    });
     if (!keep) unwanted.push_back(std::move(one));
-  }
-  if (bridge.internal || !bridge.masquerade) {
-    const NftSet& set = firewall_sets().masquerade;
-    unwanted.push_back({&set, {.key = padded_key(set.key, {bridge.bridge_name})}});
   }
   return remove(unwanted);
 }
@@ -200,7 +196,7 @@ Result<> Firewall::withdraw(const EndpointConfig& endpoint) {
 
 void Firewall::forget_datagram_flows(const std::vector<PortForward>& ports) {
   for (const PortForward& port : ports) {
-    if (port.protocol != IPPROTO_UDP) continue;
+    if (port.protocol != IPPROTO_UDP || port.host_port == 0) continue;
     auto done = forget_flows(socket_.get(), port.protocol, port.host_port);
     // The port works; only peers that never pause are served late, when their flow has expired.
     if (!done.ok()) log_warning("published port " + std::to_string(port.host_port) + "/udp: " + done.error().message());

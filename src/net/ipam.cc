@@ -125,7 +125,7 @@ Result<Subnet> Ipam::choose_subnet(const std::vector<Subnet>& in_use, bool v6, b
   return Error(Code::exhausted, message + "; remove networks that are not used, or give the network a subnet");
 }
 
-Result<IpAddress> Ipam::add_network(Network network) {
+Result<std::optional<IpAddress>> Ipam::add_network(Network network) {
   bool v6 = network.subnet.address().is_v6();
   for (const auto& [key, space] : spaces_) {
     if (space.network.subnet.overlaps(network.subnet)) {
@@ -150,18 +150,16 @@ Result<IpAddress> Ipam::add_network(Network network) {
     }
     space.permanent.insert(address);
   }
-  if (space.network.gateway) {
-    space.gateway = *space.network.gateway;
-  } else {
-    space.gateway = space.network.subnet.address();
-    while (space.permanent.contains(space.gateway)) space.gateway = space.gateway.plus(1);
-    if (!space.network.subnet.contains(space.gateway)) {
+  std::optional<IpAddress> gateway = space.network.gateway;
+  if (!gateway && !space.network.isolated) {
+    gateway = space.network.subnet.address();
+    while (space.permanent.contains(*gateway)) gateway = gateway->plus(1);
+    if (!space.network.subnet.contains(*gateway)) {
       return Error(Code::exhausted, "no address is left for the gateway in subnet " + space.network.subnet.to_string());
     }
   }
-  space.permanent.insert(space.gateway);
+  if (gateway) space.permanent.insert(*gateway);
   for (const IpAddress& address : space.permanent) space.take(address);
-  IpAddress gateway = space.gateway;
   std::string id = space.network.id;
   spaces_.insert_or_assign({id, v6}, std::move(space));
   return gateway;

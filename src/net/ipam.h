@@ -42,10 +42,11 @@ class Ipam {
     Subnet subnet;
     std::optional<Subnet> range;       // addresses are chosen within it
     std::optional<IpAddress> gateway;  // not given: the first address
+    bool isolated = false;             // it has no gateway; an address given for it is set aside
     std::vector<IpAddress> reserved;
   };
-  // Returns the gateway. Fails: "Pool overlaps with other one on this address space".
-  Result<IpAddress> add_network(Network network);
+  // Returns the gateway, if it has one. Fails: "Pool overlaps with other one on this address space".
+  Result<std::optional<IpAddress>> add_network(Network network);
   void remove_network(const std::string& id);  // both families; unknown is no error
 
   // `wanted` given: exactly that one, or "Address already in use" / "no configured subnet contains IP address X".
@@ -56,7 +57,6 @@ class Ipam {
  private:
   struct Space {
     Network network;
-    IpAddress gateway;
     std::set<IpAddress> taken;          // with the gateway and the reserved ones
     std::set<IpAddress> permanent;      // network, broadcast, gateway, reserved: never given back
     std::map<uint64_t, uint64_t> free;  // offsets in the range as first → last, disjoint, never touching

@@ -126,21 +126,34 @@ struct Way {
 std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, const std::optional<IpAddress>& host) {
   const auto& v4 = owner.address4;
   const auto& v6 = owner.address6;
+  const auto is_routed = [&](const std::optional<IpAddress>& to) {
+    return to && (to->is_v6() ? owner.routed6 : owner.routed4);
+  };
   const bool can_carry = request.protocol != IPPROTO_SCTP;
   std::vector<Way> ways;
   if (!host || host->is_v4()) {
     Way way{.host = host.value_or(IpAddress()), .carried_to = {}};
     if (!v4 && v6 && can_carry) way.carried_to = v6;
-    ways.push_back(way);
+    if (!is_routed(v4 ? v4 : v6)) ways.push_back(way);
   }
   const bool any = !host || (host->is_v6() && is_any(*host));
   if (host ? host->is_v6() : host_has_ipv6()) {
     Way way{.host = host.value_or(IpAddress::v6({})), .carried_to = {}};
     const bool loopback = host && host->to_string() == "::1";
     if (can_carry && (any || loopback || !v6)) way.carried_to = v6 ? v6 : v4;
-    if (can_carry || v6) ways.push_back(way);
+    if ((can_carry || v6) && !is_routed(v6 ? v6 : v4)) ways.push_back(way);
   }
   return ways;
+}
+
+// The families of a request for that address of the host (none: both) in which the container's own address is open: "0.0.0.0", "::", empty for both. Nothing: none.
+std::optional<std::string> open_at(const PortOwner& owner, const std::optional<IpAddress>& host) {
+  const bool v4 = owner.routed4 && owner.address4 && (!host || host->is_v4());
+  const bool v6 = owner.routed6 && owner.address6 && (!host || host->is_v6());
+  if (v4 && v6) return "";
+  if (v4) return "0.0.0.0";
+  if (v6) return "::";
+  return std::nullopt;
 }
 
 }  // namespace
@@ -198,12 +211,14 @@ class PortTable::Reservation final : public PortReservation {
     return list;
   }
 
-  void lead_to(const std::optional<IpAddress>& address4, const std::optional<IpAddress>& address6) override {
+  bool lead_to(const PortOwner& owner) override {
+    if (owner.routed4 != owner_.routed4 || owner.routed6 != owner_.routed6) return false;
     for (Held& one : held_) {
       if (!one.carried_to) continue;
-      const auto& other = address6 ? address6 : address4;
+      const auto& other = owner.address6 ? owner.address6 : owner.address4;
       if (other) one.carried_to = other;
     }
+    return true;
   }
 
   // The table's lock is held.
@@ -211,12 +226,18 @@ class PortTable::Reservation final : public PortReservation {
     std::optional<IpAddress> host;
     if (!request.host_ip.empty()) host = TRY(IpAddress::parse(request.host_ip));
     const std::vector<Way> ways = ways_of(request, owner_, host);
+    const std::optional<std::string> open = open_at(owner_, host);
+    const auto list_open = [&]() -> Result<> {
+      if (open) ports_.push_back(port_forward(request, *open, 0));
+      return {};
+    };
+    if (ways.empty() && open) return list_open();
     if (ways.empty()) return unsupported("sctp cannot be published on an IPv6 address of a container without one");
     const uint16_t last = std::max(request.host_first, request.host_last);
     std::optional<Error> first_error;
     for (uint32_t port = request.host_first; port <= last; ++port) {
       auto taken = take_number(static_cast<uint16_t>(port), request, ways);
-      if (taken.ok()) return {};
+      if (taken.ok()) return list_open();
       if (!first_error) first_error = std::move(taken).error();
     }
     if (request.host_first < last) {
@@ -236,6 +257,13 @@ class PortTable::Reservation final : public PortReservation {
     uint16_t container_port = 0;
   };
 
+  static PortForward port_forward(const PortRequest& request, std::string host_ip, uint16_t host_port) {
+    return {.protocol = request.protocol,
+            .host_ip = std::move(host_ip),
+            .host_port = host_port,
+            .container_port = request.container_port};
+  }
+
   // The same number in all ways.
   Result<> take_number(uint16_t wanted, const PortRequest& request, const std::vector<Way>& ways) {
     Result<> taken;
@@ -249,10 +277,9 @@ class PortTable::Reservation final : public PortReservation {
         port = held_.back().binding.port;
       }
       if (taken.ok()) {
-        ports_.push_back({.protocol = request.protocol,
-                          .host_ip = request.host_ip,
-                          .host_port = port,
-                          .container_port = request.container_port});
+        // With the other family routed an empty host address would say too much.
+        const bool all = ways.size() > 1 || !request.host_ip.empty() || !(owner_.routed4 || owner_.routed6);
+        ports_.push_back(port_forward(request, all ? request.host_ip : ways[0].host.to_string(), port));
         return {};
       }
       give_back(before);

@@ -11,6 +11,17 @@
 namespace gantry::engine {
 namespace {
 
+// Where every family is routed, ports are open at the container's own addresses and nowhere else.
+void warn_of_unused_host_ports(const ContainerSpec& spec, const StartJob& job) {
+  const net::PortOwner& owner = job.port_owner;
+  const bool routed = (owner.routed4 || !owner.address4) && (owner.routed6 || !owner.address6);
+  for (const net::PortRequest& port : job.ports) {
+    if (!routed || (port.host_first == 0 && port.host_ip.empty())) continue;
+    log_warning("container " + spec.name + ": host address and port have no effect on published port " +
+                std::to_string(port.container_port) + ": its network is routed");
+  }
+}
+
 bool sets_ndots(const std::vector<std::string>& options) {
   return std::any_of(options.begin(), options.end(), [](const std::string& option) {
     return option.starts_with("ndots:") && option != "ndots:0";
@@ -269,6 +280,7 @@ Result<> Containers::describe_network(const Container& container, const std::vec
   if (job.ports.empty() && !container.spec.published.empty()) {
     log_warning("container " + spec.name + ": its ports are not published, because nothing gets into its networks");
   }
+  warn_of_unused_host_ports(spec, job);
   return {};
 }
 

@@ -168,8 +168,58 @@ TEST(PortTable, OfAContainerWithoutIpv6AProcessCarriesTheIpv6Side) {
   const std::string port = std::to_string((*held)->ports()[0].host_port);
   EXPECT_EQ(carried_text(**held), "tcp [::]:" + port + " -> 10.0.0.2:80");
   auto six = IpAddress::parse("fd00::2");
-  (*held)->lead_to({}, *six);
+  EXPECT_TRUE((*held)->lead_to({.address6 = *six}));
   EXPECT_EQ(carried_text(**held), "tcp [::]:" + port + " -> fd00::2:80");
+}
+
+std::string ports_text(const PortReservation& held) {
+  std::string text;
+  for (const PortForward& port : held.ports()) {
+    text += "[" + port.host_ip + "]" + (port.host_port == 0 ? " open" : " held") + "\n";
+  }
+  return text;
+}
+
+TEST(PortTable, OfARoutedFamilyNothingIsHeld) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  const auto six = IpAddress::parse("fd00::2");
+  const PortOwner in_both{.id = "1", .address4 = kWeb.address4, .address6 = *six, .routed4 = true, .routed6 = true};
+  PortOwner in6 = in_both;
+  in6.routed4 = false;
+  PortOwner in4 = in_both;
+  in4.address6.reset();
+  in4.routed6 = false;
+  struct Row {
+    PortOwner owner;
+    const char* host_ip;
+    const char* want;
+  };
+  const Row rows[] = {{in_both, "", "[] open\n"},
+                      {in_both, "127.0.0.1", "[0.0.0.0] open\n"},
+                      {in_both, "::1", "[::] open\n"},
+                      {in6, "", "[0.0.0.0] held\n[::] open\n"},
+                      {in6, "127.0.0.1", "[127.0.0.1] held\n"},
+                      {in6, "::1", "[::] open\n"},
+                      {in4, "", "[0.0.0.0] open\n"}};  // nor does a process carry IPv6 clients to it
+  for (const Row& row : rows) {
+    PortTable table;
+    const uint16_t port = free_port();
+    auto held = table.reserve({{.host_ip = row.host_ip, .host_first = port, .host_last = port, .container_port = 80}},
+                              row.owner);
+    ASSERT_TRUE(held.ok()) << text_of(held);
+    EXPECT_EQ(ports_text(**held), row.want) << row.host_ip;
+    EXPECT_EQ((*held)->lead_to(row.owner), true);
+    EXPECT_EQ((*held)->lead_to(kWeb), false) << "other ports have to be held";
+    // The next daemon asks for what was recorded.
+    std::vector<PortRequest> again;
+    for (const PortForward& one : (*held)->ports()) {
+      again.push_back({.host_ip = one.host_ip, .host_first = one.host_port, .host_last = one.host_port, .container_port = 80});
+    }
+    held->reset();
+    auto next = table.reserve(again, row.owner);
+    ASSERT_TRUE(next.ok()) << text_of(next);
+    EXPECT_EQ(ports_text(**next), row.want) << "after a restart";
+  }
 }
 
 TEST(PortTable, OneIpv4AddressNeedsNoProcess) {
