@@ -261,17 +261,17 @@ NetworkDetails LocalEngineImpl::details(const NetworkRecord& record) const {
   details.spec = record.spec;
   details.created_at = record.created_at;
   details.pools = record.pools;
-  const net::BridgeConfig bridge = networks_.bridge_config(record);
   for (const auto& [id, member] : networks_.members(record.id)) {
-    const auto with_prefix = [](const std::string& address, const std::optional<net::Subnet>& subnet) {
-      return address.empty() || !subnet ? std::string() : address + "/" + std::to_string(subnet->prefix());
+    const auto with_prefix = [&](const std::string& address) {
+      const auto subnet = place_of(record, address).subnet;
+      return subnet ? address + "/" + std::to_string(subnet->prefix()) : std::string();
     };
     details.members.push_back({.container = id,
                                .name = member.container_name,
                                .endpoint_id = member.endpoint.endpoint_id,
                                .mac_address = member.endpoint.mac,
-                               .ipv4 = with_prefix(member.endpoint.address4, bridge.subnet4),
-                               .ipv6 = with_prefix(member.endpoint.address6, bridge.subnet6)});
+                               .ipv4 = with_prefix(member.endpoint.address4),
+                               .ipv6 = with_prefix(member.endpoint.address6)});
   }
   return details;
 }

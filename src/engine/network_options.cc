@@ -169,7 +169,10 @@ Result<> check_pools(const NetworkSpec& spec) {
     (subnet->address().is_v4() ? of_v4 : of_v6) += 1;
     TRY(check_pool(pool, *subnet));
   }
-  if (of_v4 > 1 || of_v6 > 1) return unsupported("more than one subnet of one address family is not supported");
+  // A bridge has one address a family. Interfaces upon a parent need nothing of the host's.
+  if (!has_parent(spec) && (of_v4 > 1 || of_v6 > 1)) {
+    return Error(Code::forbidden, "bridge driver doesn't support multiple subnets");
+  }
   if (of_v4 > 0 && !spec.enable_ipv4) return invalid_config("an IPv4 subnet needs IPv4, which is turned off");
   if (of_v6 > 0 && !spec.enable_ipv6) return invalid_config("an IPv6 subnet needs IPv6: set enable_ipv6 (--ipv6)");
   return {};

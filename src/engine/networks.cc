@@ -22,6 +22,17 @@ std::vector<net::Ipam::Pool> with_ula_pool(std::vector<net::Ipam::Pool> pools, c
 
 }  // namespace
 
+AddressPlace place_of(const NetworkRecord& network, const std::string& text) {
+  const auto address = net::IpAddress::parse(text);
+  for (const IpamPool& pool : network.pools) {
+    const auto subnet = net::Subnet::parse(pool.subnet);
+    if (!address.ok() || !subnet.ok() || !subnet->contains(*address)) continue;
+    const auto gateway = net::IpAddress::parse(pool.gateway);
+    return {.subnet = *subnet, .gateway = gateway.ok() ? std::optional(*gateway) : std::nullopt};
+  }
+  return {};
+}
+
 Networks::Networks(Context& context, std::vector<net::Ipam::Pool> pools)
     : context_(context), ipam_(with_ula_pool(std::move(pools), context.paths.data_root.string())) {
   // Ids that stay the same from start to start, and differ between daemons.
@@ -168,7 +179,9 @@ net::BridgeConfig Networks::bridge_config(const NetworkRecord& network) const {
     auto gateway = net::IpAddress::parse(pool.gateway);
     if (!subnet.ok()) continue;
     const bool v6 = subnet->address().is_v6();
-    (v6 ? config.subnet6 : config.subnet4) = *subnet;
+    std::optional<net::Subnet>& of_family = v6 ? config.subnet6 : config.subnet4;
+    if (of_family) continue;  // an endpoint knows which of several it is in (place_of)
+    of_family = *subnet;
     const bool isolated = (v6 ? config.mode6 : config.mode4) == net::GatewayMode::isolated;
     if (gateway.ok() && !isolated) (v6 ? config.gateway6 : config.gateway4) = *gateway;
   }
@@ -447,11 +460,13 @@ net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint, con
   const net::BridgeConfig bridge = bridge_config(*network);
   config.bridge_name = bridge.bridge_name;
   config.parent = bridge.parent;
-  config.subnet4 = bridge.subnet4;
-  config.subnet6 = bridge.subnet6;
+  const AddressPlace place4 = place_of(*network, endpoint.address4);
+  const AddressPlace place6 = place_of(*network, endpoint.address6);
+  config.subnet4 = place4.subnet;
+  config.subnet6 = place6.subnet;
   config.mtu = bridge.mtu;
-  if (endpoint.gateway4) config.gateway4 = bridge.gateway4;
-  if (endpoint.gateway6) config.gateway6 = bridge.gateway6;
+  if (endpoint.gateway4) config.gateway4 = place4.gateway;
+  if (endpoint.gateway6) config.gateway6 = place6.gateway;
   config.publishes4 = endpoint.gateway4;
   config.publishes6 = endpoint.gateway6;
   config.routed4 = bridge.mode4 == net::GatewayMode::routed;

@@ -248,6 +248,8 @@ networks:
              "gateway mode 'isolated' can only be used for an internal network"),
             (("-d", "macvlan", "-o", "parent=nosuch0", "x"), 'parent interface "nosuch0" does not exist on this host'),
             (("-d", "macvlan", "-o", "macvlan_mode=open", "x"), "must be one of bridge, private, vepa, passthru"),
+            (("--subnet", "10.97.1.0/24", "--subnet", "10.97.2.0/24", "x"),
+             "bridge driver doesn't support multiple subnets"),
             (("--subnet", "fd97::/64", "x"), "set enable_ipv6 (--ipv6)"),
             (("host",), "operation is not permitted on predefined host network"),
         ]:
@@ -259,6 +261,36 @@ networks:
         self.assertIn("network with name taken already exists",
                       self.gantry.command("network", "create", "taken", code=1).err)
         self.network("rm", "taken")
+
+    def test_macvlan_with_several_subnets(self):
+        self.up(compose(service("web", "networks: {lan: {ipv4_address: 10.95.0.5}}"),
+                        service("first", "networks: [lan]"),
+                        service("next", "networks: [lan]\ndepends_on: [first]"), rest=f"""
+networks:
+  lan:
+    driver: macvlan
+    driver_opts: {{parent: {self.outside.name}}}
+    ipam:
+      config:
+        - {{subnet: 10.98.0.0/24, ip_range: 10.98.0.61/32, gateway: 10.98.0.2}}
+        - {{subnet: 10.95.0.0/24, gateway: 10.95.0.1}}
+"""))
+        place = lambda name: [self.networks_of(f"net-{name}-1")["net_lan"][key]
+                              for key in ("IPAddress", "IPPrefixLen", "Gateway")]
+        self.assertEqual(place("first"), ["10.98.0.61", 24, "10.98.0.2"])
+        self.assertEqual(place("web"), ["10.95.0.5", 24, "10.95.0.1"])
+        self.assertEqual(place("next"), ["10.95.0.2", 24, "10.95.0.1"], "the first subnet is full")
+        self.wait_answer(lambda: self.who_from("net-next-1", "10.95.0.5"), "web sees 10.95.0.2")
+        self.wait_answer(lambda: self.who_from_outside("10.98.0.61", 80), f"first sees {Outside.OTHER}")
+        network = json.loads(self.network("inspect", "net_lan"))[0]
+        self.assertEqual([pool["Subnet"] for pool in network["IPAM"]["Config"]], ["10.98.0.0/24", "10.95.0.0/24"])
+        self.assertEqual(sorted(m["IPv4Address"] for m in network["Containers"].values()),
+                         ["10.95.0.2/24", "10.95.0.5/24", "10.98.0.61/24"])
+        self.gantry.kill_daemon()
+        self.gantry.start_daemon()
+        self.assertEqual(place("next"), ["10.95.0.2", 24, "10.95.0.1"])
+        self.gantry.compose(self.project, "up", "-d", "--force-recreate", "next")
+        self.assertEqual(place("next")[0].rpartition(".")[0], "10.95.0", "what the others have is not given twice")
 
     def test_routed_and_isolated_gateway_modes(self):
         port = free_port()

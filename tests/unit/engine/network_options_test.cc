@@ -66,6 +66,12 @@ TEST(NetworkOptions, PoolsMustFitTogether) {
   EXPECT_EQ(check({.gateway = "10.2.0.1"}), head + "a gateway, address range or auxiliary address needs a subnet");
   EXPECT_EQ(check({.subnet = "fd00::/64"}), head + "an IPv6 subnet needs IPv6: set enable_ipv6 (--ipv6)");
   EXPECT_EQ(check({.subnet = "fd00::/64"}, true), "fine");
+  NetworkSpec two{.name = "n", .pools = {{.subnet = "10.1.0.0/24"}, {.subnet = "10.2.0.0/24"}}};
+  EXPECT_EQ(text_of(check_network(two)), "bridge driver doesn't support multiple subnets");
+  two.driver = "macvlan";
+  EXPECT_EQ(text_of(check_network(two)), "fine");
+  two.driver = "ipvlan";
+  EXPECT_EQ(text_of(check_network(two)), "fine");
 }
 
 TEST(NetworkOptions, OfAnEndpointAreChecked) {

@@ -125,6 +125,22 @@ TEST(Ipam, AnIsolatedNetworkHasNoGateway) {
   EXPECT_EQ(text_of(ipam.allocate("b", false)), "10.2.0.2");
 }
 
+TEST(Ipam, ASecondSubnetServesWhenTheFirstIsFull) {
+  Ipam ipam;
+  EXPECT_EQ(text_of(ipam.add_network(network("a", "10.1.0.0/30"))), "10.1.0.1");
+  EXPECT_EQ(text_of(ipam.add_network(network("a", "10.2.0.0/24"))), "10.2.0.1");
+  EXPECT_EQ(text_of(ipam.add_network(network("a", "10.2.0.0/28"))),
+            "Pool overlaps with other one on this address space");
+  EXPECT_EQ(text_of(ipam.allocate("a", false, ip("10.2.0.9"))), "10.2.0.9");
+  EXPECT_EQ(text_of(ipam.allocate("a", false)), "10.1.0.2");
+  EXPECT_EQ(text_of(ipam.allocate("a", false)), "10.2.0.2");
+  ipam.release("a", ip("10.1.0.2"));
+  EXPECT_EQ(text_of(ipam.allocate("a", false)), "10.1.0.2");
+  EXPECT_EQ(text_of(ipam.allocate("a", false, ip("10.3.0.9"))), "no configured subnet contains IP address 10.3.0.9");
+  ipam.remove_network("a");
+  EXPECT_EQ(text_of(ipam.add_network(network("b", "10.2.0.0/24"))), "10.2.0.1") << "both are given back";
+}
+
 TEST(Ipam, AllocatesEveryAddressOnceAndThenSaysSo) {
   Ipam ipam;
   ASSERT_TRUE(ipam.add_network(network("a", "10.1.0.0/29")).ok());
