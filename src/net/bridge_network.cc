@@ -94,29 +94,6 @@ BridgeNetwork::BridgeNetwork(Options options)
 
 BridgeNetwork::~BridgeNetwork() = default;
 
-Result<> BridgeNetwork::set_up() {
-  // Before the table is made anew: it holds what was decided when forwarding was turned on.
-  bool closed4 = TRY(firewall_.forbids_foreign_forwarding(false));
-  bool closed6 = TRY(firewall_.forbids_foreign_forwarding(true));
-  const auto listening = TRY(firewall_.listening());
-  TRY(firewall_.set_up());
-  if (closed4) TRY(firewall_.forbid_foreign_forwarding(false));
-  if (closed6) TRY(firewall_.forbid_foreign_forwarding(true));
-  TRY(firewall_.note_listening(listening));
-  auto allowed = allow_forwarding(false);
-  // In a container without a writable /proc/sys; containers there can still talk to each other.
-  if (!allowed.ok()) {
-    log_warning("containers will not reach other networks: " + allowed.error().message() +
-                "; set net.ipv4.ip_forward=1");
-  }
-  TRY(take_back_leaving());
-  if (!watch_) {
-    watch_ = std::make_unique<ChangeWatch>(ChangeWatch::Options{.table = options_.table_name, .group = group_},
-                                           [this] { repair(); });
-  }
-  return {};
-}
-
 // What a daemon had marked when it was killed may still be wanted: remove_all_but() decides. Left marked, a bridge would be
 // nobody's, and the interface of a container that runs would go with the next group.
 Result<> BridgeNetwork::take_back_leaving() {
@@ -127,35 +104,6 @@ Result<> BridgeNetwork::take_back_leaving() {
   }
   if (batch.empty()) return {};
   return exchange(route.get(), batch);
-}
-
-Result<> BridgeNetwork::allow_forwarding(bool ipv6) {
-  if (TRY(is_forwarding(ipv6))) return {};
-  TRY(firewall_.forbid_foreign_forwarding(ipv6));
-  if (ipv6) TRY(firewall_.note_listening(keep_router_advertisements()));
-  TRY(set_forwarding(ipv6, true));
-  log_info(std::string(ipv6 ? "IPv6" : "IPv4") +
-           " forwarding was off and is on now; what is forwarded between interfaces that are not Gantry's is dropped");
-  return {};
-}
-
-// Forwarding that we turned on ends with the last Gantry, unless another program's bridges may have come to need it.
-Result<> BridgeNetwork::stop_forwarding(bool ipv6) {
-  if (!TRY(firewall_.forbids_foreign_forwarding(ipv6)) || !TRY(firewall_.is_only_gantry())) return {};
-  auto route = TRY(route_.take());
-  for (const Link& link : TRY(list_links(route.get()))) {
-    if (link.kind == "bridge" && link.group != group_) return {};
-  }
-  TRY(set_forwarding(ipv6, false));
-  if (ipv6) forget_router_advertisements(TRY(firewall_.listening()));
-  return {};
-}
-
-Result<> BridgeNetwork::tear_down() {
-  watch_.reset();
-  TRY(stop_forwarding(false));
-  TRY(stop_forwarding(true));
-  return firewall_.tear_down();
 }
 
 ParentWanted BridgeNetwork::parent_of(const BridgeConfig& network) const {
@@ -175,7 +123,7 @@ Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   // The rules first: traffic must not flow before they hold.
   TRY(firewall_.add_bridge(bridge, existed));
   TRY(foreign_.let_through(bridge.bridge_name));
-  if (bridge.subnet6 && !bridge.internal) TRY(allow_forwarding(true).within("turning on IPv6 forwarding"));
+  if (translates_ && bridge.subnet6 && !bridge.internal) TRY(allow_forwarding(true).within("turning on IPv6 forwarding"));
   if (auto made = make_bridge(route.get(), bridge); !made.ok()) {
     // The first error is the one to tell.
     if (!existed) (void)delete_link(route.get(), bridge.bridge_name);
@@ -201,7 +149,9 @@ Result<> BridgeNetwork::make_bridge(int route, const BridgeConfig& bridge) {
                   .ipv6 = bridge.subnet6 && bridge.mode6 != GatewayMode::isolated};
   int index = TRY(ensure_bridge(route, link, MacAddress::random_local(random)));
   TRY(set_addresses(route, index, bridge.bridge_name, addresses_of(bridge)));
-  TRY(set_up_bridge(route, index, bridge.bridge_name, false));
+  // The loopback address is led into bridges only under rules that keep strangers off it.
+  TRY(set_up_bridge(route, index, bridge.bridge_name, {.route_localnet = translates_}));
+  if (!translates_ && bridge.internal) TRY(forward_nothing_from(bridge.bridge_name));
   if (bridge.gives_way) TRY(make_room(route, index, bridge));
   if (bridge.gateway6) TRY(wait_usable(route, *bridge.gateway6));
   return {};
@@ -400,6 +350,7 @@ void BridgeNetwork::remember_addresses(const EndpointConfig& endpoint) {
 }
 
 Result<> BridgeNetwork::redirect_dns(const NetnsAccess& netns, uint16_t udp_port, uint16_t tcp_port) {
+  if (udp_port == kDnsPort && tcp_port == kDnsPort) return {};
   return net::redirect_dns(netns.netfilter, udp_port, tcp_port);
 }
 

@@ -3,6 +3,7 @@
 // published ports, dns_redirect.h leads to the name service.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,6 +34,7 @@ class BridgeNetwork final : public NetworkStack {
   ~BridgeNetwork() override;
 
   Result<> set_up() override;
+  bool translates() const override { return translates_; }
   Result<> tear_down() override;
   Result<> create_bridge(const BridgeConfig& bridge) override;
   Result<> remove_bridge(const BridgeConfig& bridge) override;
@@ -54,6 +56,8 @@ class BridgeNetwork final : public NetworkStack {
   // A bridge's address with the MAC of whoever had it last.
   using UsedAddress = std::pair<std::string, IpAddress>;
 
+  Result<> set_up_rules();
+  void do_without_rules(const Error& reason);
   Result<> take_back_leaving();
   Result<> allow_forwarding(bool ipv6);
   Result<> stop_forwarding(bool ipv6);
@@ -78,6 +82,7 @@ class BridgeNetwork final : public NetworkStack {
 
   const Options options_;
   const uint32_t group_;
+  std::atomic<bool> translates_ = true;  // false: nftables cannot be used
   SocketPool route_;
   Firewall firewall_;
   ForeignFirewall foreign_;

@@ -50,6 +50,7 @@ Result<> Firewall::open_socket() {
 }
 
 Result<> Firewall::set_up() {
+  if (without_) return {};
   std::lock_guard lock(mutex_);
   TRY(open_socket());
   std::string fingerprint = firewall_rules().fingerprint();
@@ -102,6 +103,7 @@ void Firewall::forget(const std::vector<SetElement>& changes) {
 }
 
 Result<> Firewall::tear_down() {
+  if (without_) return {};
   std::lock_guard lock(mutex_);
   TRY(open_socket());
   NftBatch batch(kFamily, table_);
@@ -155,6 +157,7 @@ Result<> Firewall::remove(const std::vector<SetElement>& changes) {
 }
 
 Result<> Firewall::add_bridge(const BridgeConfig& bridge, bool existed) {
+  if (without_) return {};
   std::lock_guard lock(mutex_);
   if (existed) TRY(remove_unwanted(bridge));
   return add(elements_of(bridge));
@@ -174,11 +177,13 @@ Result<> Firewall::remove_unwanted(const BridgeConfig& bridge) {
 }
 
 Result<> Firewall::remove_bridge(const BridgeConfig& bridge) {
+  if (without_) return {};
   std::lock_guard lock(mutex_);
   return remove(elements_of(bridge));
 }
 
 Result<> Firewall::publish(const EndpointConfig& endpoint) {
+  if (without_) return {};
   auto elements = TRY(elements_of(endpoint));
   std::lock_guard lock(mutex_);
   TRY(add(elements));
@@ -187,6 +192,7 @@ Result<> Firewall::publish(const EndpointConfig& endpoint) {
 }
 
 Result<> Firewall::withdraw(const EndpointConfig& endpoint) {
+  if (without_) return {};
   auto elements = TRY(elements_of(endpoint));
   std::lock_guard lock(mutex_);
   TRY(remove(elements));
@@ -204,6 +210,7 @@ void Firewall::forget_datagram_flows(const std::vector<PortForward>& ports) {
 }
 
 Result<> Firewall::replace_all(const std::vector<BridgeConfig>& bridges, const std::vector<EndpointConfig>& endpoints) {
+  if (without_) return {};
   std::vector<SetElement> wanted;
   for (const BridgeConfig& bridge : bridges) {
     for (SetElement& one : elements_of(bridge)) wanted.push_back(std::move(one));
@@ -233,6 +240,7 @@ Result<> Firewall::forbid_foreign_forwarding(bool ipv6) {
 }
 
 Result<bool> Firewall::forbids_foreign_forwarding(bool ipv6) {
+  if (without_) return false;
   std::lock_guard lock(mutex_);
   TRY(open_socket());
   NftElement wanted = closed_element(ipv6);

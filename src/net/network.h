@@ -158,7 +158,11 @@ class NetworkStack {
 
   // Makes our nftables table if it is missing or damaged, sets ip_forward. Worker thread, once at start,
   // with the networks and ports that must be in it.
+  // Where the kernel has no nftables, or forbids us to use it, this succeeds all the same with one warning that says what is
+  // lost: every published port is carried by a process then (PortReservation::carried), and nothing is translated or dropped.
   virtual Result<> set_up() = 0;
+  // Does the kernel translate for us? Decided by set_up().
+  virtual bool translates() const = 0;
   // Removes the table. At the daemon's clean end when no network is left.
   virtual Result<> tear_down() = 0;
 
@@ -175,7 +179,8 @@ class NetworkStack {
   // lo up, interface, addresses, default route, in the fewest messages; nft elements for its published ports. Again
   // for an endpoint that is there: it gets the default route and the ports that it has now.
   virtual Result<> attach(const EndpointConfig& endpoint, const NetnsAccess& netns) = 0;
-  // The nat rules that bring 127.0.0.11:53 to the name service's two sockets in the namespace.
+  // The rules that bring 127.0.0.11:53 to the name service's two sockets in the namespace; sockets that are on port 53 need
+  // none.
   virtual Result<> redirect_dns(const NetnsAccess& netns, uint16_t udp_port, uint16_t tcp_port) = 0;
   // lo up only (network mode none).
   virtual Result<> loopback_up(const NetnsAccess& netns) = 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
@@ -123,7 +124,8 @@ struct Way {
 
 // An IPv6 wildcard is always carried as well: the kernel translates what comes from outside before it gets to the
 // socket, but not connections to [::1] or from link-local addresses.
-std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, const std::optional<IpAddress>& host) {
+std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, const std::optional<IpAddress>& host,
+                         bool carry_all) {
   const auto& v4 = owner.address4;
   const auto& v6 = owner.address6;
   const auto is_routed = [&](const std::optional<IpAddress>& to) {
@@ -133,15 +135,15 @@ std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, con
   std::vector<Way> ways;
   if (!host || host->is_v4()) {
     Way way{.host = host.value_or(IpAddress()), .carried_to = {}};
-    if (!v4 && v6 && can_carry) way.carried_to = v6;
-    if (!is_routed(v4 ? v4 : v6)) ways.push_back(way);
+    if (can_carry && (carry_all || (!v4 && v6))) way.carried_to = v4 ? v4 : v6;
+    if ((can_carry || !carry_all) && !is_routed(v4 ? v4 : v6)) ways.push_back(way);
   }
   const bool any = !host || (host->is_v6() && is_any(*host));
   if (host ? host->is_v6() : host_has_ipv6()) {
     Way way{.host = host.value_or(IpAddress::v6({})), .carried_to = {}};
     const bool loopback = host && host->to_string() == "::1";
-    if (can_carry && (any || loopback || !v6)) way.carried_to = v6 ? v6 : v4;
-    if ((can_carry || v6) && !is_routed(v6 ? v6 : v4)) ways.push_back(way);
+    if (can_carry && (any || loopback || !v6 || carry_all)) way.carried_to = v6 ? v6 : v4;
+    if ((can_carry || (v6 && !carry_all)) && !is_routed(v6 ? v6 : v4)) ways.push_back(way);
   }
   return ways;
 }
@@ -163,6 +165,7 @@ struct PortTable::Shared {
     std::string id;
     std::string name;
   };
+  std::atomic<bool> carry_all = false;
   std::mutex mutex;
   std::map<Binding, Holder> held;  // guarded by mutex
 
@@ -215,7 +218,8 @@ class PortTable::Reservation final : public PortReservation {
     if (owner.routed4 != owner_.routed4 || owner.routed6 != owner_.routed6) return false;
     for (Held& one : held_) {
       if (!one.carried_to) continue;
-      const auto& other = owner.address6 ? owner.address6 : owner.address4;
+      const bool prefers_v4 = one.binding.address.is_v4() && owner.address4;
+      const auto& other = owner.address6 && !prefers_v4 ? owner.address6 : owner.address4;
       if (other) one.carried_to = other;
     }
     return true;
@@ -225,13 +229,15 @@ class PortTable::Reservation final : public PortReservation {
   Result<> take(const PortRequest& request) {
     std::optional<IpAddress> host;
     if (!request.host_ip.empty()) host = TRY(IpAddress::parse(request.host_ip));
-    const std::vector<Way> ways = ways_of(request, owner_, host);
+    const bool carry_all = shared_->carry_all;
+    const std::vector<Way> ways = ways_of(request, owner_, host, carry_all);
     const std::optional<std::string> open = open_at(owner_, host);
     const auto list_open = [&]() -> Result<> {
       if (open) ports_.push_back(port_forward(request, *open, 0));
       return {};
     };
     if (ways.empty() && open) return list_open();
+    if (ways.empty() && carry_all) return unsupported("sctp cannot be published: nftables cannot be used");
     if (ways.empty()) return unsupported("sctp cannot be published on an IPv6 address of a container without one");
     const uint16_t last = std::max(request.host_first, request.host_last);
     std::optional<Error> first_error;
@@ -328,6 +334,8 @@ class PortTable::Reservation final : public PortReservation {
 
 PortTable::PortTable() : shared_(std::make_shared<Shared>()) {}
 PortTable::~PortTable() = default;
+
+void PortTable::carry_everything() { shared_->carry_all = true; }
 
 Result<std::unique_ptr<PortReservation>> PortTable::reserve(const std::vector<PortRequest>& requests,
                                                             const PortOwner& owner) {

@@ -22,6 +22,9 @@ class PortTable {
   PortTable();
   ~PortTable();
 
+  // From now on every port is served by a process: nothing is translated.
+  void carry_everything();
+
   // All or none. An empty host address means both families, under one number, if the host has IPv6. For a family in which
   // the owner is routed nothing is held: the port is listed with the number 0, "0.0.0.0" or "::" (empty: both).
   // Errors, in Docker's words: "Bind for 0.0.0.0:8099 failed: port is already allocated" (with the container that has

@@ -336,7 +336,7 @@ struct Host {
       int index = (*find_link(route->get(), "uplink"))->index;
       expect_ok(set_addresses(route->get(), index, "uplink", {{ip("10.99.0.1"), 24}, {ip("fd99::1"), 64}}));
       // Without a link-local address of its own the host cannot look for neighbours of packets that it forwards.
-      expect_ok(set_up_bridge(route->get(), index, "uplink", true));
+      expect_ok(set_up_bridge(route->get(), index, "uplink", {.ipv6 = true, .route_localnet = true}));
     });
     outside.run([&] {
       auto route = open_netlink(NETLINK_ROUTE);

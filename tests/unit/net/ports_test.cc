@@ -222,6 +222,20 @@ TEST(PortTable, OfARoutedFamilyNothingIsHeld) {
   }
 }
 
+TEST(PortTable, WithoutTranslationAProcessCarriesEveryPort) {
+  PortTable table;
+  table.carry_everything();
+  const uint16_t port = free_port();
+  auto held = reserve(table, {loopback(port, port)});
+  ASSERT_TRUE(held.ok()) << text_of(held);
+  EXPECT_EQ(carried_text(**held), "tcp 127.0.0.1:" + std::to_string(port) + " -> 10.0.0.2:80");
+  const auto six = IpAddress::parse("fd00::2");
+  EXPECT_TRUE((*held)->lead_to({.address4 = IpAddress::v4(0x0a000003), .address6 = *six}));
+  EXPECT_EQ(carried_text(**held), "tcp 127.0.0.1:" + std::to_string(port) + " -> 10.0.0.3:80");
+  EXPECT_EQ(text_of(reserve(table, {{.protocol = IPPROTO_SCTP, .host_ip = "127.0.0.1", .host_first = 9, .container_port = 9}})),
+            "sctp cannot be published: nftables cannot be used");
+}
+
 TEST(PortTable, OneIpv4AddressNeedsNoProcess) {
   PortTable table;
   auto held = reserve(table, {loopback(0, 0)});
