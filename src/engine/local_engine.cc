@@ -47,7 +47,7 @@ class LocalEngineImpl final : public LocalEngine {
       : database_(std::move(database)),
         images_(std::move(images)),
         runtime_(make_runtime({.shim_executable = options.shim_executable, .cgroup_root = "gantry-" + tag})),
-        stack_(net::make_network_stack({.table_name = "gantry-" + tag})),
+        stack_(net::make_network_stack({.table_name = "gantry-" + tag, .run_dir = options.run_root.string()})),
         names_(net::make_name_service({.dns_executable = options.dns_executable.string(),
                                        .run_dir = options.run_root.string()})),
         lazy_names_(*names_),

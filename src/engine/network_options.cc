@@ -15,6 +15,7 @@ constexpr const char* kOptionMasquerade = "com.docker.network.bridge.enable_ip_m
 constexpr const char* kOptionBindingIp = "com.docker.network.bridge.host_binding_ipv4";
 constexpr const char* kOptionMode4 = "com.docker.network.bridge.gateway_mode_ipv4";
 constexpr const char* kOptionMode6 = "com.docker.network.bridge.gateway_mode_ipv6";
+constexpr const char* kOptionIsolated = "com.gantry.isolated";
 constexpr const char* kOptionMtu = "com.docker.network.driver.mtu";
 constexpr const char* kOptionParent = "parent";
 constexpr size_t kLongestInterfaceName = 15;  // IFNAMSIZ - 1
@@ -87,7 +88,7 @@ Result<> check_bridge_option(const std::string& key, const std::string& value, b
     if (*mode == net::GatewayMode::isolated && !internal) {
       return invalid("gateway mode 'isolated' can only be used for an internal network");
     }
-  } else if (key == kOptionIcc || key == kOptionMasquerade || key == kOptionDefaultBridge) {
+  } else if (key == kOptionIsolated || key == kOptionIcc || key == kOptionMasquerade || key == kOptionDefaultBridge) {
     if (!parse_flag(value)) {
       return invalid("invalid value " + gantry::quoted(value) + " of network option " + key + ": true or false");
     }
@@ -123,6 +124,12 @@ Result<> check_options(const NetworkSpec& spec) {
     } else {
       TRY(check_bridge_option(key, value, spec.internal));
     }
+  }
+  for (const char* key : {kOptionMode4, kOptionMode6}) {
+    const auto mode = parse_mode(option(spec.options, key));
+    if (!is_isolated(spec) || !mode || *mode == net::GatewayMode::nat || *mode == net::GatewayMode::isolated) continue;
+    return invalid(std::string("network option ") + key + "=" + option(spec.options, key) + " does not go with " +
+                   kOptionIsolated + ": nobody outside has a route to such a network");
   }
   if (has_parent(spec) && spec.internal && !parent_interface(spec).empty()) {
     return invalid("an internal network has no parent interface: leave out the option \"parent\"");
@@ -248,6 +255,8 @@ void apply_options(const NetworkSpec& spec, net::BridgeConfig& config) {
       .flag = option(spec.options, "ipvlan_flag"),
   };
 }
+
+bool is_isolated(const NetworkSpec& spec) { return parse_flag(option(spec.options, kOptionIsolated)).value_or(false); }
 
 bool leads_out(const NetworkSpec& spec) {
   return !spec.internal && !(has_parent(spec) && parent_interface(spec).empty());

@@ -18,6 +18,8 @@ struct NetworkRecord {
   WallTime created_at{};
   std::vector<IpamPool> pools;  // as allocated, each with its gateway unless it is isolated; of a bridge one a family
   std::string bridge_name;
+  std::string enclave;  // net::Enclave's id, of an isolated network
+  std::string uplink;   // the enclave's address with its prefix: "198.18.0.2/20"
   friend bool operator==(const NetworkRecord&, const NetworkRecord&) = default;
 };
 

@@ -80,10 +80,6 @@ std::vector<AddressOnLink> link_local_of(const EndpointConfig& endpoint) {
 
 }  // namespace
 
-std::unique_ptr<NetworkStack> make_network_stack(NetworkStack::Options options) {
-  return std::make_unique<BridgeNetwork>(std::move(options));
-}
-
 BridgeNetwork::BridgeNetwork(Options options)
     : options_(std::move(options)),
       group_(kGroupOfGantry | daemon_number(options_.table_name)),
@@ -212,7 +208,9 @@ std::vector<std::optional<Error>> BridgeNetwork::check_ports(const std::vector<P
 
 bool BridgeNetwork::isolates_ports(const std::string& bridge_name) {
   std::lock_guard lock(mutex_);
-  return isolated_.contains(bridge_name);
+  if (!isolated_.contains(bridge_name)) return false;
+  // With br_netfilter translated packets go from port to port within the bridge, and the rules drop all others.
+  return !(let_published_through_.contains(bridge_name) && bridges_call_iptables());
 }
 
 Result<> BridgeNetwork::attach(const EndpointConfig& endpoint, const NetnsAccess& netns) {
@@ -279,6 +277,13 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
   if (!made.ok() && made.error().errno_value() == EEXIST && !peer) {
     // The name is that of a dead container's interface, which the kernel has not cleared away yet.
     TRY(remover_.remove(endpoint.host_interface));
+    made = exchange(route, host);
+    peer = TRY(find_link(netns.route, endpoint.container_interface));
+  }
+  const bool stale = !made.ok() && made.error().errno_value() == EEXIST && peer && !TRY(find_link(route, pair.host_name));
+  if (stale) {
+    // The other end went with its enclave, and this one is about to.
+    TRY(delete_link(netns.route, endpoint.container_interface));
     made = exchange(route, host);
     peer = TRY(find_link(netns.route, endpoint.container_interface));
   }
@@ -383,6 +388,18 @@ Result<> BridgeNetwork::detach_ended(const EndpointConfig& endpoint) {
   return withdrawn;
 }
 
+Result<bool> BridgeNetwork::is_attached(const EndpointConfig& endpoint) {
+  if (endpoint.parent) return true;  // its interface is seen from inside alone
+  return link_index(endpoint.host_interface).ok();
+}
+
+Result<> BridgeNetwork::publish(const EndpointConfig& endpoint) { return firewall_.publish(endpoint); }
+
+void BridgeNetwork::let_published_through(const std::string& bridge_name) {
+  std::lock_guard lock(mutex_);
+  let_published_through_.insert(bridge_name);
+}
+
 Result<> BridgeNetwork::unpublish(const EndpointConfig& endpoint) { return firewall_.withdraw(endpoint); }
 
 Result<std::vector<Subnet>> BridgeNetwork::routes_in_use() {
@@ -444,58 +461,6 @@ void BridgeNetwork::remember_interface(const EndpointConfig& endpoint) {
 void BridgeNetwork::forget_interface(const std::string& name) {
   std::lock_guard lock(mutex_);
   interfaces_.erase(name);
-}
-
-// The watch's thread. Everything that is as it should be is left alone.
-void BridgeNetwork::repair() {
-  std::map<std::string, BridgeConfig> bridges;
-  {
-    std::lock_guard lock(mutex_);
-    bridges = bridges_;
-  }
-  const auto complain = [](const Result<>& done) {
-    if (!done.ok()) log_warning("repairing networks: " + done.error().message());
-  };
-  complain(firewall_.set_up());
-  auto route = route_.take();
-  if (!route.ok()) return complain(std::move(route).error());
-  for (const auto& [name, bridge] : bridges) {
-    complain(foreign_.let_through(name));
-    complain(repair_bridge(route->get(), bridge));
-  }
-}
-
-Result<> BridgeNetwork::repair_bridge(int route, const BridgeConfig& bridge) {
-  if (TRY(find_link(route, bridge.bridge_name))) return {};
-  {
-    std::lock_guard lock(mutex_);
-    if (!bridges_.contains(bridge.bridge_name)) return {};  // it was we who removed it
-  }
-  log_warning("bridge " + bridge.bridge_name + " was removed by another program: making it again");
-  BridgeConfig as_it_was = bridge;
-  as_it_was.gives_way = false;
-  TRY(make_bridge(route, as_it_was));
-  std::vector<std::string> ports;
-  {
-    std::lock_guard lock(mutex_);
-    for (const auto& [interface, place] : interfaces_) {
-      if (place == bridge.bridge_name) ports.push_back(interface);
-    }
-  }
-  const int index = TRY(index_of_bridge(bridge.bridge_name));
-  for (const std::string& port : ports) {
-    auto link = TRY(find_link(route, port));
-    if (!link) continue;
-    NetlinkBatch batch;
-    add_to_bridge(batch, port, index);
-    TRY(exchange(route, batch));
-    // Hairpin wherever it may be needed: it costs nothing, and who has ports is not known here.
-    EndpointConfig endpoint{.bridge_name = bridge.bridge_name, .host_interface = port};
-    endpoint.ports.resize(1);
-    TRY(configure_port(route, endpoint));
-    TRY(wait_reachable(route, endpoint));
-  }
-  return {};
 }
 
 }  // namespace gantry::net

@@ -47,7 +47,12 @@ class BridgeNetwork final : public NetworkStack {
   Result<> loopback_up(const NetnsAccess& netns) override;
   Result<> detach(const EndpointConfig& endpoint, const NetnsAccess* netns) override;
   Result<> detach_ended(const EndpointConfig& endpoint) override;
+  Result<> publish(const EndpointConfig& endpoint);  // its ports alone
+  // For a bridge whose containers may not talk to each other: through published ports they may, whether the bridge shows its
+  // packets to the IP rules or not. Before the bridge is made.
+  void let_published_through(const std::string& bridge_name);
   Result<> unpublish(const EndpointConfig& endpoint) override;
+  Result<bool> is_attached(const EndpointConfig& endpoint) override;
   Result<std::vector<Subnet>> routes_in_use() override;
   Result<> remove_all_but(const std::vector<BridgeConfig>& bridges,
                           const std::vector<EndpointConfig>& endpoints) override;
@@ -91,6 +96,7 @@ class BridgeNetwork final : public NetworkStack {
 
   std::mutex mutex_;
   std::set<std::string> isolated_;  // bridges whose containers may not talk to each other; guarded by mutex_
+  std::set<std::string> let_published_through_;  // guarded by mutex_
   std::set<UsedAddress> used_;      // guarded by mutex_
   // What there should be, for repairs; both guarded by mutex_.
   std::map<std::string, BridgeConfig> bridges_;

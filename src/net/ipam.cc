@@ -127,6 +127,14 @@ Result<Subnet> Ipam::choose_subnet(const std::vector<Subnet>& in_use, bool v6, b
   return Error(Code::exhausted, message + "; remove networks that are not used, or give the network a subnet");
 }
 
+std::vector<Subnet> Ipam::subnets() const {
+  std::vector<Subnet> all;
+  for (const auto& [key, spaces] : spaces_) {
+    for (const Space& space : spaces) all.push_back(space.network.subnet);
+  }
+  return all;
+}
+
 Result<std::optional<IpAddress>> Ipam::add_network(Network network) {
   bool v6 = network.subnet.address().is_v6();
   for (const auto& [key, spaces] : spaces_) {

@@ -36,6 +36,8 @@ class Ipam {
   // O(n log n) in the number of networks and routes.
   Result<Subnet> choose_subnet(const std::vector<Subnet>& in_use, bool v6 = false, bool for_default = false) const;
 
+  std::vector<Subnet> subnets() const;  // of all networks
+
   struct Network {
     std::string id;
     std::string name;  // for messages

@@ -29,6 +29,17 @@ struct ParentLink {
   friend bool operator==(const ParentLink&, const ParentLink&) = default;
 };
 
+// A network namespace in which bridges live apart from the host's, so that their subnets and names may be those of others.
+// It is like a container of its own on a bridge of the host, the uplink: ports are published to its address there, and it
+// translates them once more; what leaves it has that address.
+struct Enclave {
+  std::string id;      // unique on one daemon, at most 32 letters and digits
+  IpAddress address;   // in the uplink
+  Subnet uplink;       // the same for all of a daemon's
+  IpAddress gateway;   // the host's address there
+  friend bool operator==(const Enclave&, const Enclave&) = default;
+};
+
 // How hosts beyond the bridge and its containers reach each other, in one address family; Docker's words.
 enum class GatewayMode {
   nat,              // published ports are translated, connections to the outside get the host's address
@@ -54,6 +65,7 @@ struct BridgeConfig {
   std::string host_binding_ip;  // default host address of published ports; empty: all
   // The subnets were chosen by us: making the bridge fails (conflict) if another program took one of them since.
   bool gives_way = false;
+  std::optional<Enclave> enclave;  // where the bridge is; nothing: on the host
 };
 
 struct PortForward {
@@ -86,6 +98,7 @@ struct EndpointConfig {
   bool publishes6 = true;
   bool routed4 = false;      // its network's mode
   bool routed6 = false;
+  std::optional<Enclave> enclave;  // its bridge's
 };
 
 // Sockets inside the container's network namespace (see engine/container/runtime.h, NetnsSockets).
@@ -123,6 +136,7 @@ struct PortOwner {
   std::optional<IpAddress> address6;
   bool routed4 = false;  // nothing of the host's is held for this family: clients come to the address itself
   bool routed6 = false;
+  bool enclave4 = false;  // address4 is that of an enclave, which translates a port of the same number once more
   bool again = false;  // after a restart of the daemon: a process of ours may carry them already
 };
 
@@ -153,6 +167,7 @@ class NetworkStack {
  public:
   struct Options {
     std::string table_name;  // of our nftables table, unique per data root: "gantry-1a2b3c"
+    std::string run_dir;     // where enclaves are kept, under "netns"; they outlive the daemon
   };
   virtual ~NetworkStack() = default;
 
@@ -179,6 +194,8 @@ class NetworkStack {
   // lo up, interface, addresses, default route, in the fewest messages; nft elements for its published ports. Again
   // for an endpoint that is there: it gets the default route and the ports that it has now.
   virtual Result<> attach(const EndpointConfig& endpoint, const NetnsAccess& netns) = 0;
+  // Is the endpoint's interface there? Blocking.
+  virtual Result<bool> is_attached(const EndpointConfig& endpoint) = 0;
   // The rules that bring 127.0.0.11:53 to the name service's two sockets in the namespace; sockets that are on port 53 need
   // none.
   virtual Result<> redirect_dns(const NetnsAccess& netns, uint16_t udp_port, uint16_t tcp_port) = 0;

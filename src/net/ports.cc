@@ -148,7 +148,15 @@ std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, con
   return ways;
 }
 
-// The families of a request for that address of the host (none: both) in which the container's own address is open: "0.0.0.0", "::", empty for both. Nothing: none.
+// What a port of an enclave leads to.
+struct Passage {
+  std::string id;
+  std::string name;
+  uint16_t container_port = 0;
+};
+
+// The families of a request for that address of the host (none: both) in which the container's own address is open:
+// "0.0.0.0", "::", empty for both. Nothing: none.
 std::optional<std::string> open_at(const PortOwner& owner, const std::optional<IpAddress>& host) {
   const bool v4 = owner.routed4 && owner.address4 && (!host || host->is_v4());
   const bool v6 = owner.routed6 && owner.address6 && (!host || host->is_v6());
@@ -168,6 +176,7 @@ struct PortTable::Shared {
   std::atomic<bool> carry_all = false;
   std::mutex mutex;
   std::map<Binding, Holder> held;  // guarded by mutex
+  std::map<Binding, Passage> passages;  // by enclaves' addresses; guarded by mutex
 
   // Who has it, if anybody. The wildcard and any single address of the family exclude each other.
   std::vector<const Holder*> holders_of(const Binding& wanted) const {
@@ -187,13 +196,14 @@ class PortTable::Reservation final : public PortReservation {
  public:
   Reservation(std::shared_ptr<Shared> shared, PortOwner owner) : shared_(std::move(shared)), owner_(std::move(owner)) {}
   ~Reservation() override {
-    if (held_.empty()) return;
+    if (held_.empty() && passages_.empty()) return;
     // The sockets first: whoever finds the port free in the table must be able to bind it.
     std::vector<Binding> bindings;
     for (Held& one : held_) bindings.push_back(one.binding);
     held_.clear();
     std::lock_guard lock(shared_->mutex);
     for (const Binding& binding : bindings) shared_->held.erase(binding);
+    for (const Binding& passage : passages_) shared_->passages.erase(passage);
   }
   // For a check: what they hold counts as free. They must outlive this.
   void let_go(const std::set<std::string>& leaving) { leaving_ = &leaving; }
@@ -208,7 +218,7 @@ class PortTable::Reservation final : public PortReservation {
                                   .host = one.binding.address,
                                   .host_port = one.binding.port,
                                   .target = *one.carried_to,
-                                  .target_port = one.container_port},
+                                  .target_port = keeps_number(*one.carried_to) ? one.binding.port : one.container_port},
                       .socket = one.socket.get()});
     }
     return list;
@@ -216,6 +226,7 @@ class PortTable::Reservation final : public PortReservation {
 
   bool lead_to(const PortOwner& owner) override {
     if (owner.routed4 != owner_.routed4 || owner.routed6 != owner_.routed6) return false;
+    if (owner.enclave4 != owner_.enclave4 || (owner.enclave4 && owner.address4 != owner_.address4)) return false;
     for (Held& one : held_) {
       if (!one.carried_to) continue;
       const bool prefers_v4 = one.binding.address.is_v4() && owner.address4;
@@ -262,6 +273,8 @@ class PortTable::Reservation final : public PortReservation {
     std::optional<IpAddress> carried_to;
     uint16_t container_port = 0;
   };
+
+  bool keeps_number(const IpAddress& target) const { return owner_.enclave4 && target.is_v4(); }
 
   static PortForward port_forward(const PortRequest& request, std::string host_ip, uint16_t host_port) {
     return {.protocol = request.protocol,
@@ -312,9 +325,23 @@ class PortTable::Reservation final : public PortReservation {
     if (!socket.ok() && !served) return std::move(socket).error();
     Fd fd = served ? Fd() : *std::move(socket);
     if (wanted.port == 0) wanted.port = local_address(fd.get()).port();
+    if (auto led = lead_through_enclave(wanted, request); !led.ok()) return led;
     held_.push_back({wanted, std::move(fd), carried_to, request.container_port});
     shared_->held.emplace(wanted, Shared::Holder{.id = owner_.id, .name = owner_.name});
     return {};
+  }
+
+  // An enclave has one port of a number for all addresses of the host, and it leads to one port of one container.
+  Result<> lead_through_enclave(const Binding& wanted, const PortRequest& request) {
+    if (!owner_.enclave4) return {};
+    const Binding inside{.protocol = wanted.protocol, .port = wanted.port, .address = *owner_.address4};
+    const auto [at, added] = shared_->passages.try_emplace(inside, Passage{owner_.id, owner_.name, request.container_port});
+    if (added) passages_.push_back(inside);
+    if (at->second.id == owner_.id && at->second.container_port == request.container_port) return {};
+    if (leaving_ != nullptr && leaving_->contains(at->second.id)) return {};
+    return Error(Code::internal, "Bind for " + host_port(wanted.address, wanted.port) +
+                                     " failed: port is already allocated on another address of the host (held by container " +
+                                     at->second.name + "), which networks with com.gantry.isolated cannot tell apart");
   }
 
   void give_back(size_t from) {
@@ -322,6 +349,13 @@ class PortTable::Reservation final : public PortReservation {
       if (borrowed_.erase(held_[i].binding) == 0) shared_->held.erase(held_[i].binding);
     }
     held_.erase(held_.begin() + static_cast<ptrdiff_t>(from), held_.end());
+    std::erase_if(passages_, [&](const Binding& passage) {
+      const bool used = std::any_of(held_.begin(), held_.end(), [&](const Held& one) {
+        return one.binding.protocol == passage.protocol && one.binding.port == passage.port;
+      });
+      if (!used) shared_->passages.erase(passage);
+      return !used;
+    });
   }
 
   std::shared_ptr<Shared> shared_;
@@ -329,6 +363,7 @@ class PortTable::Reservation final : public PortReservation {
   const std::set<std::string>* leaving_ = nullptr;
   std::set<Binding> borrowed_;  // of held_: what those who leave still have
   std::vector<Held> held_;
+  std::vector<Binding> passages_;  // of the shared ones
   std::vector<PortForward> ports_;
 };
 

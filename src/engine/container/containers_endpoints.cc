@@ -89,7 +89,8 @@ void Containers::choose_gateways(std::vector<EndpointState>& endpoints) const {
     const NetworkRecord* network = networks_.get(endpoint.network);
     const bool out = network != nullptr && leads_out(network->spec);
     endpoint.gateway4 = out && !has4 && !endpoint.address4.empty();
-    endpoint.gateway6 = out && !has6 && !endpoint.address6.empty();
+    // An isolated network leads out by IPv4 alone.
+    endpoint.gateway6 = out && !is_isolated(network->spec) && !has6 && !endpoint.address6.empty();
     has4 = has4 || endpoint.gateway4;
     has6 = has6 || endpoint.gateway6;
   }
@@ -180,6 +181,10 @@ std::vector<std::string> Containers::host_gateways(const Container& container,
     if (network == nullptr) continue;
     const net::BridgeConfig bridge = networks_.bridge_config(*network);
     if (bridge.parent) continue;  // its gateway is another machine
+    if (bridge.enclave) {  // the bridge's own address is not the host's
+      if (v4.empty() && !bridge.internal) v4 = bridge.enclave->gateway.to_string();
+      continue;
+    }
     if (v4.empty() && bridge.gateway4) v4 = bridge.gateway4->to_string();
     if (v6.empty() && bridge.gateway6) v6 = bridge.gateway6->to_string();
   }

@@ -95,7 +95,8 @@ net::PortOwner Containers::port_owner(const Container& container, const std::vec
     const net::EndpointConfig config = networks_.endpoint_config(endpoint);
     if (config.parent) continue;
     if (config.publishes4) {
-      owner.address4 = config.address4;
+      owner.address4 = config.enclave ? config.enclave->address : config.address4;
+      owner.enclave4 = config.enclave.has_value();
       owner.routed4 = config.routed4;
     }
     if (config.publishes6) {

@@ -94,6 +94,8 @@ class WithoutNftables(NetworkTest):
         self.assertEqual(setting.read_text(), "0\n")
 
     def test_what_needs_rules_is_refused(self):
+        refused = self.gantry.command("network", "create", "-o", "com.gantry.isolated=true", "x", code=1)
+        self.assertIn("a network with com.gantry.isolated needs nftables, which cannot be used here", refused.err)
         refused = self.gantry.command("run", "--rm", "-p", f"{free_port()}:80/sctp", "busybox:test", "true", code=None)
         self.assertIn("sctp cannot be published: nftables cannot be used", refused.err)
 

@@ -236,6 +236,35 @@ TEST(PortTable, WithoutTranslationAProcessCarriesEveryPort) {
             "sctp cannot be published: nftables cannot be used");
 }
 
+TEST(PortTable, AnEnclaveIsReachedByTheHostsNumberAndTellsNoAddressesApart) {
+  PortTable table;
+  const PortOwner one{.id = "1", .name = "web-1", .address4 = IpAddress::v4(0xc6120002), .enclave4 = true};
+  const PortOwner two{.id = "2", .name = "web-2", .address4 = IpAddress::v4(0xc6120002), .enclave4 = true};
+  const PortOwner elsewhere{.id = "3", .name = "web-3", .address4 = IpAddress::v4(0xc6120003), .enclave4 = true};
+  const uint16_t port = free_port();
+  const auto number = std::to_string(port);
+  const auto at = [&](const char* host_ip, uint16_t container_port = 80) {
+    return PortRequest{.host_ip = host_ip, .host_first = port, .host_last = port, .container_port = container_port};
+  };
+  auto held = table.reserve({at("127.0.0.1")}, one);
+  ASSERT_TRUE(held.ok()) << text_of(held);
+  const std::string taken = "Bind for 127.0.0.2:" + number + " failed: port is already allocated on another address of the " +
+                            "host (held by container web-1), which networks with com.gantry.isolated cannot tell apart";
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2")}, two)), taken);
+  EXPECT_EQ(table.check({{.owner = two, .ports = {at("127.0.0.2")}}}, {})[0]->message(), taken);
+  EXPECT_FALSE(table.check({{.owner = two, .ports = {at("127.0.0.2")}}}, {"1"})[0]) << "who leaves takes it along";
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2")}, elsewhere)), "reserved") << "another enclave";
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2", 81)}, one)), taken) << "two ports of one container";
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2")}, one)), "reserved") << "one port on two addresses";
+  EXPECT_FALSE((*held)->lead_to(kWeb));
+  held->reset();
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2")}, two)), "reserved");
+  if (!has_ipv6()) return;
+  auto six = table.reserve({at("::1")}, two);
+  ASSERT_TRUE(six.ok()) << text_of(six);
+  EXPECT_EQ(carried_text(**six), "tcp [::1]:" + number + " -> 198.18.0.2:" + number);
+}
+
 TEST(PortTable, OneIpv4AddressNeedsNoProcess) {
   PortTable table;
   auto held = reserve(table, {loopback(0, 0)});
