@@ -47,7 +47,7 @@ class LocalEngineImpl final : public LocalEngine {
       : database_(std::move(database)),
         images_(std::move(images)),
         runtime_(make_runtime({.shim_executable = options.shim_executable, .cgroup_root = "gantry-" + tag})),
-        stack_(net::make_network_stack({.table_name = "gantry-" + tag})),
+        stack_(net::make_network_stack({.table_name = "gantry-" + tag, .run_dir = options.run_root.string()})),
         names_(net::make_name_service({.dns_executable = options.dns_executable.string(),
                                        .run_dir = options.run_root.string()})),
         lazy_names_(*names_),
@@ -261,17 +261,17 @@ NetworkDetails LocalEngineImpl::details(const NetworkRecord& record) const {
   details.spec = record.spec;
   details.created_at = record.created_at;
   details.pools = record.pools;
-  const net::BridgeConfig bridge = networks_.bridge_config(record);
   for (const auto& [id, member] : networks_.members(record.id)) {
-    const auto with_prefix = [](const std::string& address, const std::optional<net::Subnet>& subnet) {
-      return address.empty() || !subnet ? std::string() : address + "/" + std::to_string(subnet->prefix());
+    const auto with_prefix = [&](const std::string& address) {
+      const auto subnet = place_of(record, address).subnet;
+      return subnet ? address + "/" + std::to_string(subnet->prefix()) : std::string();
     };
     details.members.push_back({.container = id,
                                .name = member.container_name,
                                .endpoint_id = member.endpoint.endpoint_id,
                                .mac_address = member.endpoint.mac,
-                               .ipv4 = with_prefix(member.endpoint.address4, bridge.subnet4),
-                               .ipv6 = with_prefix(member.endpoint.address6, bridge.subnet6)});
+                               .ipv4 = with_prefix(member.endpoint.address4),
+                               .ipv6 = with_prefix(member.endpoint.address6)});
   }
   return details;
 }

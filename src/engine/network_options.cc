@@ -13,6 +13,9 @@ namespace {
 constexpr const char* kOptionIcc = "com.docker.network.bridge.enable_icc";
 constexpr const char* kOptionMasquerade = "com.docker.network.bridge.enable_ip_masquerade";
 constexpr const char* kOptionBindingIp = "com.docker.network.bridge.host_binding_ipv4";
+constexpr const char* kOptionMode4 = "com.docker.network.bridge.gateway_mode_ipv4";
+constexpr const char* kOptionMode6 = "com.docker.network.bridge.gateway_mode_ipv6";
+constexpr const char* kOptionIsolated = "com.gantry.isolated";
 constexpr const char* kOptionMtu = "com.docker.network.driver.mtu";
 constexpr const char* kOptionParent = "parent";
 constexpr size_t kLongestInterfaceName = 15;  // IFNAMSIZ - 1
@@ -28,6 +31,14 @@ std::optional<bool> parse_flag(const std::string& text) {
   const std::string value = to_lower(text);
   if (value == "true" || value == "1" || value == "t") return true;
   if (value == "false" || value == "0" || value == "f") return false;
+  return std::nullopt;
+}
+
+std::optional<net::GatewayMode> parse_mode(const std::string& text) {
+  if (text == "nat") return net::GatewayMode::nat;
+  if (text == "nat-unprotected") return net::GatewayMode::nat_unprotected;
+  if (text == "routed") return net::GatewayMode::routed;
+  if (text == "isolated") return net::GatewayMode::isolated;
   return std::nullopt;
 }
 
@@ -61,14 +72,23 @@ Result<> check_mtu(const std::string& value) {
   return {};
 }
 
-Result<> check_bridge_option(const std::string& key, const std::string& value) {
+Result<> check_bridge_option(const std::string& key, const std::string& value, bool internal) {
   if (key == kOptionBridgeName) {
     if (!is_interface_name(value)) {
       return invalid("invalid bridge name " + gantry::quoted(value) + ": 1 to 15 characters, no slash");
     }
   } else if (key == kOptionBindingIp) {
     if (!value.empty() && !net::IpAddress::parse(value).ok()) return invalid("invalid host binding IP: " + value);
-  } else if (key == kOptionIcc || key == kOptionMasquerade || key == kOptionDefaultBridge) {
+  } else if (key == kOptionMode4 || key == kOptionMode6) {
+    const auto mode = parse_mode(value);
+    if (!mode) {
+      return invalid("invalid value " + gantry::quoted(value) + " of network option " + key +
+                     ": must be one of nat, nat-unprotected, routed, isolated");
+    }
+    if (*mode == net::GatewayMode::isolated && !internal) {
+      return invalid("gateway mode 'isolated' can only be used for an internal network");
+    }
+  } else if (key == kOptionIsolated || key == kOptionIcc || key == kOptionMasquerade || key == kOptionDefaultBridge) {
     if (!parse_flag(value)) {
       return invalid("invalid value " + gantry::quoted(value) + " of network option " + key + ": true or false");
     }
@@ -102,8 +122,14 @@ Result<> check_options(const NetworkSpec& spec) {
     } else if (has_parent(spec)) {
       TRY(check_parent_option(spec.driver, key, value));
     } else {
-      TRY(check_bridge_option(key, value));
+      TRY(check_bridge_option(key, value, spec.internal));
     }
+  }
+  for (const char* key : {kOptionMode4, kOptionMode6}) {
+    const auto mode = parse_mode(option(spec.options, key));
+    if (!is_isolated(spec) || !mode || *mode == net::GatewayMode::nat || *mode == net::GatewayMode::isolated) continue;
+    return invalid(std::string("network option ") + key + "=" + option(spec.options, key) + " does not go with " +
+                   kOptionIsolated + ": nobody outside has a route to such a network");
   }
   if (has_parent(spec) && spec.internal && !parent_interface(spec).empty()) {
     return invalid("an internal network has no parent interface: leave out the option \"parent\"");
@@ -150,7 +176,10 @@ Result<> check_pools(const NetworkSpec& spec) {
     (subnet->address().is_v4() ? of_v4 : of_v6) += 1;
     TRY(check_pool(pool, *subnet));
   }
-  if (of_v4 > 1 || of_v6 > 1) return unsupported("more than one subnet of one address family is not supported");
+  // A bridge has one address a family. Interfaces upon a parent need nothing of the host's.
+  if (!has_parent(spec) && (of_v4 > 1 || of_v6 > 1)) {
+    return Error(Code::forbidden, "bridge driver doesn't support multiple subnets");
+  }
   if (of_v4 > 0 && !spec.enable_ipv4) return invalid_config("an IPv4 subnet needs IPv4, which is turned off");
   if (of_v6 > 0 && !spec.enable_ipv6) return invalid_config("an IPv6 subnet needs IPv6: set enable_ipv6 (--ipv6)");
   return {};
@@ -213,6 +242,8 @@ void apply_options(const NetworkSpec& spec, net::BridgeConfig& config) {
   config.internal = spec.internal;
   config.masquerade = flag(kOptionMasquerade);
   config.icc = flag(kOptionIcc);
+  config.mode4 = parse_mode(option(spec.options, kOptionMode4)).value_or(net::GatewayMode::nat);
+  config.mode6 = parse_mode(option(spec.options, kOptionMode6)).value_or(net::GatewayMode::nat);
   config.host_binding_ip = option(spec.options, kOptionBindingIp);
   if (const auto mtu = parse_unsigned(option(spec.options, kOptionMtu))) config.mtu = static_cast<unsigned>(*mtu);
   if (!has_parent(spec)) return;
@@ -224,6 +255,8 @@ void apply_options(const NetworkSpec& spec, net::BridgeConfig& config) {
       .flag = option(spec.options, "ipvlan_flag"),
   };
 }
+
+bool is_isolated(const NetworkSpec& spec) { return parse_flag(option(spec.options, kOptionIsolated)).value_or(false); }
 
 bool leads_out(const NetworkSpec& spec) {
   return !spec.internal && !(has_parent(spec) && parent_interface(spec).empty());

@@ -24,6 +24,8 @@ Result<> check_endpoint(const EndpointSpec& spec);
 
 // Fills in all that follows from driver and options.
 void apply_options(const NetworkSpec& spec, net::BridgeConfig& config);
+// Its bridge lives in a network namespace of its project's own: the option com.gantry.isolated.
+bool is_isolated(const NetworkSpec& spec);
 // Can its containers reach anything but each other? Only then does it give a default route, and published ports.
 bool leads_out(const NetworkSpec& spec);
 // "eth", unless chosen for the network.

@@ -22,6 +22,17 @@ std::vector<net::Ipam::Pool> with_ula_pool(std::vector<net::Ipam::Pool> pools, c
 
 }  // namespace
 
+AddressPlace place_of(const NetworkRecord& network, const std::string& text) {
+  const auto address = net::IpAddress::parse(text);
+  for (const IpamPool& pool : network.pools) {
+    const auto subnet = net::Subnet::parse(pool.subnet);
+    if (!address.ok() || !subnet.ok() || !subnet->contains(*address)) continue;
+    const auto gateway = net::IpAddress::parse(pool.gateway);
+    return {.subnet = *subnet, .gateway = gateway.ok() ? std::optional(*gateway) : std::nullopt};
+  }
+  return {};
+}
+
 Networks::Networks(Context& context, std::vector<net::Ipam::Pool> pools)
     : context_(context), ipam_(with_ula_pool(std::move(pools), context.paths.data_root.string())) {
   // Ids that stay the same from start to start, and differ between daemons.
@@ -44,7 +55,7 @@ Networks::Networks(Context& context, std::vector<net::Ipam::Pool> pools)
 Result<> Networks::load() {
   for (const NamedRow& row : TRY(context_.database.load_networks())) {
     NetworkRecord record = TRY(network_record_from_json(row.json).within("network " + row.key));
-    if (auto added = add_to_ipam(record); !added.ok()) {
+    if (auto added = add_to_books(record); !added.ok()) {
       log_warning("network " + record.spec.name + ": " + added.error().message());
     }
     const NetworkId id = record.id;
@@ -82,95 +93,23 @@ Result<> Networks::check(const NetworkSpec& spec) const {
   return {};
 }
 
-Result<IpamPool> Networks::allocate_pool(const NetworkId& id, const NetworkSpec& spec, const IpamPool& wanted) {
-  net::Ipam::Network network;
-  network.id = id.str();
-  network.name = spec.name;
-  network.subnet = TRY(net::Subnet::parse(wanted.subnet));
-  if (!wanted.ip_range.empty()) network.range = TRY(net::Subnet::parse(wanted.ip_range));
-  if (!wanted.gateway.empty()) network.gateway = TRY(net::IpAddress::parse(wanted.gateway));
-  for (const auto& [name, address] : wanted.aux_addresses) {
-    network.reserved.push_back(TRY(net::IpAddress::parse(address)));
-  }
-  auto gateway = ipam_.add_network(std::move(network));
-  if (!gateway.ok()) {
-    return Error(Code::forbidden, "invalid pool request: " + gateway.error().message());
-  }
-  IpamPool pool = wanted;
-  pool.gateway = gateway->to_string();
-  return pool;
-}
-
-Result<> Networks::add_to_ipam(const NetworkRecord& record) {
-  for (const IpamPool& pool : record.pools) TRY(allocate_pool(record.id, record.spec, pool));
-  return {};
-}
-
-Result<std::vector<IpamPool>> Networks::allocate_pools(const NetworkId& id, const NetworkSpec& spec,
-                                                       const std::vector<net::Subnet>& in_use) {
-  std::vector<IpamPool> wanted;
-  bool has_v4 = false;
-  bool has_v6 = false;
-  for (const IpamPool& pool : spec.pools) {
-    if (pool.subnet.empty()) continue;
-    wanted.push_back(pool);
-    (TRY(net::Subnet::parse(pool.subnet)).address().is_v4() ? has_v4 : has_v6) = true;
-  }
-  const auto choose = [&](bool v6) -> Result<> {
-    auto subnet = ipam_.choose_subnet(in_use, v6, is_default(id));
-    if (!subnet.ok()) return with_advice(std::move(subnet).error());
-    wanted.push_back({.subnet = subnet->to_string(), .ip_range = "", .gateway = "", .aux_addresses = {}});
-    return {};
-  };
-  if (spec.enable_ipv4 && !has_v4) TRY(choose(false));
-  if (spec.enable_ipv6 && !has_v6) TRY(choose(true));
-  std::vector<IpamPool> pools;
-  for (const IpamPool& pool : wanted) {
-    auto allocated = allocate_pool(id, spec, pool);
-    if (!allocated.ok()) {
-      ipam_.remove_network(id.str());
-      return std::move(allocated).error();
-    }
-    pools.push_back(*std::move(allocated));
-  }
-  return pools;
-}
-
-// No subnet is left: names those that nobody uses.
-Error Networks::with_advice(Error error) const {
-  if (error.code() != Code::exhausted) return error;
-  std::vector<std::string> unused;
-  for (const auto& [name, id] : by_name_) {
-    const Network& network = networks_.at(id);
-    if (network.ready && network.leases == 0 && !is_predefined(id)) unused.push_back(name);
-  }
-  if (unused.empty()) return error;
-  constexpr size_t kMostNames = 8;
-  const std::string count = std::to_string(unused.size());
-  const bool cut = unused.size() > kMostNames;
-  if (cut) unused.resize(kMostNames);
-  return Error(error.code(), error.message() + "; no running container uses " + count + " of them: " +
-                                 join(unused, ", ") + (cut ? ", …" : "") +
-                                 " (`gantry network prune` removes such networks)");
-}
-
 net::BridgeConfig Networks::bridge_config(const NetworkRecord& network) const {
   net::BridgeConfig config;
   config.network_id = network.id.str();
   config.bridge_name = network.bridge_name;
+  config.enclave = enclave_of(network);
+  apply_options(network.spec, config);
   for (const IpamPool& pool : network.pools) {
     auto subnet = net::Subnet::parse(pool.subnet);
     auto gateway = net::IpAddress::parse(pool.gateway);
-    if (!subnet.ok() || !gateway.ok()) continue;
-    if (subnet->address().is_v4()) {
-      config.subnet4 = *subnet;
-      config.gateway4 = *gateway;
-    } else {
-      config.subnet6 = *subnet;
-      config.gateway6 = *gateway;
-    }
+    if (!subnet.ok()) continue;
+    const bool v6 = subnet->address().is_v6();
+    std::optional<net::Subnet>& of_family = v6 ? config.subnet6 : config.subnet4;
+    if (of_family) continue;  // an endpoint knows which of several it is in (place_of)
+    of_family = *subnet;
+    const bool isolated = (v6 ? config.mode6 : config.mode4) == net::GatewayMode::isolated;
+    if (gateway.ok() && !isolated) (v6 ? config.gateway6 : config.gateway4) = *gateway;
   }
-  apply_options(network.spec, config);
   return config;
 }
 
@@ -188,7 +127,12 @@ void Networks::choose_and_make(NetworkRecord record, int tries, Function<void(Re
         // Without the host's routes a subnet may collide with one: better than no network at all.
         if (!routes.ok()) log_warning("the host's routes cannot be read: " + routes.error().message());
         const std::vector<net::Subnet> in_use = routes.ok() ? *std::move(routes) : std::vector<net::Subnet>();
-        auto pools = allocate_pools(record.id, record.spec, in_use);
+        if (is_isolated(record.spec)) {
+          if (auto joined = join_enclave(record, in_use); !joined.ok()) {
+            return made(std::move(record), std::move(joined), std::move(then));
+          }
+        }
+        auto pools = allocate_pools(record, in_use);
         if (!pools.ok()) return made(std::move(record), std::move(pools).error(), std::move(then));
         record.pools = *std::move(pools);
         auto config = bridge_config(record);
@@ -200,7 +144,9 @@ void Networks::choose_and_make(NetworkRecord record, int tries, Function<void(Re
             [this, record = std::move(record), tries, then = std::move(then)](Result<> bridge) mutable {
               const bool again = !bridge.ok() && bridge.error().code() == Code::conflict && tries > 1;
               if (!again) return made(std::move(record), std::move(bridge), std::move(then));
-              ipam_.remove_network(record.id.str());
+              give_back_pools(record);
+              record.enclave.clear();
+              record.uplink.clear();
               choose_and_make(std::move(record), tries - 1, std::move(then));
             });
       });
@@ -213,7 +159,7 @@ void Networks::made(NetworkRecord record, Result<> bridge, Function<void(Result<
   Result<> result = std::move(bridge);
   if (result.ok()) result = context_.database.save_network(record.id, to_json(record));
   if (!result.ok()) {
-    ipam_.remove_network(record.id.str());
+    give_back_pools(record);
     return then(std::move(result));
   }
   const NetworkId id = record.id;
@@ -295,7 +241,7 @@ void Networks::remove(NetworkId id, Reply<> reply) {
           return reply(std::move(removed).within("network " + networks_.at(id).record.spec.name));
         }
         const NetworkRecord record = networks_.at(id).record;
-        ipam_.remove_network(id.str());
+        give_back_pools(record);
         by_name_.erase(record.spec.name);
         if (auto project = record.spec.labels.find(kProjectLabel); project != record.spec.labels.end()) {
           by_project_[project->second].erase(id);
@@ -364,71 +310,6 @@ void Networks::rename_member(const ContainerId& container, const std::string& na
   }
 }
 
-Result<EndpointState> Networks::allocate(const NetworkRecord& network, const EndpointSpec& spec) {
-  if (networks_.at(network.id).removing) return not_found("network " + network.spec.name + " not found");
-  TRY(check_endpoint(spec));
-  EndpointState endpoint;
-  endpoint.network = network.id;
-  endpoint.endpoint_id = random_hex(context_.random, 32);
-  endpoint.host_interface = "veth" + endpoint.endpoint_id.substr(0, 7);
-  endpoint.container_interface = spec.interface_name;
-  const net::BridgeConfig config = bridge_config(network);
-  const net::MacAddress mac = spec.mac_address.empty() ? net::MacAddress::random_local(context_.random)
-                                                       : TRY(net::MacAddress::parse(spec.mac_address));
-  endpoint.mac = mac.to_string();
-  const bool own_subnet = std::any_of(network.spec.pools.begin(), network.spec.pools.end(),
-                                      [](const IpamPool& pool) { return !pool.subnet.empty(); });
-  if (!spec.ipv6_address.empty() && !config.subnet6) {
-    return invalid("network " + network.spec.name + " has no IPv6: IPv6 address " + spec.ipv6_address +
-                   " cannot be given (set enable_ipv6: true on the network)");
-  }
-  if ((!spec.ipv4_address.empty() || !spec.ipv6_address.empty()) && !own_subnet) {
-    return invalid(is_default(network.id)
-                       ? "user specified IP address is supported on user defined networks only"
-                       : "user specified IP address is supported only when connecting to networks with user "
-                         "configured subnets");
-  }
-  const auto take = [&](bool v6, const std::string& wanted) -> Result<std::string> {
-    std::optional<net::IpAddress> address;
-    if (!wanted.empty()) address = TRY(net::IpAddress::parse(wanted));
-    return TRY(ipam_.allocate(network.id.str(), v6, address)).to_string();
-  };
-  if (config.subnet4) endpoint.address4 = TRY(take(false, spec.ipv4_address));
-  if (config.subnet6) {
-    auto address = take(true, spec.ipv6_address);
-    if (!address.ok()) {
-      give_back(endpoint);
-      return std::move(address).error();
-    }
-    endpoint.address6 = *std::move(address);
-  }
-  ++networks_.at(network.id).leases;
-  return endpoint;
-}
-
-Result<> Networks::reclaim(const EndpointState& endpoint) {
-  if (auto at = networks_.find(endpoint.network); at != networks_.end()) ++at->second.leases;
-  for (const std::string& text : {endpoint.address4, endpoint.address6}) {
-    if (text.empty()) continue;
-    const net::IpAddress address = TRY(net::IpAddress::parse(text));
-    TRY(ipam_.allocate(endpoint.network.str(), address.is_v6(), address));
-  }
-  return {};
-}
-
-void Networks::release(const EndpointState& endpoint) {
-  if (auto at = networks_.find(endpoint.network); at != networks_.end()) --at->second.leases;
-  give_back(endpoint);
-}
-
-void Networks::give_back(const EndpointState& endpoint) {
-  for (const std::string& text : {endpoint.address4, endpoint.address6}) {
-    if (auto address = net::IpAddress::parse(text); !text.empty() && address.ok()) {
-      ipam_.release(endpoint.network.str(), *address);
-    }
-  }
-}
-
 net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint, const EndpointSpec* spec) const {
   net::EndpointConfig config;
   config.network_id = endpoint.network.str();
@@ -446,13 +327,18 @@ net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint, con
   const net::BridgeConfig bridge = bridge_config(*network);
   config.bridge_name = bridge.bridge_name;
   config.parent = bridge.parent;
-  config.subnet4 = bridge.subnet4;
-  config.subnet6 = bridge.subnet6;
+  config.enclave = bridge.enclave;
+  const AddressPlace place4 = place_of(*network, endpoint.address4);
+  const AddressPlace place6 = place_of(*network, endpoint.address6);
+  config.subnet4 = place4.subnet;
+  config.subnet6 = place6.subnet;
   config.mtu = bridge.mtu;
-  if (endpoint.gateway4) config.gateway4 = bridge.gateway4;
-  if (endpoint.gateway6) config.gateway6 = bridge.gateway6;
+  if (endpoint.gateway4) config.gateway4 = place4.gateway;
+  if (endpoint.gateway6) config.gateway6 = place6.gateway;
   config.publishes4 = endpoint.gateway4;
   config.publishes6 = endpoint.gateway6;
+  config.routed4 = bridge.mode4 == net::GatewayMode::routed;
+  config.routed6 = bridge.mode6 == net::GatewayMode::routed;
   if (spec == nullptr) return config;
   for (const std::string& text : spec->link_local_ips) {
     if (auto address = net::IpAddress::parse(text); address.ok()) config.link_local.push_back(*address);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/context.h"
+#include "engine/enclave_books.h"
 #include "engine/container/record.h"
 #include "engine/local_engine.h"
 #include "engine/network_record.h"
@@ -73,11 +74,14 @@ class Networks {
   };
   Result<> check(const NetworkSpec& spec) const;
   // Chooses and takes the subnets; on failure nothing is taken.
-  Result<std::vector<IpamPool>> allocate_pools(const NetworkId& id, const NetworkSpec& spec,
-                                               const std::vector<net::Subnet>& in_use);
-  Result<IpamPool> allocate_pool(const NetworkId& id, const NetworkSpec& spec, const IpamPool& wanted);
+  Result<std::vector<IpamPool>> allocate_pools(const NetworkRecord& record, const std::vector<net::Subnet>& in_use);
+  Result<IpamPool> allocate_pool(const NetworkRecord& record, const IpamPool& wanted);
+  void give_back_pools(const NetworkRecord& record);  // and its place in the enclave
+  // The books in which the network's addresses are.
+  net::Ipam& ipam_of(const NetworkRecord& record);
   Error with_advice(Error error) const;
-  Result<> add_to_ipam(const NetworkRecord& record);
+  Result<> add_to_books(NetworkRecord& record);
+  Result<> join_enclave(NetworkRecord& record, std::vector<net::Subnet> in_use);
   // `then` gets the finished record, bridge made and stored.
   void make(NetworkRecord record, Function<void(Result<>)> then);
   void choose_and_make(NetworkRecord record, int tries, Function<void(Result<>)> then);
@@ -87,6 +91,7 @@ class Networks {
 
   Context& context_;
   net::Ipam ipam_;
+  EnclaveBooks enclaves_;
   std::map<NetworkId, Network> networks_;
   std::map<std::string, NetworkId> by_name_;
   std::map<std::string, std::set<NetworkId>> by_project_;

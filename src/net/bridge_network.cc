@@ -80,10 +80,6 @@ std::vector<AddressOnLink> link_local_of(const EndpointConfig& endpoint) {
 
 }  // namespace
 
-std::unique_ptr<NetworkStack> make_network_stack(NetworkStack::Options options) {
-  return std::make_unique<BridgeNetwork>(std::move(options));
-}
-
 BridgeNetwork::BridgeNetwork(Options options)
     : options_(std::move(options)),
       group_(kGroupOfGantry | daemon_number(options_.table_name)),
@@ -93,29 +89,6 @@ BridgeNetwork::BridgeNetwork(Options options)
       remover_(route_, kGroupOfLeaving | daemon_number(options_.table_name)) {}
 
 BridgeNetwork::~BridgeNetwork() = default;
-
-Result<> BridgeNetwork::set_up() {
-  // Before the table is made anew: it holds what was decided when forwarding was turned on.
-  bool closed4 = TRY(firewall_.forbids_foreign_forwarding(false));
-  bool closed6 = TRY(firewall_.forbids_foreign_forwarding(true));
-  const auto listening = TRY(firewall_.listening());
-  TRY(firewall_.set_up());
-  if (closed4) TRY(firewall_.forbid_foreign_forwarding(false));
-  if (closed6) TRY(firewall_.forbid_foreign_forwarding(true));
-  TRY(firewall_.note_listening(listening));
-  auto allowed = allow_forwarding(false);
-  // In a container without a writable /proc/sys; containers there can still talk to each other.
-  if (!allowed.ok()) {
-    log_warning("containers will not reach other networks: " + allowed.error().message() +
-                "; set net.ipv4.ip_forward=1");
-  }
-  TRY(take_back_leaving());
-  if (!watch_) {
-    watch_ = std::make_unique<ChangeWatch>(ChangeWatch::Options{.table = options_.table_name, .group = group_},
-                                           [this] { repair(); });
-  }
-  return {};
-}
 
 // What a daemon had marked when it was killed may still be wanted: remove_all_but() decides. Left marked, a bridge would be
 // nobody's, and the interface of a container that runs would go with the next group.
@@ -127,35 +100,6 @@ Result<> BridgeNetwork::take_back_leaving() {
   }
   if (batch.empty()) return {};
   return exchange(route.get(), batch);
-}
-
-Result<> BridgeNetwork::allow_forwarding(bool ipv6) {
-  if (TRY(is_forwarding(ipv6))) return {};
-  TRY(firewall_.forbid_foreign_forwarding(ipv6));
-  if (ipv6) TRY(firewall_.note_listening(keep_router_advertisements()));
-  TRY(set_forwarding(ipv6, true));
-  log_info(std::string(ipv6 ? "IPv6" : "IPv4") +
-           " forwarding was off and is on now; what is forwarded between interfaces that are not Gantry's is dropped");
-  return {};
-}
-
-// Forwarding that we turned on ends with the last Gantry, unless another program's bridges may have come to need it.
-Result<> BridgeNetwork::stop_forwarding(bool ipv6) {
-  if (!TRY(firewall_.forbids_foreign_forwarding(ipv6)) || !TRY(firewall_.is_only_gantry())) return {};
-  auto route = TRY(route_.take());
-  for (const Link& link : TRY(list_links(route.get()))) {
-    if (link.kind == "bridge" && link.group != group_) return {};
-  }
-  TRY(set_forwarding(ipv6, false));
-  if (ipv6) forget_router_advertisements(TRY(firewall_.listening()));
-  return {};
-}
-
-Result<> BridgeNetwork::tear_down() {
-  watch_.reset();
-  TRY(stop_forwarding(false));
-  TRY(stop_forwarding(true));
-  return firewall_.tear_down();
 }
 
 ParentWanted BridgeNetwork::parent_of(const BridgeConfig& network) const {
@@ -175,7 +119,7 @@ Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   // The rules first: traffic must not flow before they hold.
   TRY(firewall_.add_bridge(bridge, existed));
   TRY(foreign_.let_through(bridge.bridge_name));
-  if (bridge.subnet6 && !bridge.internal) TRY(allow_forwarding(true).within("turning on IPv6 forwarding"));
+  if (translates_ && bridge.subnet6 && !bridge.internal) TRY(allow_forwarding(true).within("turning on IPv6 forwarding"));
   if (auto made = make_bridge(route.get(), bridge); !made.ok()) {
     // The first error is the one to tell.
     if (!existed) (void)delete_link(route.get(), bridge.bridge_name);
@@ -198,10 +142,12 @@ Result<> BridgeNetwork::make_bridge(int route, const BridgeConfig& bridge) {
                   .group = group_,
                   .alias = alias(bridge),
                   .mtu = bridge.mtu,
-                  .ipv6 = bridge.subnet6.has_value()};
+                  .ipv6 = bridge.subnet6 && bridge.mode6 != GatewayMode::isolated};
   int index = TRY(ensure_bridge(route, link, MacAddress::random_local(random)));
   TRY(set_addresses(route, index, bridge.bridge_name, addresses_of(bridge)));
-  TRY(set_up_bridge(route, index, bridge.bridge_name, false));
+  // The loopback address is led into bridges only under rules that keep strangers off it.
+  TRY(set_up_bridge(route, index, bridge.bridge_name, {.route_localnet = translates_}));
+  if (!translates_ && bridge.internal) TRY(forward_nothing_from(bridge.bridge_name));
   if (bridge.gives_way) TRY(make_room(route, index, bridge));
   if (bridge.gateway6) TRY(wait_usable(route, *bridge.gateway6));
   return {};
@@ -262,7 +208,9 @@ std::vector<std::optional<Error>> BridgeNetwork::check_ports(const std::vector<P
 
 bool BridgeNetwork::isolates_ports(const std::string& bridge_name) {
   std::lock_guard lock(mutex_);
-  return isolated_.contains(bridge_name);
+  if (!isolated_.contains(bridge_name)) return false;
+  // With br_netfilter translated packets go from port to port within the bridge, and the rules drop all others.
+  return !(let_published_through_.contains(bridge_name) && bridges_call_iptables());
 }
 
 Result<> BridgeNetwork::attach(const EndpointConfig& endpoint, const NetnsAccess& netns) {
@@ -329,6 +277,13 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
   if (!made.ok() && made.error().errno_value() == EEXIST && !peer) {
     // The name is that of a dead container's interface, which the kernel has not cleared away yet.
     TRY(remover_.remove(endpoint.host_interface));
+    made = exchange(route, host);
+    peer = TRY(find_link(netns.route, endpoint.container_interface));
+  }
+  const bool stale = !made.ok() && made.error().errno_value() == EEXIST && peer && !TRY(find_link(route, pair.host_name));
+  if (stale) {
+    // The other end went with its enclave, and this one is about to.
+    TRY(delete_link(netns.route, endpoint.container_interface));
     made = exchange(route, host);
     peer = TRY(find_link(netns.route, endpoint.container_interface));
   }
@@ -400,6 +355,7 @@ void BridgeNetwork::remember_addresses(const EndpointConfig& endpoint) {
 }
 
 Result<> BridgeNetwork::redirect_dns(const NetnsAccess& netns, uint16_t udp_port, uint16_t tcp_port) {
+  if (udp_port == kDnsPort && tcp_port == kDnsPort) return {};
   return net::redirect_dns(netns.netfilter, udp_port, tcp_port);
 }
 
@@ -431,6 +387,20 @@ Result<> BridgeNetwork::detach_ended(const EndpointConfig& endpoint) {
   remember_addresses(endpoint);
   return withdrawn;
 }
+
+Result<bool> BridgeNetwork::is_attached(const EndpointConfig& endpoint) {
+  if (endpoint.parent) return true;  // its interface is seen from inside alone
+  return link_index(endpoint.host_interface).ok();
+}
+
+Result<> BridgeNetwork::publish(const EndpointConfig& endpoint) { return firewall_.publish(endpoint); }
+
+void BridgeNetwork::let_published_through(const std::string& bridge_name) {
+  std::lock_guard lock(mutex_);
+  let_published_through_.insert(bridge_name);
+}
+
+Result<> BridgeNetwork::unpublish(const EndpointConfig& endpoint) { return firewall_.withdraw(endpoint); }
 
 Result<std::vector<Subnet>> BridgeNetwork::routes_in_use() {
   auto route = TRY(route_.take());
@@ -491,58 +461,6 @@ void BridgeNetwork::remember_interface(const EndpointConfig& endpoint) {
 void BridgeNetwork::forget_interface(const std::string& name) {
   std::lock_guard lock(mutex_);
   interfaces_.erase(name);
-}
-
-// The watch's thread. Everything that is as it should be is left alone.
-void BridgeNetwork::repair() {
-  std::map<std::string, BridgeConfig> bridges;
-  {
-    std::lock_guard lock(mutex_);
-    bridges = bridges_;
-  }
-  const auto complain = [](const Result<>& done) {
-    if (!done.ok()) log_warning("repairing networks: " + done.error().message());
-  };
-  complain(firewall_.set_up());
-  auto route = route_.take();
-  if (!route.ok()) return complain(std::move(route).error());
-  for (const auto& [name, bridge] : bridges) {
-    complain(foreign_.let_through(name));
-    complain(repair_bridge(route->get(), bridge));
-  }
-}
-
-Result<> BridgeNetwork::repair_bridge(int route, const BridgeConfig& bridge) {
-  if (TRY(find_link(route, bridge.bridge_name))) return {};
-  {
-    std::lock_guard lock(mutex_);
-    if (!bridges_.contains(bridge.bridge_name)) return {};  // it was we who removed it
-  }
-  log_warning("bridge " + bridge.bridge_name + " was removed by another program: making it again");
-  BridgeConfig as_it_was = bridge;
-  as_it_was.gives_way = false;
-  TRY(make_bridge(route, as_it_was));
-  std::vector<std::string> ports;
-  {
-    std::lock_guard lock(mutex_);
-    for (const auto& [interface, place] : interfaces_) {
-      if (place == bridge.bridge_name) ports.push_back(interface);
-    }
-  }
-  const int index = TRY(index_of_bridge(bridge.bridge_name));
-  for (const std::string& port : ports) {
-    auto link = TRY(find_link(route, port));
-    if (!link) continue;
-    NetlinkBatch batch;
-    add_to_bridge(batch, port, index);
-    TRY(exchange(route, batch));
-    // Hairpin wherever it may be needed: it costs nothing, and who has ports is not known here.
-    EndpointConfig endpoint{.bridge_name = bridge.bridge_name, .host_interface = port};
-    endpoint.ports.resize(1);
-    TRY(configure_port(route, endpoint));
-    TRY(wait_reachable(route, endpoint));
-  }
-  return {};
 }
 
 }  // namespace gantry::net

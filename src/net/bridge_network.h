@@ -3,6 +3,7 @@
 // published ports, dns_redirect.h leads to the name service.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,6 +34,7 @@ class BridgeNetwork final : public NetworkStack {
   ~BridgeNetwork() override;
 
   Result<> set_up() override;
+  bool translates() const override { return translates_; }
   Result<> tear_down() override;
   Result<> create_bridge(const BridgeConfig& bridge) override;
   Result<> remove_bridge(const BridgeConfig& bridge) override;
@@ -45,6 +47,12 @@ class BridgeNetwork final : public NetworkStack {
   Result<> loopback_up(const NetnsAccess& netns) override;
   Result<> detach(const EndpointConfig& endpoint, const NetnsAccess* netns) override;
   Result<> detach_ended(const EndpointConfig& endpoint) override;
+  Result<> publish(const EndpointConfig& endpoint);  // its ports alone
+  // For a bridge whose containers may not talk to each other: through published ports they may, whether the bridge shows its
+  // packets to the IP rules or not. Before the bridge is made.
+  void let_published_through(const std::string& bridge_name);
+  Result<> unpublish(const EndpointConfig& endpoint) override;
+  Result<bool> is_attached(const EndpointConfig& endpoint) override;
   Result<std::vector<Subnet>> routes_in_use() override;
   Result<> remove_all_but(const std::vector<BridgeConfig>& bridges,
                           const std::vector<EndpointConfig>& endpoints) override;
@@ -53,6 +61,8 @@ class BridgeNetwork final : public NetworkStack {
   // A bridge's address with the MAC of whoever had it last.
   using UsedAddress = std::pair<std::string, IpAddress>;
 
+  Result<> set_up_rules();
+  void do_without_rules(const Error& reason);
   Result<> take_back_leaving();
   Result<> allow_forwarding(bool ipv6);
   Result<> stop_forwarding(bool ipv6);
@@ -77,6 +87,7 @@ class BridgeNetwork final : public NetworkStack {
 
   const Options options_;
   const uint32_t group_;
+  std::atomic<bool> translates_ = true;  // false: nftables cannot be used
   SocketPool route_;
   Firewall firewall_;
   ForeignFirewall foreign_;
@@ -85,6 +96,7 @@ class BridgeNetwork final : public NetworkStack {
 
   std::mutex mutex_;
   std::set<std::string> isolated_;  // bridges whose containers may not talk to each other; guarded by mutex_
+  std::set<std::string> let_published_through_;  // guarded by mutex_
   std::set<UsedAddress> used_;      // guarded by mutex_
   // What there should be, for repairs; both guarded by mutex_.
   std::map<std::string, BridgeConfig> bridges_;

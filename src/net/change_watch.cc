@@ -66,10 +66,10 @@ bool is_foreign_filter(unsigned type, std::string_view table) {
 ChangeWatch::ChangeWatch(Options options, Function<void()> changed)
     : options_(std::move(options)),
       changed_(std::move(changed)),
-      rules_(subscribe(NETLINK_NETFILTER, NFNLGRP_NFTABLES)),
+      rules_(options_.table.empty() ? Fd() : subscribe(NETLINK_NETFILTER, NFNLGRP_NFTABLES)),
       links_(subscribe(NETLINK_ROUTE, RTNLGRP_LINK)),
       stop_(::eventfd(0, EFD_CLOEXEC)) {
-  if (!rules_ || !links_ || !stop_) {
+  if ((!rules_ && !options_.table.empty()) || !links_ || !stop_) {
     log_warning("rules or bridges that another program removes will not be repaired: the kernel does not tell of it");
     return;
   }

@@ -14,7 +14,7 @@ namespace gantry::net {
 class ChangeWatch {
  public:
   struct Options {
-    std::string table;   // our nftables table
+    std::string table;   // our nftables table; empty: rules are not watched
     uint32_t group = 0;  // of our interfaces
   };
   // In the network namespace of the caller's thread. `changed` runs on a thread of the watch's own, once for changes

@@ -12,7 +12,6 @@ namespace gantry::net {
 namespace {
 
 constexpr std::string_view kServiceAddress("\x7f\x00\x00\x0b", 4);  // 127.0.0.11
-constexpr uint16_t kDnsPort = 53;
 // In the IPv4 header.
 constexpr unsigned kSourceAddress = 12;
 constexpr unsigned kDestinationAddress = 16;

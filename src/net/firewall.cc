@@ -50,6 +50,7 @@ Result<> Firewall::open_socket() {
 }
 
 Result<> Firewall::set_up() {
+  if (without_) return {};
   std::lock_guard lock(mutex_);
   TRY(open_socket());
   std::string fingerprint = firewall_rules().fingerprint();
@@ -102,6 +103,7 @@ void Firewall::forget(const std::vector<SetElement>& changes) {
 }
 
 Result<> Firewall::tear_down() {
+  if (without_) return {};
   std::lock_guard lock(mutex_);
   TRY(open_socket());
   NftBatch batch(kFamily, table_);
@@ -155,6 +157,7 @@ Result<> Firewall::remove(const std::vector<SetElement>& changes) {
 }
 
 Result<> Firewall::add_bridge(const BridgeConfig& bridge, bool existed) {
+  if (without_) return {};
   std::lock_guard lock(mutex_);
   if (existed) TRY(remove_unwanted(bridge));
   return add(elements_of(bridge));
@@ -162,27 +165,25 @@ Result<> Firewall::add_bridge(const BridgeConfig& bridge, bool existed) {
 
 // An existing bridge may have been of another kind: takes it out of the sets that it must not be in.
 Result<> Firewall::remove_unwanted(const BridgeConfig& bridge) {
-  BridgeConfig everything = bridge;
-  everything.internal = everything.icc = true;
   auto wanted = elements_of(bridge);
   std::vector<SetElement> unwanted;
-  for (SetElement& one : elements_of(everything)) {
-    bool keep = std::any_of(wanted.begin(), wanted.end(), [&](const SetElement& w) { return w.set == one.set; });
+  for (SetElement& one : conceivable_elements_of(bridge)) {
+    bool keep = std::any_of(wanted.begin(), wanted.end(), [&](const SetElement& w) {
+      return w.set == one.set && w.element.key == one.element.key;
+    });
     if (!keep) unwanted.push_back(std::move(one));
-  }
-  if (bridge.internal || !bridge.masquerade) {
-    const NftSet& set = firewall_sets().masquerade;
-    unwanted.push_back({&set, {.key = padded_key(set.key, {bridge.bridge_name})}});
   }
   return remove(unwanted);
 }
 
 Result<> Firewall::remove_bridge(const BridgeConfig& bridge) {
+  if (without_) return {};
   std::lock_guard lock(mutex_);
   return remove(elements_of(bridge));
 }
 
 Result<> Firewall::publish(const EndpointConfig& endpoint) {
+  if (without_) return {};
   auto elements = TRY(elements_of(endpoint));
   std::lock_guard lock(mutex_);
   TRY(add(elements));
@@ -191,6 +192,7 @@ Result<> Firewall::publish(const EndpointConfig& endpoint) {
 }
 
 Result<> Firewall::withdraw(const EndpointConfig& endpoint) {
+  if (without_) return {};
   auto elements = TRY(elements_of(endpoint));
   std::lock_guard lock(mutex_);
   TRY(remove(elements));
@@ -200,7 +202,7 @@ Result<> Firewall::withdraw(const EndpointConfig& endpoint) {
 
 void Firewall::forget_datagram_flows(const std::vector<PortForward>& ports) {
   for (const PortForward& port : ports) {
-    if (port.protocol != IPPROTO_UDP) continue;
+    if (port.protocol != IPPROTO_UDP || port.host_port == 0) continue;
     auto done = forget_flows(socket_.get(), port.protocol, port.host_port);
     // The port works; only peers that never pause are served late, when their flow has expired.
     if (!done.ok()) log_warning("published port " + std::to_string(port.host_port) + "/udp: " + done.error().message());
@@ -208,6 +210,7 @@ void Firewall::forget_datagram_flows(const std::vector<PortForward>& ports) {
 }
 
 Result<> Firewall::replace_all(const std::vector<BridgeConfig>& bridges, const std::vector<EndpointConfig>& endpoints) {
+  if (without_) return {};
   std::vector<SetElement> wanted;
   for (const BridgeConfig& bridge : bridges) {
     for (SetElement& one : elements_of(bridge)) wanted.push_back(std::move(one));
@@ -237,6 +240,7 @@ Result<> Firewall::forbid_foreign_forwarding(bool ipv6) {
 }
 
 Result<bool> Firewall::forbids_foreign_forwarding(bool ipv6) {
+  if (without_) return false;
   std::lock_guard lock(mutex_);
   TRY(open_socket());
   NftElement wanted = closed_element(ipv6);

@@ -5,6 +5,7 @@
 // Blocking, any thread (locks inside).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -27,6 +28,9 @@ inline constexpr uint32_t kGroupOfGantry = 0x47000000;
 class Firewall {
  public:
   explicit Firewall(std::string table) : table_(std::move(table)) {}
+
+  // From now on everything succeeds and does nothing: the kernel has no nftables, or not for us.
+  void do_without() { without_ = true; }
 
   // Leaves a table that is as it should be alone, with all its elements: running containers notice nothing. A table that
   // was lost or changed is made anew with the elements that this object has put into it.
@@ -67,6 +71,7 @@ class Firewall {
   void forget(const std::vector<SetElement>& changes);
 
   const std::string table_;
+  std::atomic<bool> without_ = false;
   std::mutex mutex_;  // one exchange on the socket at a time
   Fd socket_;
   Remembered remembered_;  // by key

@@ -1,5 +1,7 @@
 #include "net/firewall_elements.h"
 
+#include <netinet/in.h>
+
 #include "net/firewall_rules.h"
 
 namespace gantry::net {
@@ -25,6 +27,29 @@ SetElement translation(const NftSet& map, const std::vector<std::string>& key, c
   return {&map, {.key = padded_key(map.key, key), .value = padded_key(map.value, {text_of(to), text_of(port)})}};
 }
 
+// What the gateway mode adds for one family.
+void add_mode(const BridgeConfig& bridge, NftFamily family, GatewayMode mode, std::vector<SetElement>& list) {
+  const FirewallSets& sets = firewall_sets();
+  const std::string& name = bridge.bridge_name;
+  const std::string of_family(1, static_cast<char>(family));
+  const bool v4 = family == NftFamily::ipv4;
+  if (mode == GatewayMode::isolated) return;
+  if (mode == GatewayMode::routed) {
+    const std::string icmp(1, static_cast<char>(v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
+    return list.push_back(plain(sets.echo, {name, icmp}));
+  }
+  if (bridge.masquerade) list.push_back(plain(sets.masquerade, {name, of_family}));
+  if (mode == GatewayMode::nat_unprotected) list.push_back(plain(sets.unprotected, {name, of_family}));
+}
+
+// A port that is open at the container's own address.
+void add_open(const IpAddress& container, const PortForward& port, std::vector<SetElement>& list) {
+  const FirewallSets& sets = firewall_sets();
+  const std::string protocol(1, static_cast<char>(port.protocol));
+  list.push_back(plain(container.is_v6() ? sets.open6 : sets.open4,
+                       {text_of(container), protocol, text_of(port.container_port)}));
+}
+
 }  // namespace
 
 std::vector<SetElement> elements_of(const BridgeConfig& bridge) {
@@ -33,9 +58,23 @@ std::vector<SetElement> elements_of(const BridgeConfig& bridge) {
   std::vector<SetElement> list{plain(sets.bridges, {name})};
   if (bridge.internal) list.push_back(plain(sets.internal, {name}));
   if (bridge.icc) list.push_back(plain(sets.talk, {name, name}));
-  if (bridge.masquerade && !bridge.internal) list.push_back(plain(sets.masquerade, {name}));
   if (bridge.subnet4) list.push_back(in_subnet(sets.local4, name, *bridge.subnet4));
   if (bridge.subnet6) list.push_back(in_subnet(sets.local6, name, *bridge.subnet6));
+  if (bridge.internal) return list;
+  if (bridge.subnet4) add_mode(bridge, NftFamily::ipv4, bridge.mode4, list);
+  if (bridge.subnet6) add_mode(bridge, NftFamily::ipv6, bridge.mode6, list);
+  return list;
+}
+
+std::vector<SetElement> conceivable_elements_of(const BridgeConfig& bridge) {
+  BridgeConfig internal = bridge;
+  internal.internal = internal.icc = true;
+  std::vector<SetElement> list = elements_of(internal);
+  for (const GatewayMode mode : {GatewayMode::nat_unprotected, GatewayMode::routed}) {
+    BridgeConfig open = bridge;
+    open.masquerade = true;
+    for (const NftFamily family : {NftFamily::ipv4, NftFamily::ipv6}) add_mode(open, family, mode, list);
+  }
   return list;
 }
 
@@ -49,6 +88,13 @@ Result<std::vector<SetElement>> elements_of(const EndpointConfig& endpoint) {
     const std::string protocol(1, static_cast<char>(port.protocol));
     const std::string number = text_of(port.host_port);
     const std::vector<std::string> any_address{protocol, number};
+    if (port.host_port == 0) {
+      const bool both = port.host_ip.empty();
+      const bool v6 = !both && TRY(IpAddress::parse(port.host_ip)).is_v6();
+      if (to4 && endpoint.routed4 && !v6) add_open(*to4, port, list);
+      if (to6 && endpoint.routed6 && (both || v6)) add_open(*to6, port, list);
+      continue;
+    }
     if (port.host_ip.empty()) {
       if (to4) list.push_back(translation(sets.publish4_any, any_address, *to4, port.container_port));
       if (to6) list.push_back(translation(sets.publish6_any, any_address, *to6, port.container_port));

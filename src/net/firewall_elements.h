@@ -14,6 +14,8 @@ struct SetElement {
   NftElement element;
 };
 std::vector<SetElement> elements_of(const BridgeConfig& bridge);
+// Those that it might have if its options were others: what to look for when it is brought into a new shape.
+std::vector<SetElement> conceivable_elements_of(const BridgeConfig& bridge);
 // Fails if a host address does not parse.
 Result<std::vector<SetElement>> elements_of(const EndpointConfig& endpoint);
 

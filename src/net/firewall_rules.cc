@@ -45,6 +45,11 @@ NftRule if_interface(unsigned meta_key, const NftSet& set) {
   return rule;
 }
 
+NftRule if_interface_and(unsigned meta_key, unsigned other_key, const NftSet& set, NftRule rule = {}) {
+  rule.load_meta(meta_key, 0).load_meta(other_key, kInterfaceRegisters).in_set(0, set.name);
+  return rule;
+}
+
 NftRule if_translated() {
   NftRule rule;
   rule.load_ct(NFT_CT_STATUS, 0).mask(0, host_order(IPS_DST_NAT)).differs(0, kNoBits);
@@ -57,6 +62,22 @@ NftRule if_known_flow() {
   NftRule rule;
   rule.load_ct(NFT_CT_STATE, 0).mask(0, host_order(known)).differs(0, kNoBits);
   return rule;
+}
+
+NftRule not_from_gantry() {
+  NftRule rule;
+  rule.load_meta(NFT_META_IIFGROUP, 0).mask(0, host_order(kGroupMask)).differs(0, host_order(kGroupOfGantry));
+  return rule;
+}
+
+// Of a routed network: a published port at the container's own address.
+NftRule to_open_port(NftFamily family, const NftSet& set) {
+  NftRule rule = for_family(family);
+  const bool v4 = family == NftFamily::ipv4;
+  const unsigned address_registers = v4 ? 1 : 4;
+  rule.load_network_header(v4 ? kDestination4 : kDestination6, address_registers * 4, 0);
+  rule.load_meta(NFT_META_L4PROTO, address_registers).load_transport_header(kDestinationPort, 2, address_registers + 1);
+  return rule.in_set(0, set.name).accept();
 }
 
 NftRule inside_one_bridge() {
@@ -154,8 +175,8 @@ const FirewallSets& firewall_sets() {
 }
 
 std::vector<const NftSet*> FirewallSets::derived() const {
-  return {&bridges, &internal, &masquerade,   &talk,     &local4,
-          &local6,  &publish4, &publish4_any, &publish6, &publish6_any};
+  return {&bridges, &internal, &masquerade, &unprotected, &echo,         &open4,    &open6,       &talk,
+          &local4,  &local6,   &publish4,   &publish4_any, &publish6, &publish6_any};
 }
 
 std::vector<const NftSet*> FirewallSets::all() const {
@@ -189,6 +210,10 @@ FirewallRules firewall_rules() {
   add("forward", foreign_forwarding());
   add("to_bridge", if_known_flow().accept());
   add("to_bridge", if_translated().accept());
+  add("to_bridge", if_interface_and(NFT_META_OIFNAME, NFT_META_L4PROTO, sets.echo).accept());
+  add("to_bridge", to_open_port(NftFamily::ipv4, sets.open4));
+  add("to_bridge", to_open_port(NftFamily::ipv6, sets.open6));
+  add("to_bridge", if_interface_and(NFT_META_OIFNAME, NFT_META_NFPROTO, sets.unprotected, not_from_gantry()).accept());
   add("to_bridge", NftRule().drop());
   add("prerouting", to_this_host());
   add("output", to_this_host());
@@ -200,7 +225,7 @@ FirewallRules firewall_rules() {
   add("postrouting", loopback_source_to_container());
   add("postrouting", to_own_subnet(NftFamily::ipv4, sets.local4));
   add("postrouting", to_own_subnet(NftFamily::ipv6, sets.local6));
-  add("postrouting", if_interface(NFT_META_IIFNAME, sets.masquerade).masquerade());
+  add("postrouting", if_interface_and(NFT_META_IIFNAME, NFT_META_NFPROTO, sets.masquerade).masquerade());
   add("own_subnet", if_translated().masquerade());
   return out;
 }

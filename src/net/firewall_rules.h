@@ -8,7 +8,11 @@
 //     oifname @bridges goto to_bridge
 //     iifname @bridges accept                 the way out
 //     meta nfproto @closed  iifgroup, oifgroup no Gantry's  iifkind, oifkind no bridge  drop }
-//   chain to_bridge { ct state established,related accept;  ct status dnat accept;  drop }
+//   chain to_bridge { ct state established,related accept;  ct status dnat accept
+//     oifname . meta l4proto @echo accept     routed networks: ICMP
+//     ip daddr . proto . dport @open4 (@open6) accept     routed networks: published ports at the container's address
+//     iifgroup no Gantry's  oifname . meta nfproto @unprotected accept
+//     drop }
 //   chain raw { type filter hook prerouting priority -300
 //     iifname != lo  ip daddr 127.0.0.0/8  drop }     bridges have route_localnet: keep strangers off the host's
 //     loopback
@@ -18,11 +22,11 @@
 //   chain postrouting { type nat hook postrouting priority 100
 //     oifname @bridges  ip saddr 127.0.0.0/8  masquerade     published ports reached through the host's 127.0.0.1
 //     oifname . ip saddr @local4 (@local6)  goto own_subnet
-//     iifname @masquerade  masquerade }
+//     iifname . meta nfproto @masquerade  masquerade }
 //   chain own_subnet { ct status dnat masquerade }    to a neighbour by way of a published port: replies must come back
 //
 // Only what was translated to a container's address or answers it gets in, so a direct packet to a container from
-// outside its bridge is dropped without a list of published ports.
+// outside its bridge is dropped without a list of published ports; unless the network's gateway mode says otherwise.
 #pragma once
 
 #include <string>
@@ -37,7 +41,11 @@ namespace gantry::net {
 struct FirewallSets {
   NftSet bridges{.name = "bridges", .key = {NftType::interface_name}};
   NftSet internal{.name = "internal", .key = {NftType::interface_name}};
-  NftSet masquerade{.name = "masquerade", .key = {NftType::interface_name}};
+  NftSet masquerade{.name = "masquerade", .key = {NftType::interface_name, NftType::protocol_family}};
+  NftSet unprotected{.name = "unprotected", .key = {NftType::interface_name, NftType::protocol_family}};
+  NftSet echo{.name = "echo", .key = {NftType::interface_name, NftType::protocol}};
+  NftSet open4{.name = "open4", .key = {NftType::ipv4, NftType::protocol, NftType::port}};
+  NftSet open6{.name = "open6", .key = {NftType::ipv6, NftType::protocol, NftType::port}};
   NftSet talk{.name = "talk", .key = {NftType::interface_name, NftType::interface_name}};
   NftSet local4{.name = "local4", .key = {NftType::interface_name, NftType::ipv4}, .interval = true};
   NftSet local6{.name = "local6", .key = {NftType::interface_name, NftType::ipv6}, .interval = true};

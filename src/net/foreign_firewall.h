@@ -6,6 +6,7 @@
 // this way.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <string>
 
@@ -21,6 +22,9 @@ class ForeignFirewall {
   // `owner` marks our rules: the name of our own table.
   explicit ForeignFirewall(std::string owner) : owner_(std::move(owner)) {}
 
+  // As Firewall::do_without.
+  void do_without() { without_ = true; }
+
   // Nothing to do if no such filter is there, or the rules are.
   Result<> let_through(const std::string& bridge);
   Result<> forget(const std::string& bridge);
@@ -30,6 +34,7 @@ class ForeignFirewall {
   std::string mark(const std::string& bridge) const { return owner_ + " " + bridge; }
 
   const std::string owner_;
+  std::atomic<bool> without_ = false;
   std::mutex mutex_;
   Fd socket_;
 };

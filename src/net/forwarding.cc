@@ -31,6 +31,10 @@ Result<bool> is_forwarding(bool ipv6) {
 
 Result<> set_forwarding(bool ipv6, bool on) { return write_file(file_of(ipv6), on ? "1" : "0"); }
 
+Result<> forward_nothing_from(const std::string& interface) {
+  return write_file("/proc/sys/net/ipv4/conf/" + interface + "/forwarding", "0");
+}
+
 std::vector<std::string> keep_router_advertisements() {
   std::vector<std::string> kept;
   std::error_code error;

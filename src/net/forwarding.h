@@ -19,4 +19,7 @@ std::vector<std::string> keep_router_advertisements();
 // Undoes it for these, once forwarding is off again.
 void forget_router_advertisements(const std::vector<std::string>& interfaces);
 
+// What comes in through the interface is for this host alone, whatever the host forwards otherwise. IPv4.
+Result<> forward_nothing_from(const std::string& interface);
+
 }  // namespace gantry::net

@@ -92,10 +92,12 @@ Ipam::Ipam(std::vector<Pool> pools) : pools_(std::move(pools)) {
 Result<Subnet> Ipam::choose_subnet(const std::vector<Subnet>& in_use, bool v6, bool for_default) const {
   std::vector<Subnet> taken;
   std::vector<std::string> holders;
-  for (const auto& [key, space] : spaces_) {
+  for (const auto& [key, spaces] : spaces_) {
     if (key.second != v6) continue;
-    taken.push_back(space.network.subnet);
-    holders.push_back(space.network.name + " " + space.network.subnet.to_string());
+    for (const Space& space : spaces) {
+      taken.push_back(space.network.subnet);
+      holders.push_back(space.network.name + " " + space.network.subnet.to_string());
+    }
   }
   std::copy_if(in_use.begin(), in_use.end(), std::back_inserter(taken), [&](const Subnet& subnet) {
     // A default route overlaps everything, but claims nothing.
@@ -125,11 +127,21 @@ Result<Subnet> Ipam::choose_subnet(const std::vector<Subnet>& in_use, bool v6, b
   return Error(Code::exhausted, message + "; remove networks that are not used, or give the network a subnet");
 }
 
-Result<IpAddress> Ipam::add_network(Network network) {
+std::vector<Subnet> Ipam::subnets() const {
+  std::vector<Subnet> all;
+  for (const auto& [key, spaces] : spaces_) {
+    for (const Space& space : spaces) all.push_back(space.network.subnet);
+  }
+  return all;
+}
+
+Result<std::optional<IpAddress>> Ipam::add_network(Network network) {
   bool v6 = network.subnet.address().is_v6();
-  for (const auto& [key, space] : spaces_) {
-    if (space.network.subnet.overlaps(network.subnet)) {
-      return Error(Code::forbidden, "Pool overlaps with other one on this address space");
+  for (const auto& [key, spaces] : spaces_) {
+    for (const Space& space : spaces) {
+      if (space.network.subnet.overlaps(network.subnet)) {
+        return Error(Code::forbidden, "Pool overlaps with other one on this address space");
+      }
     }
   }
   if (network.range &&
@@ -150,20 +162,18 @@ Result<IpAddress> Ipam::add_network(Network network) {
     }
     space.permanent.insert(address);
   }
-  if (space.network.gateway) {
-    space.gateway = *space.network.gateway;
-  } else {
-    space.gateway = space.network.subnet.address();
-    while (space.permanent.contains(space.gateway)) space.gateway = space.gateway.plus(1);
-    if (!space.network.subnet.contains(space.gateway)) {
+  std::optional<IpAddress> gateway = space.network.gateway;
+  if (!gateway && !space.network.isolated) {
+    gateway = space.network.subnet.address();
+    while (space.permanent.contains(*gateway)) gateway = gateway->plus(1);
+    if (!space.network.subnet.contains(*gateway)) {
       return Error(Code::exhausted, "no address is left for the gateway in subnet " + space.network.subnet.to_string());
     }
   }
-  space.permanent.insert(space.gateway);
+  if (gateway) space.permanent.insert(*gateway);
   for (const IpAddress& address : space.permanent) space.take(address);
-  IpAddress gateway = space.gateway;
   std::string id = space.network.id;
-  spaces_.insert_or_assign({id, v6}, std::move(space));
+  spaces_[{id, v6}].push_back(std::move(space));
   return gateway;
 }
 
@@ -178,33 +188,36 @@ Result<IpAddress> Ipam::allocate(const std::string& network_id, bool v6, std::op
     if (wanted) return invalid("no configured subnet contains IP address " + wanted->to_string());
     return invalid("network " + network_id.substr(0, 12) + " has no " + pool_family(v6) + " subnet");
   }
-  Space& space = at->second;
-  if (wanted) {
-    if (!space.network.subnet.contains(*wanted)) {
-      return invalid("no configured subnet contains IP address " + wanted->to_string());
-    }
+  for (Space& space : at->second) {
+    if (!wanted && !space.free.empty()) return space.take_next();
+    if (!wanted || !space.network.subnet.contains(*wanted)) continue;
     if (space.taken.contains(*wanted)) return Error(Code::forbidden, "Address already in use");
     space.take(*wanted);
     return *wanted;
   }
-  if (space.free.empty()) {
-    return Error(Code::exhausted, "no available " + pool_family(v6) + " addresses on this network's address pools: " +
-                                      space.network.name + " (" + network_id + ")");
-  }
+  if (wanted) return invalid("no configured subnet contains IP address " + wanted->to_string());
+  return Error(Code::exhausted, "no available " + pool_family(v6) + " addresses on this network's address pools: " +
+                                    at->second.front().network.name + " (" + network_id + ")");
+}
+
+IpAddress Ipam::Space::take_next() {
   // The free piece that holds `next` or comes after it, else the first of all.
-  auto piece = space.free.upper_bound(space.next);
-  if (piece != space.free.begin() && std::prev(piece)->second >= space.next) --piece;
-  if (piece == space.free.end()) piece = space.free.begin();
-  uint64_t offset = std::max(piece->first, piece->second >= space.next ? space.next : piece->first);
-  IpAddress address = space.range().address().plus(offset);
-  space.take(address);
-  space.next = offset + 1;
+  auto piece = free.upper_bound(next);
+  if (piece != free.begin() && std::prev(piece)->second >= next) --piece;
+  if (piece == free.end()) piece = free.begin();
+  uint64_t offset = std::max(piece->first, piece->second >= next ? next : piece->first);
+  IpAddress address = range().address().plus(offset);
+  take(address);
+  next = offset + 1;
   return address;
 }
 
 void Ipam::release(const std::string& network_id, const IpAddress& address) {
   auto at = spaces_.find({network_id, address.is_v6()});
-  if (at != spaces_.end()) at->second.give_back(address);
+  if (at == spaces_.end()) return;
+  for (Space& space : at->second) {
+    if (space.network.subnet.contains(address)) space.give_back(address);
+  }
 }
 
 void Ipam::Space::take(const IpAddress& address) {

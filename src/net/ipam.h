@@ -36,38 +36,42 @@ class Ipam {
   // O(n log n) in the number of networks and routes.
   Result<Subnet> choose_subnet(const std::vector<Subnet>& in_use, bool v6 = false, bool for_default = false) const;
 
+  std::vector<Subnet> subnets() const;  // of all networks
+
   struct Network {
     std::string id;
     std::string name;  // for messages
     Subnet subnet;
     std::optional<Subnet> range;       // addresses are chosen within it
     std::optional<IpAddress> gateway;  // not given: the first address
+    bool isolated = false;             // it has no gateway; an address given for it is set aside
     std::vector<IpAddress> reserved;
   };
-  // Returns the gateway. Fails: "Pool overlaps with other one on this address space".
-  Result<IpAddress> add_network(Network network);
-  void remove_network(const std::string& id);  // both families; unknown is no error
+  // Again for a network that is known: it has this subnet as well.
+  // Returns the gateway, if it has one. Fails: "Pool overlaps with other one on this address space".
+  Result<std::optional<IpAddress>> add_network(Network network);
+  void remove_network(const std::string& id);  // with all its subnets; unknown is no error
 
   // `wanted` given: exactly that one, or "Address already in use" / "no configured subnet contains IP address X".
-  // Else a free one, not one that was given back recently while others are free.
+  // Else a free one of the first subnet that has any, not one that was given back recently while others are free.
   Result<IpAddress> allocate(const std::string& network_id, bool v6, std::optional<IpAddress> wanted = {});
   void release(const std::string& network_id, const IpAddress& address);  // not allocated is no error
 
  private:
   struct Space {
     Network network;
-    IpAddress gateway;
     std::set<IpAddress> taken;          // with the gateway and the reserved ones
     std::set<IpAddress> permanent;      // network, broadcast, gateway, reserved: never given back
     std::map<uint64_t, uint64_t> free;  // offsets in the range as first → last, disjoint, never touching
     uint64_t next = 0;                  // where the search goes on, so that addresses are not reused at once
 
+    IpAddress take_next();  // one must be free
     const Subnet& range() const { return network.range ? *network.range : network.subnet; }
     void take(const IpAddress& address);
     void give_back(const IpAddress& address);
   };
   std::vector<Pool> pools_;
-  std::map<std::pair<std::string, bool>, Space> spaces_;  // (network id, is v6)
+  std::map<std::pair<std::string, bool>, std::vector<Space>> spaces_;  // (network id, is v6); in the order of their adding
 };
 
 }  // namespace gantry::net

@@ -228,7 +228,7 @@ Result<int> ensure_bridge(int route, const BridgeLink& bridge, const MacAddress&
   return found->index;
 }
 
-Result<> set_up_bridge(int route, int index, const std::string& name, bool ipv6) {
+Result<> set_up_bridge(int route, int index, const std::string& name, BridgeSetting setting) {
   NetlinkBatch batch;
   // Address generation must be decided before the interface comes up, when the kernel makes link-local addresses.
   begin_link(batch, RTM_SETLINK, 0, "configure bridge " + name, {.ifi_family = AF_UNSPEC, .ifi_index = index});
@@ -237,9 +237,9 @@ Result<> set_up_bridge(int route, int index, const std::string& name, bool ipv6)
     {
       auto inet = batch.nest(AF_INET);
       auto settings = batch.nest(IFLA_INET_CONF);
-      batch.number(IPV4_DEVCONF_ROUTE_LOCALNET, uint32_t{1});
+      batch.number(IPV4_DEVCONF_ROUTE_LOCALNET, uint32_t{setting.route_localnet});
     }
-    add_address_generation(batch, ipv6);
+    add_address_generation(batch, setting.ipv6);
   }
   begin_link(batch, RTM_SETLINK, 0, "bring up bridge " + name,
              {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP});

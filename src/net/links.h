@@ -44,8 +44,12 @@ struct BridgeLink {
 // STP stays off (the kernel's default), so ports forward at once. A random MAC is set explicitly: a bridge without
 // one takes its lowest port's, and so changes it as containers come and go. Returns its index.
 Result<int> ensure_bridge(int route, const BridgeLink& bridge, const MacAddress& mac);
-// Brings it up; with `route_localnet` packets from 127.0.0.0/8 may leave and re-enter through it.
-Result<> set_up_bridge(int route, int index, const std::string& name, bool ipv6);
+struct BridgeSetting {
+  bool ipv6 = false;            // the kernel makes it a link-local address
+  bool route_localnet = false;  // packets from 127.0.0.0/8 may leave and re-enter through it
+};
+// Brings it up.
+Result<> set_up_bridge(int route, int index, const std::string& name, BridgeSetting setting);
 
 struct AddressOnLink {
   IpAddress address;

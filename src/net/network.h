@@ -29,27 +29,49 @@ struct ParentLink {
   friend bool operator==(const ParentLink&, const ParentLink&) = default;
 };
 
+// A network namespace in which bridges live apart from the host's, so that their subnets and names may be those of others.
+// It is like a container of its own on a bridge of the host, the uplink: ports are published to its address there, and it
+// translates them once more; what leaves it has that address.
+struct Enclave {
+  std::string id;      // unique on one daemon, at most 32 letters and digits
+  IpAddress address;   // in the uplink
+  Subnet uplink;       // the same for all of a daemon's
+  IpAddress gateway;   // the host's address there
+  friend bool operator==(const Enclave&, const Enclave&) = default;
+};
+
+// How hosts beyond the bridge and its containers reach each other, in one address family; Docker's words.
+enum class GatewayMode {
+  nat,              // published ports are translated, connections to the outside get the host's address
+  nat_unprotected,  // the same, and every port is open to whoever has a route to the container's address
+  routed,           // nothing is translated: published ports are open at the container's own address
+  isolated,         // the bridge has no address: not even the host reaches the containers
+};
+
 struct BridgeConfig {
   std::string network_id;   // 64 hex
   std::string bridge_name;  // "br-" + 12 hex of the id, unless chosen by the user
   std::optional<ParentLink> parent;  // there is no bridge then, and of the rest only `internal` and the MTU count
   std::optional<Subnet> subnet4;
-  std::optional<IpAddress> gateway4;  // the bridge's own address
+  std::optional<IpAddress> gateway4;  // the bridge's own address; none: isolated
   std::optional<Subnet> subnet6;
   std::optional<IpAddress> gateway6;
   bool internal = false;  // no way out, no way in from outside
   bool masquerade = true;
+  GatewayMode mode4 = GatewayMode::nat;
+  GatewayMode mode6 = GatewayMode::nat;
   bool icc = true;  // containers on it may talk to each other
   std::optional<unsigned> mtu;
   std::string host_binding_ip;  // default host address of published ports; empty: all
   // The subnets were chosen by us: making the bridge fails (conflict) if another program took one of them since.
   bool gives_way = false;
+  std::optional<Enclave> enclave;  // where the bridge is; nothing: on the host
 };
 
 struct PortForward {
   uint8_t protocol = 6;    // IPPROTO_TCP, UDP, SCTP
   std::string host_ip;     // empty: every address of the host
-  uint16_t host_port = 0;  // as decided by reserve_ports
+  uint16_t host_port = 0;  // as decided by reserve_ports; 0: none, clients come to the container's own address (routed)
   uint16_t container_port = 0;
   friend auto operator<=>(const PortForward&, const PortForward&) = default;
 };
@@ -74,6 +96,9 @@ struct EndpointConfig {
   std::vector<PortForward> ports;  // published through this endpoint, in the families that it has
   bool publishes4 = true;          // false: another endpoint has the ports of this family
   bool publishes6 = true;
+  bool routed4 = false;      // its network's mode
+  bool routed6 = false;
+  std::optional<Enclave> enclave;  // its bridge's
 };
 
 // Sockets inside the container's network namespace (see engine/container/runtime.h, NetnsSockets).
@@ -96,22 +121,6 @@ struct UserForward {
   friend bool operator==(const UserForward&, const UserForward&) = default;
 };
 
-// Host ports held for one container: bound and listening sockets which accept nothing, so that other programs
-// get EADDRINUSE. Closing it gives them back.
-class PortReservation {
- public:
-  virtual ~PortReservation() = default;
-  virtual const std::vector<PortForward>& ports() const = 0;  // with every host_port decided
-  // What a process must carry, with the listening (UDP: bound) socket; an invalid one if a process of ours, of before
-  // the daemon's restart, holds it still. The sockets are copies: they keep the port.
-  struct Carried {
-    UserForward forward;
-    int socket = -1;  // owned by the reservation
-  };
-  virtual std::vector<Carried> carried() const = 0;
-  // They lead elsewhere from now on: carried() says where to. What is translated is the firewall's to change.
-  virtual void lead_to(const std::optional<IpAddress>& address4, const std::optional<IpAddress>& address6) = 0;
-};
 struct PortRequest {
   uint8_t protocol = 6;
   std::string host_ip;
@@ -125,9 +134,29 @@ struct PortOwner {
   std::string name;  // for others' messages
   std::optional<IpAddress> address4;
   std::optional<IpAddress> address6;
+  bool routed4 = false;  // nothing of the host's is held for this family: clients come to the address itself
+  bool routed6 = false;
+  bool enclave4 = false;  // address4 is that of an enclave, which translates a port of the same number once more
   bool again = false;  // after a restart of the daemon: a process of ours may carry them already
 };
 
+// Host ports held for one container: bound and listening sockets which accept nothing, so that other programs
+// get EADDRINUSE. Closing it gives them back.
+class PortReservation {
+ public:
+  virtual ~PortReservation() = default;
+  virtual const std::vector<PortForward>& ports() const = 0;  // with every host_port decided
+  // What a process must carry, with the listening (UDP: bound) socket; an invalid one if a process of ours, of before
+  // the daemon's restart, holds it still. The sockets are copies: they keep the port.
+  struct Carried {
+    UserForward forward;
+    int socket = -1;  // owned by the reservation
+  };
+  virtual std::vector<Carried> carried() const = 0;
+  // They lead elsewhere from now on: carried() says where to. What is translated is the firewall's to change. False, and
+  // nothing has changed: the new owner is routed in other families, so that other ports of the host have to be held.
+  virtual bool lead_to(const PortOwner& owner) = 0;
+};
 struct PortQuestion {
   PortOwner owner;
   std::string group;  // those of one group are asked about together, the others each alone
@@ -138,12 +167,17 @@ class NetworkStack {
  public:
   struct Options {
     std::string table_name;  // of our nftables table, unique per data root: "gantry-1a2b3c"
+    std::string run_dir;     // where enclaves are kept, under "netns"; they outlive the daemon
   };
   virtual ~NetworkStack() = default;
 
   // Makes our nftables table if it is missing or damaged, sets ip_forward. Worker thread, once at start,
   // with the networks and ports that must be in it.
+  // Where the kernel has no nftables, or forbids us to use it, this succeeds all the same with one warning that says what is
+  // lost: every published port is carried by a process then (PortReservation::carried), and nothing is translated or dropped.
   virtual Result<> set_up() = 0;
+  // Does the kernel translate for us? Decided by set_up().
+  virtual bool translates() const = 0;
   // Removes the table. At the daemon's clean end when no network is left.
   virtual Result<> tear_down() = 0;
 
@@ -160,7 +194,10 @@ class NetworkStack {
   // lo up, interface, addresses, default route, in the fewest messages; nft elements for its published ports. Again
   // for an endpoint that is there: it gets the default route and the ports that it has now.
   virtual Result<> attach(const EndpointConfig& endpoint, const NetnsAccess& netns) = 0;
-  // The nat rules that bring 127.0.0.11:53 to the name service's two sockets in the namespace.
+  // Is the endpoint's interface there? Blocking.
+  virtual Result<bool> is_attached(const EndpointConfig& endpoint) = 0;
+  // The rules that bring 127.0.0.11:53 to the name service's two sockets in the namespace; sockets that are on port 53 need
+  // none.
   virtual Result<> redirect_dns(const NetnsAccess& netns, uint16_t udp_port, uint16_t tcp_port) = 0;
   // lo up only (network mode none).
   virtual Result<> loopback_up(const NetnsAccess& netns) = 0;
@@ -170,6 +207,8 @@ class NetworkStack {
   // The same for a container that has ended, without waiting for the interface (some 20 ms): the kernel removes it with
   // its namespace, else it is removed shortly after, at the latest by remove_bridge. Its ports are free on return.
   virtual Result<> detach_ended(const EndpointConfig& endpoint) { return detach(endpoint); }
+  // Takes the endpoint's published ports out of the rules; the interface stays.
+  virtual Result<> unpublish(const EndpointConfig& endpoint) = 0;
   // Interfaces of the host and on-link routes: what new subnets must not overlap.
   virtual Result<std::vector<Subnet>> routes_in_use() = 0;
   // Interfaces with our alias that are in neither list: left by a crash. Removes them and stale elements.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
@@ -123,24 +124,46 @@ struct Way {
 
 // An IPv6 wildcard is always carried as well: the kernel translates what comes from outside before it gets to the
 // socket, but not connections to [::1] or from link-local addresses.
-std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, const std::optional<IpAddress>& host) {
+std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, const std::optional<IpAddress>& host,
+                         bool carry_all) {
   const auto& v4 = owner.address4;
   const auto& v6 = owner.address6;
+  const auto is_routed = [&](const std::optional<IpAddress>& to) {
+    return to && (to->is_v6() ? owner.routed6 : owner.routed4);
+  };
   const bool can_carry = request.protocol != IPPROTO_SCTP;
   std::vector<Way> ways;
   if (!host || host->is_v4()) {
     Way way{.host = host.value_or(IpAddress()), .carried_to = {}};
-    if (!v4 && v6 && can_carry) way.carried_to = v6;
-    ways.push_back(way);
+    if (can_carry && (carry_all || (!v4 && v6))) way.carried_to = v4 ? v4 : v6;
+    if ((can_carry || !carry_all) && !is_routed(v4 ? v4 : v6)) ways.push_back(way);
   }
   const bool any = !host || (host->is_v6() && is_any(*host));
   if (host ? host->is_v6() : host_has_ipv6()) {
     Way way{.host = host.value_or(IpAddress::v6({})), .carried_to = {}};
     const bool loopback = host && host->to_string() == "::1";
-    if (can_carry && (any || loopback || !v6)) way.carried_to = v6 ? v6 : v4;
-    if (can_carry || v6) ways.push_back(way);
+    if (can_carry && (any || loopback || !v6 || carry_all)) way.carried_to = v6 ? v6 : v4;
+    if ((can_carry || (v6 && !carry_all)) && !is_routed(v6 ? v6 : v4)) ways.push_back(way);
   }
   return ways;
+}
+
+// What a port of an enclave leads to.
+struct Passage {
+  std::string id;
+  std::string name;
+  uint16_t container_port = 0;
+};
+
+// The families of a request for that address of the host (none: both) in which the container's own address is open:
+// "0.0.0.0", "::", empty for both. Nothing: none.
+std::optional<std::string> open_at(const PortOwner& owner, const std::optional<IpAddress>& host) {
+  const bool v4 = owner.routed4 && owner.address4 && (!host || host->is_v4());
+  const bool v6 = owner.routed6 && owner.address6 && (!host || host->is_v6());
+  if (v4 && v6) return "";
+  if (v4) return "0.0.0.0";
+  if (v6) return "::";
+  return std::nullopt;
 }
 
 }  // namespace
@@ -150,8 +173,10 @@ struct PortTable::Shared {
     std::string id;
     std::string name;
   };
+  std::atomic<bool> carry_all = false;
   std::mutex mutex;
   std::map<Binding, Holder> held;  // guarded by mutex
+  std::map<Binding, Passage> passages;  // by enclaves' addresses; guarded by mutex
 
   // Who has it, if anybody. The wildcard and any single address of the family exclude each other.
   std::vector<const Holder*> holders_of(const Binding& wanted) const {
@@ -171,13 +196,14 @@ class PortTable::Reservation final : public PortReservation {
  public:
   Reservation(std::shared_ptr<Shared> shared, PortOwner owner) : shared_(std::move(shared)), owner_(std::move(owner)) {}
   ~Reservation() override {
-    if (held_.empty()) return;
+    if (held_.empty() && passages_.empty()) return;
     // The sockets first: whoever finds the port free in the table must be able to bind it.
     std::vector<Binding> bindings;
     for (Held& one : held_) bindings.push_back(one.binding);
     held_.clear();
     std::lock_guard lock(shared_->mutex);
     for (const Binding& binding : bindings) shared_->held.erase(binding);
+    for (const Binding& passage : passages_) shared_->passages.erase(passage);
   }
   // For a check: what they hold counts as free. They must outlive this.
   void let_go(const std::set<std::string>& leaving) { leaving_ = &leaving; }
@@ -192,31 +218,43 @@ class PortTable::Reservation final : public PortReservation {
                                   .host = one.binding.address,
                                   .host_port = one.binding.port,
                                   .target = *one.carried_to,
-                                  .target_port = one.container_port},
+                                  .target_port = keeps_number(*one.carried_to) ? one.binding.port : one.container_port},
                       .socket = one.socket.get()});
     }
     return list;
   }
 
-  void lead_to(const std::optional<IpAddress>& address4, const std::optional<IpAddress>& address6) override {
+  bool lead_to(const PortOwner& owner) override {
+    if (owner.routed4 != owner_.routed4 || owner.routed6 != owner_.routed6) return false;
+    if (owner.enclave4 != owner_.enclave4 || (owner.enclave4 && owner.address4 != owner_.address4)) return false;
     for (Held& one : held_) {
       if (!one.carried_to) continue;
-      const auto& other = address6 ? address6 : address4;
+      const bool prefers_v4 = one.binding.address.is_v4() && owner.address4;
+      const auto& other = owner.address6 && !prefers_v4 ? owner.address6 : owner.address4;
       if (other) one.carried_to = other;
     }
+    return true;
   }
 
   // The table's lock is held.
   Result<> take(const PortRequest& request) {
     std::optional<IpAddress> host;
     if (!request.host_ip.empty()) host = TRY(IpAddress::parse(request.host_ip));
-    const std::vector<Way> ways = ways_of(request, owner_, host);
+    const bool carry_all = shared_->carry_all;
+    const std::vector<Way> ways = ways_of(request, owner_, host, carry_all);
+    const std::optional<std::string> open = open_at(owner_, host);
+    const auto list_open = [&]() -> Result<> {
+      if (open) ports_.push_back(port_forward(request, *open, 0));
+      return {};
+    };
+    if (ways.empty() && open) return list_open();
+    if (ways.empty() && carry_all) return unsupported("sctp cannot be published: nftables cannot be used");
     if (ways.empty()) return unsupported("sctp cannot be published on an IPv6 address of a container without one");
     const uint16_t last = std::max(request.host_first, request.host_last);
     std::optional<Error> first_error;
     for (uint32_t port = request.host_first; port <= last; ++port) {
       auto taken = take_number(static_cast<uint16_t>(port), request, ways);
-      if (taken.ok()) return {};
+      if (taken.ok()) return list_open();
       if (!first_error) first_error = std::move(taken).error();
     }
     if (request.host_first < last) {
@@ -236,6 +274,15 @@ class PortTable::Reservation final : public PortReservation {
     uint16_t container_port = 0;
   };
 
+  bool keeps_number(const IpAddress& target) const { return owner_.enclave4 && target.is_v4(); }
+
+  static PortForward port_forward(const PortRequest& request, std::string host_ip, uint16_t host_port) {
+    return {.protocol = request.protocol,
+            .host_ip = std::move(host_ip),
+            .host_port = host_port,
+            .container_port = request.container_port};
+  }
+
   // The same number in all ways.
   Result<> take_number(uint16_t wanted, const PortRequest& request, const std::vector<Way>& ways) {
     Result<> taken;
@@ -249,10 +296,9 @@ class PortTable::Reservation final : public PortReservation {
         port = held_.back().binding.port;
       }
       if (taken.ok()) {
-        ports_.push_back({.protocol = request.protocol,
-                          .host_ip = request.host_ip,
-                          .host_port = port,
-                          .container_port = request.container_port});
+        // With the other family routed an empty host address would say too much.
+        const bool all = ways.size() > 1 || !request.host_ip.empty() || !(owner_.routed4 || owner_.routed6);
+        ports_.push_back(port_forward(request, all ? request.host_ip : ways[0].host.to_string(), port));
         return {};
       }
       give_back(before);
@@ -279,9 +325,23 @@ class PortTable::Reservation final : public PortReservation {
     if (!socket.ok() && !served) return std::move(socket).error();
     Fd fd = served ? Fd() : *std::move(socket);
     if (wanted.port == 0) wanted.port = local_address(fd.get()).port();
+    if (auto led = lead_through_enclave(wanted, request); !led.ok()) return led;
     held_.push_back({wanted, std::move(fd), carried_to, request.container_port});
     shared_->held.emplace(wanted, Shared::Holder{.id = owner_.id, .name = owner_.name});
     return {};
+  }
+
+  // An enclave has one port of a number for all addresses of the host, and it leads to one port of one container.
+  Result<> lead_through_enclave(const Binding& wanted, const PortRequest& request) {
+    if (!owner_.enclave4) return {};
+    const Binding inside{.protocol = wanted.protocol, .port = wanted.port, .address = *owner_.address4};
+    const auto [at, added] = shared_->passages.try_emplace(inside, Passage{owner_.id, owner_.name, request.container_port});
+    if (added) passages_.push_back(inside);
+    if (at->second.id == owner_.id && at->second.container_port == request.container_port) return {};
+    if (leaving_ != nullptr && leaving_->contains(at->second.id)) return {};
+    return Error(Code::internal, "Bind for " + host_port(wanted.address, wanted.port) +
+                                     " failed: port is already allocated on another address of the host (held by container " +
+                                     at->second.name + "), which networks with com.gantry.isolated cannot tell apart");
   }
 
   void give_back(size_t from) {
@@ -289,6 +349,13 @@ class PortTable::Reservation final : public PortReservation {
       if (borrowed_.erase(held_[i].binding) == 0) shared_->held.erase(held_[i].binding);
     }
     held_.erase(held_.begin() + static_cast<ptrdiff_t>(from), held_.end());
+    std::erase_if(passages_, [&](const Binding& passage) {
+      const bool used = std::any_of(held_.begin(), held_.end(), [&](const Held& one) {
+        return one.binding.protocol == passage.protocol && one.binding.port == passage.port;
+      });
+      if (!used) shared_->passages.erase(passage);
+      return !used;
+    });
   }
 
   std::shared_ptr<Shared> shared_;
@@ -296,11 +363,14 @@ class PortTable::Reservation final : public PortReservation {
   const std::set<std::string>* leaving_ = nullptr;
   std::set<Binding> borrowed_;  // of held_: what those who leave still have
   std::vector<Held> held_;
+  std::vector<Binding> passages_;  // of the shared ones
   std::vector<PortForward> ports_;
 };
 
 PortTable::PortTable() : shared_(std::make_shared<Shared>()) {}
 PortTable::~PortTable() = default;
+
+void PortTable::carry_everything() { shared_->carry_all = true; }
 
 Result<std::unique_ptr<PortReservation>> PortTable::reserve(const std::vector<PortRequest>& requests,
                                                             const PortOwner& owner) {

@@ -22,7 +22,11 @@ class PortTable {
   PortTable();
   ~PortTable();
 
-  // All or none. An empty host address means both families, under one number, if the host has IPv6.
+  // From now on every port is served by a process: nothing is translated.
+  void carry_everything();
+
+  // All or none. An empty host address means both families, under one number, if the host has IPv6. For a family in which
+  // the owner is routed nothing is held: the port is listed with the number 0, "0.0.0.0" or "::" (empty: both).
   // Errors, in Docker's words: "Bind for 0.0.0.0:8099 failed: port is already allocated" (with the container that has
   // it), "failed to bind host port 0.0.0.0:8123/tcp: address already in use" (another program; its name and pid).
   Result<std::unique_ptr<PortReservation>> reserve(const std::vector<PortRequest>& requests, const PortOwner& owner);

@@ -92,7 +92,7 @@ void wait_until_attached() {
   join_namespace(launch.ipc, "ipc", CLONE_NEWIPC);
   join_namespace(launch.uts, "uts", CLONE_NEWUTS);
   // First, so that the daemon sets up the network while we mount.
-  if (launch.network.kind == NamespaceKind::own) open_network_sockets();
+  if (launch.network.kind == NamespaceKind::own) open_network_sockets(launch.no_netfilter != 0);
   set_names(launch);
   // Where we are now becomes this namespace's root: in a v2 tree we were born there, into v1's we are put.
   if (waits_for_cgroup(launch.cgroup)) wait_until_attached();

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <iterator>
 
 #include "shim/system.h"
 
@@ -41,11 +42,14 @@ void bring_loopback_up(int route) {
   check(errno == 0, "bring up the loopback interface");
 }
 
-Fd dns_socket(int type) {
+constexpr uint16_t kDnsPort = 53;
+
+Fd dns_socket(int type, uint16_t port) {
   Fd fd(::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   check(static_cast<bool>(fd), "socket");
   sockaddr_in address{};
   address.sin_family = AF_INET;
+  address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(0x7f00000b);
   check(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, "bind 127.0.0.11");
   if (type == SOCK_STREAM) check(::listen(fd.get(), 128) == 0, "listen 127.0.0.11");
@@ -54,20 +58,27 @@ Fd dns_socket(int type) {
 
 }  // namespace
 
-void open_network_sockets() {
+void open_network_sockets(bool no_netfilter) {
   Fd route(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   check(static_cast<bool>(route), "socket NETLINK_ROUTE");
   bring_loopback_up(route.get());
-  Fd netfilter(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-  check(static_cast<bool>(netfilter), "socket NETLINK_NETFILTER");
-  Fd udp = dns_socket(SOCK_DGRAM);
-  Fd tcp = dns_socket(SOCK_STREAM);
+  Fd netfilter;
+  if (!no_netfilter) {
+    netfilter = Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+    check(static_cast<bool>(netfilter), "socket NETLINK_NETFILTER");
+  }
+  const uint16_t port = no_netfilter ? kDnsPort : 0;
+  Fd udp = dns_socket(SOCK_DGRAM, port);
+  Fd tcp = dns_socket(SOCK_STREAM, port);
   Fd netns(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   check(static_cast<bool>(netns), "open /proc/self/ns/net");
-  const int fds[] = {route.get(), netfilter.get(), udp.get(), tcp.get(), netns.get()};
+  const int with[] = {route.get(), netfilter.get(), udp.get(), tcp.get(), netns.get()};
+  const int without[] = {route.get(), udp.get(), tcp.get(), netns.get()};
   Writer writer;
   writer(ChildMessage::sockets);
-  check(send_packet(child_channel(), writer.take(), fds, 5), "hand over the network sockets");
+  const bool sent = no_netfilter ? send_packet(child_channel(), writer.take(), without, std::size(without))
+                                 : send_packet(child_channel(), writer.take(), with, std::size(with));
+  check(sent, "hand over the network sockets");
 }
 
 }  // namespace gantry::shim

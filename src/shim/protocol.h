@@ -16,7 +16,7 @@
 
 namespace gantry::shim {
 
-inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersion = 3;
 inline constexpr uint32_t kMaxText = 16u << 20;     // one string; the kernel's limit for one argument is 128 KiB
 inline constexpr uint32_t kMaxItems = 1u << 20;     // one list
 inline constexpr uint32_t kMaxPacket = 64u << 10;   // one packet
@@ -275,6 +275,7 @@ struct Launch {
   std::vector<Setting> sysctls;
   CgroupPlan cgroup;
   Namespace network;
+  uint8_t no_netfilter = 0;         // names are asked for at port 53 itself, there is no socket for rules
   Namespace pid;
   Namespace ipc;
   Namespace uts;
@@ -282,7 +283,7 @@ struct Launch {
     a(version, run_dir, layers, upper, work, log_path, log_max_size, log_max_files, log_format, log_compress,
       log_buffer, log_attributes, program, privileges, hostname,
       domainname, mounts, devices, shm_size, no_shm, read_only_root, writable_system, reaper, masked_paths, read_only_paths,
-      sysctls, cgroup, network, pid, ipc, uts);
+      sysctls, cgroup, network, no_netfilter, pid, ipc, uts);
   }
 };
 
@@ -303,7 +304,7 @@ enum class MessageType : uint32_t {
   sockets,      // answered by `sockets_are`
   release,      // after `exited`: end
   // shim → daemon
-  ready = 100,  // Number (pid); fds: route, netfilter, dns_udp, dns_tcp, netns, or none
+  ready = 100,  // Number (pid); fds: route, netfilter unless no_netfilter, dns_udp, dns_tcp, netns; or none
   started,      // Started
   failed,       // Failed: nothing is left
   hello,        // Hello: greets every new connection

@@ -30,7 +30,7 @@ constexpr Flag kCreateFlags[] = {
      .help = "bridge (the default), macvlan or ipvlan"},
     {.name = "opt", .letter = 'o', .kind = FlagKind::list, .value_name = "KEY=VALUE", .help = "Option of the driver"},
     {.name = "label", .kind = FlagKind::list, .value_name = "KEY=VALUE", .help = "Label"},
-    {.name = "subnet", .kind = FlagKind::list, .value_name = "CIDR", .help = "Subnet, one a family"},
+    {.name = "subnet", .kind = FlagKind::list, .value_name = "CIDR", .help = "Subnet, one a family; macvlan, ipvlan: any number"},
     {.name = "ip-range", .kind = FlagKind::list, .value_name = "CIDR", .help = "Give addresses of this part only"},
     {.name = "gateway", .kind = FlagKind::list, .value_name = "ADDRESS", .help = "The gateway's address"},
     {.name = "aux-address", .kind = FlagKind::list, .value_name = "NAME=ADDRESS", .help = "Address not to be given"},

@@ -38,10 +38,9 @@ json summary_ports(const ContainerDetails& container) {
       bound.insert(*port);
     }
     for (const std::string& address : shown_addresses(forward.host_ip)) {
-      ports.push_back({{"IP", address},
-                       {"PrivatePort", forward.container_port},
-                       {"PublicPort", forward.host_port},
-                       {"Type", type}});
+      json port = {{"IP", address}, {"PrivatePort", forward.container_port}, {"Type", type}};
+      if (forward.host_port != 0) port["PublicPort"] = forward.host_port;
+      ports.push_back(std::move(port));
     }
   }
   for (const engine::ExposedPort& port : container.exposed) {
@@ -57,7 +56,9 @@ json inspect_ports(const ContainerDetails& container) {
   for (const net::PortForward& forward : container.published) {
     json& list = ports[std::to_string(forward.container_port) + "/" + protocol_name(forward.protocol)];
     for (const std::string& address : shown_addresses(forward.host_ip)) {
-      list.push_back({{"HostIp", address}, {"HostPort", std::to_string(forward.host_port)}});
+      // None of the host's: clients of a routed network come to the container's own address.
+      const std::string port = forward.host_port == 0 ? "" : std::to_string(forward.host_port);
+      list.push_back({{"HostIp", address}, {"HostPort", port}});
     }
   }
   return ports;

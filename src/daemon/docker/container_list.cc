@@ -110,6 +110,7 @@ bool ContainerQuery::passes(const ContainerDetails& container) const {
   }
   std::vector<engine::ExposedPort> published;
   for (const net::PortForward& port : container.published) {
+    if (port.host_port == 0) continue;
     const Result<engine::ExposedPort> outside =
         parse_exposed_port(std::to_string(port.host_port) + "/" + protocol_name(port.protocol));
     if (outside.ok()) published.push_back(*outside);

@@ -11,6 +11,17 @@
 namespace gantry::engine {
 namespace {
 
+// Where every family is routed, ports are open at the container's own addresses and nowhere else.
+void warn_of_unused_host_ports(const ContainerSpec& spec, const StartJob& job) {
+  const net::PortOwner& owner = job.port_owner;
+  const bool routed = (owner.routed4 || !owner.address4) && (owner.routed6 || !owner.address6);
+  for (const net::PortRequest& port : job.ports) {
+    if (!routed || (port.host_first == 0 && port.host_ip.empty())) continue;
+    log_warning("container " + spec.name + ": host address and port have no effect on published port " +
+                std::to_string(port.container_port) + ": its network is routed");
+  }
+}
+
 bool sets_ndots(const std::vector<std::string>& options) {
   return std::any_of(options.begin(), options.end(), [](const std::string& option) {
     return option.starts_with("ndots:") && option != "ndots:0";
@@ -78,7 +89,8 @@ void Containers::choose_gateways(std::vector<EndpointState>& endpoints) const {
     const NetworkRecord* network = networks_.get(endpoint.network);
     const bool out = network != nullptr && leads_out(network->spec);
     endpoint.gateway4 = out && !has4 && !endpoint.address4.empty();
-    endpoint.gateway6 = out && !has6 && !endpoint.address6.empty();
+    // An isolated network leads out by IPv4 alone.
+    endpoint.gateway6 = out && !is_isolated(network->spec) && !has6 && !endpoint.address6.empty();
     has4 = has4 || endpoint.gateway4;
     has6 = has6 || endpoint.gateway6;
   }
@@ -169,6 +181,10 @@ std::vector<std::string> Containers::host_gateways(const Container& container,
     if (network == nullptr) continue;
     const net::BridgeConfig bridge = networks_.bridge_config(*network);
     if (bridge.parent) continue;  // its gateway is another machine
+    if (bridge.enclave) {  // the bridge's own address is not the host's
+      if (v4.empty() && !bridge.internal) v4 = bridge.enclave->gateway.to_string();
+      continue;
+    }
     if (v4.empty() && bridge.gateway4) v4 = bridge.gateway4->to_string();
     if (v6.empty() && bridge.gateway6) v6 = bridge.gateway6->to_string();
   }
@@ -269,6 +285,7 @@ Result<> Containers::describe_network(const Container& container, const std::vec
   if (job.ports.empty() && !container.spec.published.empty()) {
     log_warning("container " + spec.name + ": its ports are not published, because nothing gets into its networks");
   }
+  warn_of_unused_host_ports(spec, job);
   return {};
 }
 

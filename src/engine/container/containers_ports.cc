@@ -1,5 +1,6 @@
 // A container's published ports: which it wants, and whether it could have them.
 #include <algorithm>
+#include <tuple>
 
 #include "engine/container/containers_access.h"
 #include "engine/network_options.h"
@@ -10,6 +11,12 @@ namespace {
 constexpr uint8_t kProtocols[] = {6, 17, 132};  // IPPROTO_TCP, UDP, SCTP in PortProtocol's order
 
 uint8_t protocol_number(PortProtocol protocol) { return kProtocols[static_cast<size_t>(protocol)]; }
+
+// A place in a network that a container will have.
+struct FutureEndpoint {
+  NetworkSpec network;
+  int gw_priority = 0;
+};
 
 std::vector<net::PortRequest> port_requests(const ContainerSpec& spec, const std::set<ExposedPort>& exposed,
                                             const std::string& default_host_ip) {
@@ -35,22 +42,37 @@ std::vector<net::PortRequest> port_requests(const ContainerSpec& spec, const std
   return requests;
 }
 
-// Those of a container that does not run yet: what will be known of its networks.
-std::vector<net::PortRequest> future_port_requests(const ContainerSpec& spec,
-                                                   const std::vector<NetworkSpec>& networks) {
-  net::BridgeConfig bridge;
-  bool published = false;
-  for (const NetworkSpec& network : networks) {
+// The question about a container that does not run yet: what will be known of its networks.
+net::PortQuestion future_ports(const ContainerSpec& spec, std::vector<FutureEndpoint> endpoints) {
+  // An address in both families: every port is one that could be served.
+  net::PortQuestion question{.owner = {.address4 = net::IpAddress(), .address6 = net::IpAddress::v6({})}};
+  std::erase_if(endpoints, [](const FutureEndpoint& endpoint) {
     net::BridgeConfig config;
-    apply_options(network, config);
-    if (!leads_out(network) || config.parent) continue;
-    published = true;
-    if (!config.host_binding_ip.empty()) bridge.host_binding_ip = config.host_binding_ip;
-  }
-  if (!published) return {};
-  std::vector<net::PortRequest> requests = port_requests(spec, {}, bridge.host_binding_ip);
-  std::erase_if(requests, [](const net::PortRequest& request) { return request.host_first == 0; });
-  return requests;
+    apply_options(endpoint.network, config);
+    return !leads_out(endpoint.network) || config.parent;
+  });
+  if (endpoints.empty()) return question;
+  const auto rank = [](const FutureEndpoint& endpoint) {
+    return std::tuple(-endpoint.gw_priority, -(endpoint.network.enable_ipv4 + endpoint.network.enable_ipv6),
+                      endpoint.network.name);
+  };
+  std::sort(endpoints.begin(), endpoints.end(),
+            [&](const FutureEndpoint& a, const FutureEndpoint& b) { return rank(a) < rank(b); });
+  const auto is_routed = [&](bool v6) {
+    const auto gateway = std::find_if(endpoints.begin(), endpoints.end(), [&](const FutureEndpoint& endpoint) {
+      return v6 ? endpoint.network.enable_ipv6 : endpoint.network.enable_ipv4;
+    });
+    net::BridgeConfig config;
+    if (gateway != endpoints.end()) apply_options(gateway->network, config);
+    return (v6 ? config.mode6 : config.mode4) == net::GatewayMode::routed;
+  };
+  question.owner.routed4 = is_routed(false);
+  question.owner.routed6 = is_routed(true);
+  net::BridgeConfig first;
+  apply_options(endpoints.front().network, first);
+  question.ports = port_requests(spec, {}, first.host_binding_ip);
+  std::erase_if(question.ports, [](const net::PortRequest& request) { return request.host_first == 0; });
+  return question;
 }
 
 }  // namespace
@@ -72,8 +94,15 @@ net::PortOwner Containers::port_owner(const Container& container, const std::vec
   for (const EndpointState& endpoint : endpoints) {
     const net::EndpointConfig config = networks_.endpoint_config(endpoint);
     if (config.parent) continue;
-    if (config.publishes4) owner.address4 = config.address4;
-    if (config.publishes6) owner.address6 = config.address6;
+    if (config.publishes4) {
+      owner.address4 = config.enclave ? config.enclave->address : config.address4;
+      owner.enclave4 = config.enclave.has_value();
+      owner.routed4 = config.routed4;
+    }
+    if (config.publishes6) {
+      owner.address6 = config.address6;
+      owner.routed6 = config.routed6;
+    }
   }
   return owner;
 }
@@ -90,17 +119,16 @@ void Containers::check_ports(PortCheck check, Reply<std::vector<PortConflict>> r
   for (const PortCheck::User& user : check.users) {
     const Container* existing = get(user.id);
     const ContainerSpec& spec = existing != nullptr ? existing->spec : user.spec;
-    std::vector<NetworkSpec> networks;
+    std::vector<FutureEndpoint> endpoints;
     for (const EndpointSpec& endpoint : spec.endpoints) {
-      if (const NetworkSpec* network = network_of(endpoint.network)) networks.push_back(*network);
+      if (const NetworkSpec* network = network_of(endpoint.network)) {
+        endpoints.push_back({.network = *network, .gw_priority = endpoint.gw_priority});
+      }
     }
-    // An address in both families: every port is one that could be served.
-    questions.push_back({.owner = {.id = user.id.str(),
-                                   .name = spec.name,
-                                   .address4 = net::IpAddress(),
-                                   .address6 = net::IpAddress::v6({})},
-                         .group = user.group,
-                         .ports = future_port_requests(spec, networks)});
+    questions.push_back(future_ports(spec, std::move(endpoints)));
+    questions.back().owner.id = user.id.str();
+    questions.back().owner.name = spec.name;
+    questions.back().group = user.group;
   }
   std::set<std::string> leaving;
   for (const ContainerId& id : check.leaving) leaving.insert(id.str());

@@ -14,7 +14,6 @@
 #include "engine/container/containers_access.h"
 #include "engine/container/record_json.h"
 #include "engine/iface/spec_json.h"
-#include "net/links.h"
 #include "shim/protocol.h"
 
 namespace gantry::engine {
@@ -180,7 +179,8 @@ Result<> Containers::repair_endpoints(Container& container, const NetnsSockets& 
     StartEndpoint attached = start_endpoint(container, endpoint);
     attached.config.ports = container.status.published;
     const bool leads = endpoint.gateway4 || endpoint.gateway6;
-    const bool is_there = attached.config.parent || net::link_index(attached.config.host_interface).ok();
+    const auto found = context_.stack.is_attached(attached.config);
+    const bool is_there = found.ok() && *found;
     if (is_there && !(leads && !unfinished.empty())) continue;
     TRY(context_.stack.attach(attached.config, access));
   }

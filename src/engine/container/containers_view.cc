@@ -66,20 +66,17 @@ EndpointDetails Containers::endpoint_details(const Container& container, const E
   details.dns_names = name_record(container, as_named).names;
   for (const EndpointState& endpoint : container.status.endpoints) {
     if (endpoint.network != *id) continue;
-    const net::BridgeConfig bridge = networks_.bridge_config(*network);
+    const AddressPlace place4 = place_of(*network, endpoint.address4);
+    const AddressPlace place6 = place_of(*network, endpoint.address6);
     details.endpoint_id = endpoint.endpoint_id;
     details.mac_address = endpoint.mac;
     details.ipv4_address = endpoint.address4;
     details.ipv6_address = endpoint.address6;
     const bool has_gateway = leads_out(network->spec);
-    if (bridge.subnet4 && !endpoint.address4.empty()) {
-      details.ipv4_prefix = bridge.subnet4->prefix();
-      if (bridge.gateway4 && has_gateway) details.gateway = bridge.gateway4->to_string();
-    }
-    if (bridge.subnet6 && !endpoint.address6.empty()) {
-      details.ipv6_prefix = bridge.subnet6->prefix();
-      if (bridge.gateway6 && has_gateway) details.ipv6_gateway = bridge.gateway6->to_string();
-    }
+    if (place4.subnet) details.ipv4_prefix = place4.subnet->prefix();
+    if (place4.gateway && has_gateway) details.gateway = place4.gateway->to_string();
+    if (place6.subnet) details.ipv6_prefix = place6.subnet->prefix();
+    if (place6.gateway && has_gateway) details.ipv6_gateway = place6.gateway->to_string();
   }
   return details;
 }

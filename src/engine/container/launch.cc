@@ -125,6 +125,7 @@ Result<shim::Launch> make_launch(const SandboxSpec& spec, const CgroupHost& cgro
   if (spec.cgroup_mode == "host") launch.cgroup.private_namespace = 0;
   if (spec.cgroup_mode == "private") launch.cgroup.private_namespace = 1;
   launch.network = namespace_of(spec.network);
+  launch.no_netfilter = spec.no_netfilter;
   launch.pid = namespace_of(spec.pid);
   launch.ipc = namespace_of(spec.ipc);
   launch.uts = namespace_of(spec.uts);

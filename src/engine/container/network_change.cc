@@ -67,12 +67,21 @@ class Change {
       ports_.reset();
       return {};
     }
-    if (ports_) {
-      ports_->lead_to(change_.port_owner.address4, change_.port_owner.address6);
-      return {};
-    }
+    if (ports_ && ports_->lead_to(change_.port_owner)) return {};
+    if (ports_) TRY(give_back_ports());
     ports_ = TRY(tools_.stack.reserve_ports(change_.ports, change_.port_owner)
                      .within("driver failed programming external connectivity on endpoint " + change_.port_owner.name));
+    return {};
+  }
+
+  // From a network whose ports are translated to a routed one, or back: what was held and ruled is of no use any more.
+  Result<> give_back_ports() {
+    for (StartEndpoint endpoint : change_.before) {
+      endpoint.config.ports = ports_->ports();
+      TRY(tools_.stack.unpublish(endpoint.config));
+    }
+    TRY(stop_carrying_ports(tools_.names, ports_.get()));
+    ports_.reset();
     return {};
   }
 

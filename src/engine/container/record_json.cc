@@ -115,6 +115,8 @@ void describe(Fields& fields, NetworkRecord*) {
   fields("created_at", &NetworkRecord::created_at);
   fields("pools", &NetworkRecord::pools);
   fields("bridge_name", &NetworkRecord::bridge_name);
+  fields("enclave", &NetworkRecord::enclave);
+  fields("uplink", &NetworkRecord::uplink);
 }
 
 template <class Fields>

@@ -87,6 +87,7 @@ struct SandboxSpec {
   int oom_score_adj = 0;
   Resources resources;
   NamespaceChoice network;
+  bool no_netfilter = false;                 // its namespace cannot have rules (net::NetworkStack::translates)
   NamespaceChoice pid;
   NamespaceChoice ipc;
   NamespaceChoice uts;
@@ -97,9 +98,9 @@ struct SandboxSpec {
 // where it was made, so the daemon can configure that namespace from any thread without entering it.
 struct NetnsSockets {
   Fd route;      // NETLINK_ROUTE
-  Fd netfilter;  // NETLINK_NETFILTER
-  Fd dns_udp;    // bound to 127.0.0.11, a free port
-  Fd dns_tcp;    // listening on 127.0.0.11, a free port
+  Fd netfilter;  // NETLINK_NETFILTER; invalid: SandboxSpec::no_netfilter
+  Fd dns_udp;    // bound to 127.0.0.11, a free port; port 53 without netfilter
+  Fd dns_tcp;    // listening on 127.0.0.11, likewise
   Fd netns;      // the namespace itself
 };
 

@@ -102,12 +102,15 @@ Result<Fd> make_blob(std::string_view content) {
 Result<NetnsSockets> take_sockets(std::vector<Fd>& fds) {
   NetnsSockets sockets;
   if (fds.empty()) return sockets;
-  if (fds.size() != 5) return internal_error("the container's shim sent a wrong number of network sockets");
-  sockets.route = std::move(fds[0]);
-  sockets.netfilter = std::move(fds[1]);
-  sockets.dns_udp = std::move(fds[2]);
-  sockets.dns_tcp = std::move(fds[3]);
-  sockets.netns = std::move(fds[4]);
+  if (fds.size() != 4 && fds.size() != 5) return internal_error("the container's shim sent a wrong number of network sockets");
+  sockets.netns = std::move(fds.back());
+  fds.pop_back();
+  sockets.dns_tcp = std::move(fds.back());
+  fds.pop_back();
+  sockets.dns_udp = std::move(fds.back());
+  fds.pop_back();
+  sockets.route = std::move(fds.front());
+  if (fds.size() > 1) sockets.netfilter = std::move(fds.back());
   return sockets;
 }
 

@@ -106,6 +106,7 @@ std::optional<StartProblem> Start::storage() {
 }
 
 std::optional<StartProblem> Start::sandbox() {
+  job_.sandbox.no_netfilter = !tools_.stack.translates();
   auto prepared = tools_.runtime.prepare(job_.sandbox);
   if (auto* failure = std::get_if<StartFailure>(&prepared)) {
     return StartProblem{.failure = std::move(*failure), .code = Code::invalid};

@@ -335,10 +335,11 @@ class Gantry:
 class GantryTest(unittest.TestCase):
     """One instance for all tests of a class, with a busybox image; projects are removed after each test."""
     maxDiff = None
+    instance = Gantry  # what makes one
 
     @classmethod
     def setUpClass(cls):
-        cls.gantry = Gantry()
+        cls.gantry = cls.instance()
         cls.gantry.__enter__()
         cls.addClassCleanup(cls.gantry.__exit__, None, None, None)
         cls.gantry.busybox()

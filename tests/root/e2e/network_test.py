@@ -242,8 +242,14 @@ networks:
             (("--driver", "overlay", "x"), 'plugin "overlay" not found'),
             (("--subnet", "10.97.1.0/24", "--gateway", "10.98.1.1", "x"), "no matching subnet for gateway 10.98.1.1"),
             (("-o", "nonsense=1", "x"), 'network option "nonsense" is not supported by driver "bridge"'),
+            (("-o", "com.docker.network.bridge.gateway_mode_ipv4=open", "x"),
+             "must be one of nat, nat-unprotected, routed, isolated"),
+            (("-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated", "x"),
+             "gateway mode 'isolated' can only be used for an internal network"),
             (("-d", "macvlan", "-o", "parent=nosuch0", "x"), 'parent interface "nosuch0" does not exist on this host'),
             (("-d", "macvlan", "-o", "macvlan_mode=open", "x"), "must be one of bridge, private, vepa, passthru"),
+            (("--subnet", "10.97.1.0/24", "--subnet", "10.97.2.0/24", "x"),
+             "bridge driver doesn't support multiple subnets"),
             (("--subnet", "fd97::/64", "x"), "set enable_ipv6 (--ipv6)"),
             (("host",), "operation is not permitted on predefined host network"),
         ]:
@@ -255,6 +261,75 @@ networks:
         self.assertIn("network with name taken already exists",
                       self.gantry.command("network", "create", "taken", code=1).err)
         self.network("rm", "taken")
+
+    def test_macvlan_with_several_subnets(self):
+        self.up(compose(service("web", "networks: {lan: {ipv4_address: 10.95.0.5}}"),
+                        service("first", "networks: [lan]"),
+                        service("next", "networks: [lan]\ndepends_on: [first]"), rest=f"""
+networks:
+  lan:
+    driver: macvlan
+    driver_opts: {{parent: {self.outside.name}}}
+    ipam:
+      config:
+        - {{subnet: 10.98.0.0/24, ip_range: 10.98.0.61/32, gateway: 10.98.0.2}}
+        - {{subnet: 10.95.0.0/24, gateway: 10.95.0.1}}
+"""))
+        place = lambda name: [self.networks_of(f"net-{name}-1")["net_lan"][key]
+                              for key in ("IPAddress", "IPPrefixLen", "Gateway")]
+        self.assertEqual(place("first"), ["10.98.0.61", 24, "10.98.0.2"])
+        self.assertEqual(place("web"), ["10.95.0.5", 24, "10.95.0.1"])
+        self.assertEqual(place("next"), ["10.95.0.2", 24, "10.95.0.1"], "the first subnet is full")
+        self.wait_answer(lambda: self.who_from("net-next-1", "10.95.0.5"), "web sees 10.95.0.2")
+        self.wait_answer(lambda: self.who_from_outside("10.98.0.61", 80), f"first sees {Outside.OTHER}")
+        network = json.loads(self.network("inspect", "net_lan"))[0]
+        self.assertEqual([pool["Subnet"] for pool in network["IPAM"]["Config"]], ["10.98.0.0/24", "10.95.0.0/24"])
+        self.assertEqual(sorted(m["IPv4Address"] for m in network["Containers"].values()),
+                         ["10.95.0.2/24", "10.95.0.5/24", "10.98.0.61/24"])
+        self.gantry.kill_daemon()
+        self.gantry.start_daemon()
+        self.assertEqual(place("next"), ["10.95.0.2", 24, "10.95.0.1"])
+        self.gantry.compose(self.project, "up", "-d", "--force-recreate", "next")
+        self.assertEqual(place("next")[0].rpartition(".")[0], "10.95.0", "what the others have is not given twice")
+
+    def test_routed_and_isolated_gateway_modes(self):
+        port = free_port()
+        mode = "com.docker.network.bridge.gateway_mode_ipv"
+        self.up(compose(service("web", f"networks: [open]\nports: ['{port}:80']"),
+                        service("inner", "networks: {closed: {ipv4_address: 10.97.5.1}}"),
+                        service("inner2", "networks: [closed]"),
+                        rest=f"""
+networks:
+  open:
+    enable_ipv6: true
+    driver_opts: {{{mode}6: routed}}
+  closed:
+    internal: true
+    driver_opts: {{{mode}4: isolated}}
+    ipam: {{config: [{{subnet: 10.97.5.0/24}}]}}
+"""))
+        web = self.gantry.inspect("net-web-1")["NetworkSettings"]
+        self.assertEqual(web["Ports"]["80/tcp"], [{"HostIp": "0.0.0.0", "HostPort": str(port)},
+                                                  {"HostIp": "::", "HostPort": ""}])
+        self.assertEqual([p["IP"] for p in self.gantry.containers()["net-web-1"]["Ports"] if "PublicPort" in p], ["0.0.0.0"])
+        options = json.loads(self.network("inspect", "net_open"))[0]["Options"]
+        self.assertEqual(options, {mode + "6": "routed"})
+        address6 = web["Networks"]["net_open"]["GlobalIPv6Address"]
+
+        def as_it_should_be(when):
+            self.wait_answer(lambda: self.who_from_outside(Outside.HOST, port), f"web sees {Outside.OTHER}")
+            self.assertEqual(self.who_from_outside(address6, 80), f"web sees {Outside.OTHER6}", when)
+            self.assertEqual(self.who("::1", port, 1), "ConnectionRefusedError", when)
+            self.assertEqual(self.who_from("net-inner2-1", "10.97.5.1"), "inner sees 10.97.5.2", when)
+            self.assertNotIn("sees", self.who("10.97.5.1", 80, 1), "the host has no address there")
+
+        as_it_should_be("at first")
+        pool = json.loads(self.network("inspect", "net_closed"))[0]["IPAM"]["Config"][0]
+        self.assertNotIn("Gateway", pool)
+        self.gantry.kill_daemon()
+        self.gantry.start_daemon()
+        as_it_should_be("with the next daemon")
+        self.assertEqual(self.gantry.inspect("net-web-1")["NetworkSettings"]["Ports"], web["Ports"])
 
     def test_macvlan_is_on_the_hosts_own_network(self):
         self.up(compose(service("web", "networks: {lan: {ipv4_address: 10.98.0.50}}"), rest=f"""
@@ -329,6 +404,21 @@ class Live(NetworkTest):
         self.assertEqual(self.who("127.0.0.1", port, 1), "ConnectionRefusedError", "nothing gets in any more")
         self.network("connect", "first", "lone")
         self.assertEqual(self.who_from_outside(Outside.HOST, port), f"lone sees {Outside.OTHER}")
+
+    def test_a_port_goes_from_a_translated_network_to_a_routed_one_and_back(self):
+        port = free_port()
+        self.network("create", "-o", "com.docker.network.bridge.gateway_mode_ipv4=routed", "--subnet", "10.97.6.0/24",
+                     "straight")
+        self.start_lone("-p", f"{port}:80")
+        bound = lambda: self.gantry.inspect("lone")["NetworkSettings"]["Ports"]["80/tcp"]
+        self.wait_answer(lambda: self.who_from_outside(Outside.HOST, port), f"lone sees {Outside.OTHER}")
+        self.network("connect", "--gw-priority", "5", "--ip", "10.97.6.9", "straight", "lone")
+        self.assertEqual(bound(), [{"HostIp": "0.0.0.0", "HostPort": ""}])
+        self.assertEqual(self.who_from_outside("10.97.6.9", 80), f"lone sees {Outside.OTHER}")
+        self.assertEqual(self.who_from_outside(Outside.HOST, port, 1), "ConnectionRefusedError")
+        self.network("disconnect", "straight", "lone")
+        self.assertEqual(self.who_from_outside(Outside.HOST, port), f"lone sees {Outside.OTHER}")
+        self.assertEqual(self.who("::1", port).split()[0], "lone")
 
     def test_the_higher_priority_takes_the_default_route_over(self):
         self.start_lone()

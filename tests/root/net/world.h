@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -269,16 +270,24 @@ inline EndpointConfig endpoint_config(const BridgeConfig& bridge, int host_numbe
           .mtu = bridge.mtu};
 }
 
+// Must be empty at its end.
+struct RunDirectory {
+  std::string path = "/tmp/gantry-net-XXXXXX";
+  RunDirectory() { CHECK(::mkdtemp(path.data()) != nullptr); }
+  ~RunDirectory() { EXPECT_EQ(::rmdir(path.c_str()), 0) << path << ": " << std::strerror(errno); }
+};
+
 // A machine with a network stack of ours, and one outside that is reached through `uplink`: 10.99.0.1 and 10.99.0.2.
 // Remembers what it made, for clean_up.
 struct Host {
   Namespace ns;
-  std::unique_ptr<NetworkStack> stack = make_network_stack({.table_name = "gantry-test01"});
+  const RunDirectory run;
+  std::unique_ptr<NetworkStack> stack = make_network_stack({.table_name = "gantry-test01", .run_dir = run.path});
 
   // The daemon's next life.
   void renew() {
     stack = nullptr;
-    stack = make_network_stack({.table_name = "gantry-test01"});
+    stack = make_network_stack({.table_name = "gantry-test01", .run_dir = run.path});
   }
   void set_up() const {
     ns.run([this] { expect_ok(stack->set_up()); });
@@ -336,7 +345,7 @@ struct Host {
       int index = (*find_link(route->get(), "uplink"))->index;
       expect_ok(set_addresses(route->get(), index, "uplink", {{ip("10.99.0.1"), 24}, {ip("fd99::1"), 64}}));
       // Without a link-local address of its own the host cannot look for neighbours of packets that it forwards.
-      expect_ok(set_up_bridge(route->get(), index, "uplink", true));
+      expect_ok(set_up_bridge(route->get(), index, "uplink", {.ipv6 = true, .route_localnet = true}));
     });
     outside.run([&] {
       auto route = open_netlink(NETLINK_ROUTE);

@@ -23,6 +23,25 @@ TEST(NetworkOptions, WhatCannotBeMeantIsRefusedWithWhatWouldBeRight) {
       {{.name = "n", .driver = "overlay"}, "plugin \"overlay\" not found"},
       {{.name = "n", .options = {{"com.docker.network.bridge.enable_icc", "maybe"}}},
        "invalid value \"maybe\" of network option com.docker.network.bridge.enable_icc: true or false"},
+      {{.name = "n", .options = {{"com.docker.network.bridge.gateway_mode_ipv4", "nat-unprotected"},
+                                 {"com.docker.network.bridge.gateway_mode_ipv6", "routed"}}},
+       "fine"},
+      {{.name = "n", .options = {{"com.docker.network.bridge.gateway_mode_ipv4", "Routed"}}},
+       "invalid value \"Routed\" of network option com.docker.network.bridge.gateway_mode_ipv4: must be one of nat, "
+       "nat-unprotected, routed, isolated"},
+      {{.name = "n", .options = {{"com.docker.network.bridge.gateway_mode_ipv6", "isolated"}}},
+       "gateway mode 'isolated' can only be used for an internal network"},
+      {{.name = "n", .options = {{"com.docker.network.bridge.gateway_mode_ipv6", "isolated"}}, .internal = true}, "fine"},
+      {{.name = "n", .options = {{"com.gantry.isolated", "true"}}}, "fine"},
+      {{.name = "n", .options = {{"com.gantry.isolated", "yes"}}},
+       "invalid value \"yes\" of network option com.gantry.isolated: true or false"},
+      {{.name = "n", .options = {{"com.gantry.isolated", "true"}, {"com.docker.network.bridge.gateway_mode_ipv4", "routed"}}},
+       "network option com.docker.network.bridge.gateway_mode_ipv4=routed does not go with com.gantry.isolated: nobody outside "
+       "has a route to such a network"},
+      {{.name = "n", .driver = "macvlan", .options = {{"com.gantry.isolated", "true"}}},
+       "network option \"com.gantry.isolated\" is not supported by driver \"macvlan\""},
+      {{.name = "n", .driver = "ipvlan", .options = {{"com.docker.network.bridge.gateway_mode_ipv4", "nat"}}},
+       "network option \"com.docker.network.bridge.gateway_mode_ipv4\" is not supported by driver \"ipvlan\""},
       {{.name = "n", .options = {{"parent", "eth0"}}}, "network option \"parent\" is not supported by driver \"bridge\""},
       {{.name = "n", .options = {{"com.docker.network.driver.mtu", "9"}}}, "invalid MTU: 9"},
       {{.name = "n", .options = {{"com.docker.network.bridge.name", "much-too-long-name"}}},
@@ -55,6 +74,12 @@ TEST(NetworkOptions, PoolsMustFitTogether) {
   EXPECT_EQ(check({.gateway = "10.2.0.1"}), head + "a gateway, address range or auxiliary address needs a subnet");
   EXPECT_EQ(check({.subnet = "fd00::/64"}), head + "an IPv6 subnet needs IPv6: set enable_ipv6 (--ipv6)");
   EXPECT_EQ(check({.subnet = "fd00::/64"}, true), "fine");
+  NetworkSpec two{.name = "n", .pools = {{.subnet = "10.1.0.0/24"}, {.subnet = "10.2.0.0/24"}}};
+  EXPECT_EQ(text_of(check_network(two)), "bridge driver doesn't support multiple subnets");
+  two.driver = "macvlan";
+  EXPECT_EQ(text_of(check_network(two)), "fine");
+  two.driver = "ipvlan";
+  EXPECT_EQ(text_of(check_network(two)), "fine");
 }
 
 TEST(NetworkOptions, OfAnEndpointAreChecked) {

@@ -11,6 +11,10 @@ IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
 std::string text_of(const Result<IpAddress>& result) {
   return result.ok() ? result->to_string() : result.error().message();
 }
+std::string text_of(const Result<std::optional<IpAddress>>& result) {
+  if (!result.ok()) return result.error().message();
+  return *result ? (*result)->to_string() : "none";
+}
 std::string text_of(const Result<Subnet>& result) {
   return result.ok() ? result->to_string() : result.error().message();
 }
@@ -106,6 +110,35 @@ TEST(Ipam, GatewayIsTheFirstAddressUnlessGiven) {
   Ipam::Network stranger = network("c", "10.3.0.0/24");
   stranger.gateway = ip("10.4.0.1");
   EXPECT_EQ(text_of(ipam.add_network(stranger)), "no matching subnet for gateway 10.4.0.1");
+}
+
+TEST(Ipam, AnIsolatedNetworkHasNoGateway) {
+  Ipam ipam;
+  Ipam::Network isolated = network("a", "10.1.0.0/24");
+  isolated.isolated = true;
+  EXPECT_EQ(text_of(ipam.add_network(isolated)), "none");
+  EXPECT_EQ(text_of(ipam.allocate("a", false)), "10.1.0.1");
+  Ipam::Network set_aside = network("b", "10.2.0.0/24");
+  set_aside.isolated = true;
+  set_aside.gateway = ip("10.2.0.1");
+  EXPECT_EQ(text_of(ipam.add_network(set_aside)), "10.2.0.1");
+  EXPECT_EQ(text_of(ipam.allocate("b", false)), "10.2.0.2");
+}
+
+TEST(Ipam, ASecondSubnetServesWhenTheFirstIsFull) {
+  Ipam ipam;
+  EXPECT_EQ(text_of(ipam.add_network(network("a", "10.1.0.0/30"))), "10.1.0.1");
+  EXPECT_EQ(text_of(ipam.add_network(network("a", "10.2.0.0/24"))), "10.2.0.1");
+  EXPECT_EQ(text_of(ipam.add_network(network("a", "10.2.0.0/28"))),
+            "Pool overlaps with other one on this address space");
+  EXPECT_EQ(text_of(ipam.allocate("a", false, ip("10.2.0.9"))), "10.2.0.9");
+  EXPECT_EQ(text_of(ipam.allocate("a", false)), "10.1.0.2");
+  EXPECT_EQ(text_of(ipam.allocate("a", false)), "10.2.0.2");
+  ipam.release("a", ip("10.1.0.2"));
+  EXPECT_EQ(text_of(ipam.allocate("a", false)), "10.1.0.2");
+  EXPECT_EQ(text_of(ipam.allocate("a", false, ip("10.3.0.9"))), "no configured subnet contains IP address 10.3.0.9");
+  ipam.remove_network("a");
+  EXPECT_EQ(text_of(ipam.add_network(network("b", "10.2.0.0/24"))), "10.2.0.1") << "both are given back";
 }
 
 TEST(Ipam, AllocatesEveryAddressOnceAndThenSaysSo) {

@@ -77,15 +77,50 @@ std::string sets_of(const BridgeConfig& config) {
 
 TEST(FirewallElements, OfANetworkFollowItsOptions) {
   BridgeConfig config = bridge();
-  EXPECT_EQ(sets_of(config), "bridges talk masquerade local4");
+  EXPECT_EQ(sets_of(config), "bridges talk local4 masquerade");
   config.icc = false;
-  EXPECT_EQ(sets_of(config), "bridges masquerade local4");
+  EXPECT_EQ(sets_of(config), "bridges local4 masquerade");
   config.internal = true;
   EXPECT_EQ(sets_of(config), "bridges internal local4");
   config = bridge();
   config.masquerade = false;
   config.subnet6 = *Subnet::parse("fd00::/64");
   EXPECT_EQ(sets_of(config), "bridges talk local4 local6");
+}
+
+TEST(FirewallElements, OfAGatewayModeAreOfItsFamilyAlone) {
+  BridgeConfig config = bridge();
+  config.subnet6 = *Subnet::parse("fd00::/64");
+  EXPECT_EQ(sets_of(config), "bridges talk local4 local6 masquerade masquerade");
+  config.mode6 = GatewayMode::routed;
+  EXPECT_EQ(sets_of(config), "bridges talk local4 local6 masquerade echo");
+  config.mode4 = GatewayMode::nat_unprotected;
+  EXPECT_EQ(sets_of(config), "bridges talk local4 local6 masquerade unprotected echo");
+  config.internal = true;
+  config.mode6 = GatewayMode::isolated;
+  EXPECT_EQ(sets_of(config), "bridges internal talk local4 local6");
+}
+
+TEST(FirewallElements, OfARoutedPortAreItsContainersOwnAddresses) {
+  EndpointConfig endpoint{.bridge_name = "br-1",
+                          .address4 = ip("172.30.1.2"),
+                          .address6 = ip("fd00::2"),
+                          .ports = {{.host_port = 0, .container_port = 80}},
+                          .routed4 = true,
+                          .routed6 = true};
+  const auto sets = [&] {
+    std::vector<std::string> names;
+    const auto elements = elements_of(endpoint);
+    for (const SetElement& one : *elements) names.push_back(one.set->name);
+    return join(names, " ");
+  };
+  EXPECT_EQ(sets(), "open4 open6");
+  const auto elements = elements_of(endpoint);
+  EXPECT_EQ(hex(elements->front().element.key), "ac1e0102" "06000000" "00500000");
+  endpoint.ports[0].host_ip = "::";
+  EXPECT_EQ(sets(), "open6");
+  endpoint.publishes6 = false;
+  EXPECT_EQ(sets(), "");
 }
 
 TEST(FirewallElements, OfASubnetSpanAllOfIt) {

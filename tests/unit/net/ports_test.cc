@@ -168,8 +168,101 @@ TEST(PortTable, OfAContainerWithoutIpv6AProcessCarriesTheIpv6Side) {
   const std::string port = std::to_string((*held)->ports()[0].host_port);
   EXPECT_EQ(carried_text(**held), "tcp [::]:" + port + " -> 10.0.0.2:80");
   auto six = IpAddress::parse("fd00::2");
-  (*held)->lead_to({}, *six);
+  EXPECT_TRUE((*held)->lead_to({.address6 = *six}));
   EXPECT_EQ(carried_text(**held), "tcp [::]:" + port + " -> fd00::2:80");
+}
+
+std::string ports_text(const PortReservation& held) {
+  std::string text;
+  for (const PortForward& port : held.ports()) {
+    text += "[" + port.host_ip + "]" + (port.host_port == 0 ? " open" : " held") + "\n";
+  }
+  return text;
+}
+
+TEST(PortTable, OfARoutedFamilyNothingIsHeld) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  const auto six = IpAddress::parse("fd00::2");
+  const PortOwner in_both{.id = "1", .address4 = kWeb.address4, .address6 = *six, .routed4 = true, .routed6 = true};
+  PortOwner in6 = in_both;
+  in6.routed4 = false;
+  PortOwner in4 = in_both;
+  in4.address6.reset();
+  in4.routed6 = false;
+  struct Row {
+    PortOwner owner;
+    const char* host_ip;
+    const char* want;
+  };
+  const Row rows[] = {{in_both, "", "[] open\n"},
+                      {in_both, "127.0.0.1", "[0.0.0.0] open\n"},
+                      {in_both, "::1", "[::] open\n"},
+                      {in6, "", "[0.0.0.0] held\n[::] open\n"},
+                      {in6, "127.0.0.1", "[127.0.0.1] held\n"},
+                      {in6, "::1", "[::] open\n"},
+                      {in4, "", "[0.0.0.0] open\n"}};  // nor does a process carry IPv6 clients to it
+  for (const Row& row : rows) {
+    PortTable table;
+    const uint16_t port = free_port();
+    auto held = table.reserve({{.host_ip = row.host_ip, .host_first = port, .host_last = port, .container_port = 80}},
+                              row.owner);
+    ASSERT_TRUE(held.ok()) << text_of(held);
+    EXPECT_EQ(ports_text(**held), row.want) << row.host_ip;
+    EXPECT_EQ((*held)->lead_to(row.owner), true);
+    EXPECT_EQ((*held)->lead_to(kWeb), false) << "other ports have to be held";
+    // The next daemon asks for what was recorded.
+    std::vector<PortRequest> again;
+    for (const PortForward& one : (*held)->ports()) {
+      again.push_back({.host_ip = one.host_ip, .host_first = one.host_port, .host_last = one.host_port, .container_port = 80});
+    }
+    held->reset();
+    auto next = table.reserve(again, row.owner);
+    ASSERT_TRUE(next.ok()) << text_of(next);
+    EXPECT_EQ(ports_text(**next), row.want) << "after a restart";
+  }
+}
+
+TEST(PortTable, WithoutTranslationAProcessCarriesEveryPort) {
+  PortTable table;
+  table.carry_everything();
+  const uint16_t port = free_port();
+  auto held = reserve(table, {loopback(port, port)});
+  ASSERT_TRUE(held.ok()) << text_of(held);
+  EXPECT_EQ(carried_text(**held), "tcp 127.0.0.1:" + std::to_string(port) + " -> 10.0.0.2:80");
+  const auto six = IpAddress::parse("fd00::2");
+  EXPECT_TRUE((*held)->lead_to({.address4 = IpAddress::v4(0x0a000003), .address6 = *six}));
+  EXPECT_EQ(carried_text(**held), "tcp 127.0.0.1:" + std::to_string(port) + " -> 10.0.0.3:80");
+  EXPECT_EQ(text_of(reserve(table, {{.protocol = IPPROTO_SCTP, .host_ip = "127.0.0.1", .host_first = 9, .container_port = 9}})),
+            "sctp cannot be published: nftables cannot be used");
+}
+
+TEST(PortTable, AnEnclaveIsReachedByTheHostsNumberAndTellsNoAddressesApart) {
+  PortTable table;
+  const PortOwner one{.id = "1", .name = "web-1", .address4 = IpAddress::v4(0xc6120002), .enclave4 = true};
+  const PortOwner two{.id = "2", .name = "web-2", .address4 = IpAddress::v4(0xc6120002), .enclave4 = true};
+  const PortOwner elsewhere{.id = "3", .name = "web-3", .address4 = IpAddress::v4(0xc6120003), .enclave4 = true};
+  const uint16_t port = free_port();
+  const auto number = std::to_string(port);
+  const auto at = [&](const char* host_ip, uint16_t container_port = 80) {
+    return PortRequest{.host_ip = host_ip, .host_first = port, .host_last = port, .container_port = container_port};
+  };
+  auto held = table.reserve({at("127.0.0.1")}, one);
+  ASSERT_TRUE(held.ok()) << text_of(held);
+  const std::string taken = "Bind for 127.0.0.2:" + number + " failed: port is already allocated on another address of the " +
+                            "host (held by container web-1), which networks with com.gantry.isolated cannot tell apart";
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2")}, two)), taken);
+  EXPECT_EQ(table.check({{.owner = two, .ports = {at("127.0.0.2")}}}, {})[0]->message(), taken);
+  EXPECT_FALSE(table.check({{.owner = two, .ports = {at("127.0.0.2")}}}, {"1"})[0]) << "who leaves takes it along";
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2")}, elsewhere)), "reserved") << "another enclave";
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2", 81)}, one)), taken) << "two ports of one container";
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2")}, one)), "reserved") << "one port on two addresses";
+  EXPECT_FALSE((*held)->lead_to(kWeb));
+  held->reset();
+  EXPECT_EQ(text_of(table.reserve({at("127.0.0.2")}, two)), "reserved");
+  if (!has_ipv6()) return;
+  auto six = table.reserve({at("::1")}, two);
+  ASSERT_TRUE(six.ok()) << text_of(six);
+  EXPECT_EQ(carried_text(**six), "tcp [::1]:" + number + " -> 198.18.0.2:" + number);
 }
 
 TEST(PortTable, OneIpv4AddressNeedsNoProcess) {
