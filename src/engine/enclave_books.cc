@@ -28,8 +28,9 @@ struct Uplink {
   net::Subnet subnet;
 };
 Result<Uplink> parse_uplink(const std::string& text) {
-  return Uplink{.address = TRY(net::IpAddress::parse(text.substr(0, text.find('/')))),
-                .subnet = TRY(net::Subnet::parse(text))};
+  const net::IpAddress address = TRY(net::IpAddress::parse(text.substr(0, text.find('/'))));
+  const net::Subnet subnet = TRY(net::Subnet::parse(text));
+  return Uplink{.address = address, .subnet = subnet};
 }
 
 net::Ipam::Network uplink_network(const net::Subnet& subnet) {
