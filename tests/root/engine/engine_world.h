@@ -72,7 +72,6 @@ class EngineWorld {
       subscription_.reset();
       tasks.reset();  // workers end before what they work on
       engine_.reset();
-      loop_.reset();
     });
     const std::string problem = opened.get_future().get();
     running_ = problem.empty();
@@ -86,15 +85,11 @@ class EngineWorld {
     if (done.get_future().wait_for(std::chrono::seconds(30)) != std::future_status::ready) {
       ADD_FAILURE() << "shut_down did not end";
     }
-    loop_->stop();
-    thread_.join();
-    running_ = false;
+    end_loop();
   }
   // As kill -9 of the daemon: nothing is told to anybody.
   void crash() {
-    loop_->stop();
-    thread_.join();
-    running_ = false;
+    end_loop();
   }
 
   LocalEngine& engine() { return *engine_; }
@@ -232,6 +227,13 @@ class EngineWorld {
   }
 
  private:
+  // The loop outlives its thread: stop() may not have returned when run() has.
+  void end_loop() {
+    loop_->stop();
+    thread_.join();
+    loop_.reset();
+    running_ = false;
+  }
   void note(const Event& event) {
     const auto name = event.attributes.find("name");
     std::lock_guard lock(mutex_);
