@@ -173,7 +173,7 @@ def main():
     os.environ["GANTRY_BIN"] = options.bin
     import harness
 
-    with harness.Gantry() as gantry:
+    with harness.Gantry(subnets=20) as gantry:
         gantry.busybox()
         idles = [idle(gantry, int(count), options.idle_seconds) for count in options.idle.split(",")]
         lower = gantry.root / "rootfs"
