@@ -99,7 +99,7 @@ Result<> up(Exchange& exchange, const Call& call, World& world, RecentRequests& 
 Result<> down(Exchange& exchange, const Call& call, World& world, LeaseKeeper& leases) {
   ProjectRequest request = TRY(read_request(exchange, call));
   compose::DownOptions options = TRY(compose::down_options_from_json(request.options));
-  options.project = std::move(request.project);
+  if (request.project) options.project = std::move(request.project);  // it may be part of the options
   const std::string name = call["name"];
   const bool whole = options.services.empty() && !options.dry_run;
   return run_operation(exchange, world, [&](std::shared_ptr<compose::ProgressSink> sink) {
@@ -121,7 +121,7 @@ using ServiceOperation = compose::OperationId (Controller::*)(std::string, compo
 Result<> on_services(Exchange& exchange, const Call& call, World& world, ServiceOperation operation) {
   ProjectRequest request = TRY(read_request(exchange, call));
   compose::ServiceOptions options = TRY(compose::service_options_from_json(request.options));
-  options.project = std::move(request.project);
+  if (request.project) options.project = std::move(request.project);  // it may be part of the options
   return run_operation(exchange, world, [&](auto sink) {
     return (world.controller.*operation)(call["name"], std::move(options), std::move(sink));
   });
