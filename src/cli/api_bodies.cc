@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "base/strings.h"
 #include "cli/ps_row.h"
 #include "client/api_client.h"
@@ -67,7 +68,11 @@ std::string filters_query(const std::map<std::string, std::vector<std::string>>&
 
 std::string json_list(const std::vector<std::string>& values) { return dumped(Json(values)); }
 std::string json_map(const StringMap& values) { return dumped(values.empty() ? Json::object() : Json(values)); }
-std::string json_string(std::string_view text) { return dumped(Json(text)); }
+std::string json_string(std::string_view text) {
+  std::string out;
+  append_json(out, text);
+  return out;
+}
 
 namespace {
 

@@ -6,7 +6,6 @@ namespace gantry::engine {
 namespace {
 
 constexpr const char* kProjectLabel = "com.docker.compose.project";
-constexpr const char* kUplink = "uplink";
 constexpr size_t kIdLength = 12;
 
 // 198.18.0.0/15 is for measurements between networks (RFC 2544): no machine's own network, and nobody's choice for an
@@ -33,15 +32,15 @@ Result<Uplink> parse_uplink(const std::string& text) {
   return Uplink{.address = address, .subnet = subnet};
 }
 
-net::Ipam::Network uplink_network(const net::Subnet& subnet) {
+}  // namespace
+
+net::Ipam::Network EnclaveBooks::uplink_network(const net::Subnet& subnet) {
   net::Ipam::Network network;
   network.id = kUplink;
   network.name = "the uplink of isolated networks";
   network.subnet = subnet;
   return network;
 }
-
-}  // namespace
 
 Result<> EnclaveBooks::open_uplink(const NetworkRecord& record, const std::vector<net::Subnet>& in_use) {
   if (uplink_) return {};

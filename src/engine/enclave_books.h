@@ -30,6 +30,9 @@ class EnclaveBooks {
   net::Ipam* ipam(const std::string& enclave);
   // While there are enclaves.
   const std::optional<net::Subnet>& uplink() const { return uplink_; }
+  // As it stands in books of addresses, under the id kUplink.
+  static constexpr const char* kUplink = "uplink";
+  static net::Ipam::Network uplink_network(const net::Subnet& subnet);
 
  private:
   struct Members {

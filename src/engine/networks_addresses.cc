@@ -6,11 +6,6 @@
 #include "engine/networks.h"
 
 namespace gantry::engine {
-namespace {
-
-constexpr const char* kUplinkId = "uplink";  // of isolated networks, in the books of the host's addresses
-
-}  // namespace
 
 net::Ipam& Networks::ipam_of(const NetworkRecord& record) {
   net::Ipam* inside = enclaves_.ipam(record.enclave);
@@ -49,7 +44,7 @@ Result<> Networks::add_to_books(NetworkRecord& record) {
 void Networks::give_back_pools(const NetworkRecord& record) {
   ipam_of(record).remove_network(record.id.str());
   enclaves_.leave(record);
-  if (!enclaves_.uplink()) ipam_.remove_network(kUplinkId);
+  if (!enclaves_.uplink()) ipam_.remove_network(EnclaveBooks::kUplink);
 }
 
 // Takes the record into its enclave. The uplink is kept away from what the host and its networks have, and they from it.
@@ -58,11 +53,7 @@ Result<> Networks::join_enclave(NetworkRecord& record, std::vector<net::Subnet> 
   const bool first = !enclaves_.uplink();
   TRY(enclaves_.join(record, in_use));
   if (!first) return {};
-  net::Ipam::Network uplink;
-  uplink.id = kUplinkId;
-  uplink.name = "the uplink of isolated networks";
-  uplink.subnet = *enclaves_.uplink();
-  auto reserved = ipam_.add_network(std::move(uplink));
+  auto reserved = ipam_.add_network(EnclaveBooks::uplink_network(*enclaves_.uplink()));
   if (!reserved.ok()) enclaves_.leave(record);
   TRY(std::move(reserved));
   return {};

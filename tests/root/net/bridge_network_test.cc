@@ -95,26 +95,6 @@ TEST_F(BridgeNetwork, InternalNetworkHasNoWayOutAndNoWayIn) {
   EXPECT_EQ(ask_in_vain(outside, "172.30.1.3", 5432), "timeout");
 }
 
-// Whether packets inside a bridge are shown to the IP rules is up to the machine: everything must work either way.
-class EitherBridgeNetfilter : public NetworkTest, public testing::WithParamInterface<const char*> {
- protected:
-  static constexpr const char* kSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
-  void SetUp() override {
-    before_ = host.ns.run([] { return read_file(kSetting).value_or(""); });
-    if (before_.empty() && std::string(GetParam()) == "1") GTEST_SKIP() << "needs root: and br_netfilter";
-    set(GetParam());
-  }
-  void TearDown() override {
-    set(before_);
-    NetworkTest::TearDown();
-  }
-  void set(const std::string& value) const {
-    if (!before_.empty()) host.ns.run([&] { host.expect_ok(write_file(kSetting, value)); });
-  }
-
- private:
-  std::string before_;
-};
 INSTANTIATE_TEST_SUITE_P(BridgeNfCallIptables, EitherBridgeNetfilter, testing::Values("0", "1"));
 
 TEST_P(EitherBridgeNetfilter, WithoutIccContainersReachOutsideButNotEachOther) {

@@ -28,21 +28,8 @@ EndpointConfig endpoint_in(int number, int host_number, std::vector<PortForward>
   return endpoint;
 }
 
-class Enclaves : public NetworkTest, public testing::WithParamInterface<const char*> {
+class Enclaves : public EitherBridgeNetfilter {
  protected:
-  static constexpr const char* kSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
-  void SetUp() override {
-    before_ = host.ns.run([] { return read_file(kSetting).value_or(""); });
-    if (before_.empty() && std::string(GetParam()) == "1") GTEST_SKIP() << "needs br_netfilter";
-    set(GetParam());
-  }
-  void TearDown() override {
-    set(before_);
-    NetworkTest::TearDown();
-  }
-  void set(const std::string& value) const {
-    if (!before_.empty()) host.ns.run([&] { host.expect_ok(write_file(kSetting, value)); });
-  }
   std::vector<std::string> pinned() const {
     std::vector<std::string> names;
     std::error_code error;
@@ -52,9 +39,6 @@ class Enclaves : public NetworkTest, public testing::WithParamInterface<const ch
     std::sort(names.begin(), names.end());
     return names;
   }
-
- private:
-  std::string before_;
 };
 INSTANTIATE_TEST_SUITE_P(BridgeNfCallIptables, Enclaves, testing::Values("0", "1"));
 

@@ -45,6 +45,28 @@ class NetworkTest : public testing::Test {
   std::string before_;
 };
 
+// Whether packets inside a bridge are shown to the IP rules is up to the machine: everything must work either way.
+// The parameter: "0" or "1".
+class EitherBridgeNetfilter : public NetworkTest, public testing::WithParamInterface<const char*> {
+ protected:
+  static constexpr const char* kSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+  void SetUp() override {
+    before_ = host.ns.run([] { return read_file(kSetting).value_or(""); });
+    if (before_.empty() && std::string(GetParam()) == "1") GTEST_SKIP() << "needs root: and br_netfilter";
+    set(GetParam());
+  }
+  void TearDown() override {
+    set(before_);
+    NetworkTest::TearDown();
+  }
+  void set(const std::string& value) const {
+    if (!before_.empty()) host.ns.run([&] { host.expect_ok(write_file(kSetting, value)); });
+  }
+
+ private:
+  std::string before_;
+};
+
 inline PortForward published(uint16_t host, uint16_t container, std::string host_ip = {}) {
   return {.protocol = IPPROTO_TCP, .host_ip = std::move(host_ip), .host_port = host, .container_port = container};
 }
