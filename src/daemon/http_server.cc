@@ -220,6 +220,23 @@ struct HttpServer::State {
   void talk(int socket);
 };
 
+namespace {
+
+constexpr int kLingerMilliseconds = 5000;
+
+// The end of a connection that was taken over: the client is told that nothing follows, and closes when it has read all. A
+// hang-up may not come before: libuv (Node's clients) takes one after a short read for the end, and the read that takes the
+// head alone is short, whatever is behind it.
+void linger(int socket) {
+  ::shutdown(socket, SHUT_WR);
+  std::vector<char> ignored(4096);
+  pollfd client{.fd = socket, .events = POLLIN, .revents = 0};
+  while (::poll(&client, 1, kLingerMilliseconds) > 0 && ::recv(socket, ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {
+  }
+}
+
+}  // namespace
+
 HttpServer::HttpServer(Handler handler) : state_(std::make_unique<State>()) {
   state_->handler = std::move(handler);
   state_->stopping = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -303,6 +320,7 @@ void HttpServer::State::talk(int socket) {
     Exchange exchange(socket, source, std::move(*head), *length);
     handler(exchange);
     more = exchange.finish();
+    if (exchange.hijacked()) linger(socket);
   }
 }
 

@@ -38,6 +38,7 @@ class Exchange {
   Result<> write(std::string_view data);
   Result<> end();
   bool answered() const { return state_ != State::open; }
+  bool hijacked() const { return state_ == State::hijacked; }
 
   // Takes the connection over: 101 if the client asked for an upgrade, else a raw 200 that ends with the connection.
   // The socket stays owned by the server; `read_ahead` belongs to the stream. Call read_body() before.

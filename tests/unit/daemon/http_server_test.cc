@@ -1,6 +1,7 @@
 #include "daemon/http_server.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -133,6 +134,21 @@ TEST_F(ServerTest, OneReadOfATakenConnectionTakesTheHeadAlone) {
   ASSERT_GT(got, 0);
   EXPECT_EQ(buffer.substr(static_cast<size_t>(got) - 4, 4), "\r\n\r\n") << buffer;
   EXPECT_EQ(read_all(socket.get()).value_or(""), "output");
+}
+
+// libuv takes a hang-up after a short read, as that of the head is, for the end, and drops the stream behind it.
+TEST_F(ServerTest, ATakenConnectionDoesNotHangUpBeforeAllIsRead) {
+  start([](Exchange& exchange) {
+    auto taken = exchange.hijack("application/vnd.docker.raw-stream");
+    ASSERT_TRUE(taken.ok());
+    ASSERT_TRUE(http::send_all(taken->socket, "output").ok());
+  });
+  const Fd socket = connect();
+  ASSERT_TRUE(http::send_all(socket.get(), "POST / HTTP/1.1\r\n\r\n").ok());
+  pollfd ended{.fd = socket.get(), .events = POLLRDHUP, .revents = 0};
+  ASSERT_EQ(::poll(&ended, 1, 10'000), 1);
+  EXPECT_EQ(ended.revents & POLLHUP, 0);
+  EXPECT_TRUE(read_all(socket.get()).value_or("").ends_with("\r\n\r\noutput"));
 }
 
 TEST_F(ServerTest, RefusesWhatIsNoHttp) {
