@@ -173,6 +173,9 @@ Result<int> attach_to(Session& session, const std::string& container, const Term
                       const AttachOptions& options) {
   client::ApiClient* api = TRY(session.api());
   auto connection = TRY(open_attachment(*api, container, terminal, options));
+  // One that ended before it was attached to gives nothing until it is started again.
+  const auto details = TRY(parse_container(TRY(TRY(api->request("GET", container_path(container, "json"))).ok_body())));
+  if (details.state == "exited" || details.state == "dead") return exit_code_of(*api, container);
   if (terminal.tty) {
     // A change of the size makes full-screen programs draw anew.
     const TerminalSize size = session.out.size();
