@@ -8,19 +8,26 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 
 #include "shim/log_compressor.h"
+#include "shim/log_lines.h"
 
 namespace gantry::shim {
 namespace {
 
 constexpr size_t kBatch = 128 << 10;
+constexpr size_t kSpace = 256 << 10;  // for the records of one read of usual lines; touched as far as it is used
+constexpr size_t kLongestFrame = 4096;
 constexpr size_t kPipePage = 4096;
 constexpr int kWriterPatienceMs = 2000;  // a disk that hangs must not keep the container's end from being told
 constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+
+char record_space[kSpace];
+static_assert(kSpace >= kBatch + kMostText + kLongestFrame);
 
 }  // namespace
 
@@ -174,10 +181,41 @@ bool LogFile::start_writer(uint64_t buffer) {
 
 void LogFile::write(LineCutter& stream, std::string_view data) {
   if (!is_open()) return;
-  stream.feed(data, wall_ns(), [&](std::string_view text, bool newline, int64_t time) {
-    add(stream.stream(), text, newline, time);
-  });
+  const int64_t now = wall_ns();
+  while (!data.empty()) {
+    if (!pipe_ && stream.at_line_start()) write_whole_lines(stream.stream(), data, now);
+    if (data.empty()) break;
+    // What is left begins with the end of a line, a long line or one without its end.
+    const size_t length = std::min(data.find('\n'), data.size() - 1) + 1;
+    stream.feed(data.substr(0, length), now, [&](std::string_view text, bool newline, int64_t time) {
+      add(stream.stream(), text, newline, time);
+    });
+    data.remove_prefix(length);
+  }
   flush();
+}
+
+void LogFile::set_time(int64_t time) {
+  if (time == time_ns_) return;
+  time_.set(time);
+  time_ns_ = time;
+}
+
+void LogFile::write_whole_lines(const char* stream, std::string_view& data, int64_t now) {
+  set_time(now);
+  const bool compact = format_ == LogFormat::compact;
+  const RecordFrame frame = compact ? compact_frame(stream, now) : json_frame(stream, time_.text(), attributes_);
+  if (frame.head.size() + frame.tail.size() > kLongestFrame) return;
+  RecordSpace space(record_space, sizeof record_space);
+  if (batch_.size() > kBatch || !space.append(batch_)) disk_.append(batch_);
+  batch_.clear();
+  for (size_t before = 0; before != data.size();) {
+    before = data.size();
+    if (compact) append_whole_lines(space, data, frame, copy_compact_line);
+    else append_whole_lines(space, data, frame, copy_json_line);
+    disk_.append(space.records());
+    space.clear();
+  }
 }
 
 void LogFile::finish(LineCutter& stream) {
@@ -198,10 +236,7 @@ void LogFile::add(const char* stream, std::string_view text, bool newline, int64
   if (format_ == LogFormat::compact) {
     append_compact_line(batch_, text, newline, stream, time);
   } else {
-    if (time != time_ns_) {
-      time_.set(time);
-      time_ns_ = time;
-    }
+    set_time(time);
     append_log_line(batch_, text, newline, stream, time_.text(), attributes_);
   }
   // A pipe takes a record whole or not at all.

@@ -66,6 +66,8 @@ class LogFile {
   void work() { disk_.work(); }
 
  private:
+  void set_time(int64_t time);
+  void write_whole_lines(const char* stream, std::string_view& data, int64_t now);
   void add(const char* stream, std::string_view text, bool newline, int64_t time);
   void flush();
   bool start_writer(uint64_t buffer);

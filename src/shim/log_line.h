@@ -70,31 +70,35 @@ inline size_t plain_length(std::string_view text) {
   return length;
 }
 
+// Appends the first character of `text`, which is none that stands for itself. → its length
+inline size_t append_json_character(std::string& out, std::string_view text) {
+  auto c = static_cast<unsigned char>(text[0]);
+  if (c < 0x80) {
+    append_json_escape(out, c);
+    return 1;
+  }
+  size_t length = utf8_length(text);
+  std::string_view sequence = text.substr(0, length);
+  if (length == 0) {
+    out += "\\ufffd";
+    length = 1;
+  } else if (sequence == "\xe2\x80\xa8") {
+    out += "\\u2028";
+  } else if (sequence == "\xe2\x80\xa9") {
+    out += "\\u2029";
+  } else {
+    out.append(sequence);
+  }
+  return length;
+}
+
 inline void append_json_text(std::string& out, std::string_view text) {
   while (!text.empty()) {
     const size_t run = plain_length(text);
     out.append(text.data(), run);
     text.remove_prefix(run);
     if (text.empty()) return;
-    auto c = static_cast<unsigned char>(text[0]);
-    if (c < 0x80) {
-      append_json_escape(out, c);
-      text.remove_prefix(1);
-      continue;
-    }
-    size_t length = utf8_length(text);
-    std::string_view sequence = text.substr(0, length);
-    if (length == 0) {
-      out += "\\ufffd";
-      length = 1;
-    } else if (sequence == "\xe2\x80\xa8") {
-      out += "\\u2028";
-    } else if (sequence == "\xe2\x80\xa9") {
-      out += "\\u2029";
-    } else {
-      out.append(sequence);
-    }
-    text.remove_prefix(length);
+    text.remove_prefix(append_json_character(out, text));
   }
 }
 
@@ -194,6 +198,8 @@ class LineCutter {
     in_line_ = false;
   }
   const char* stream() const { return stream_; }
+  // The next byte is a line's first.
+  bool at_line_start() const { return !in_line_; }
 
  private:
   template <class Emit>

@@ -11,7 +11,9 @@
 namespace gantry::shim {
 namespace {
 
-constexpr size_t kReadSize = 64 << 10;      // a pipe's capacity
+constexpr size_t kPipeSize = 64 << 10;       // as it is made
+constexpr int kLargePipeSize = 512 << 10;
+constexpr size_t kReadSize = 128 << 10;
 constexpr size_t kStdinBuffer = 64 << 10;   // above it clients are not read
 constexpr size_t kFixedPolls = 3;           // stdout, stderr, stdin
 
@@ -118,6 +120,12 @@ void Streams::read_source(Source& source, LineCutter& cutter) {
   if (n <= 0) {  // end; EIO is how a terminal says that its last program closed it
     source.fd.reset();
     return;
+  }
+  // A program that fills its pipe gets a larger one and goes on while we log. Not every program: they share what root may
+  // have in pipes (pipe(7), pipe-user-pages-soft). As good without, only slower.
+  if (static_cast<size_t>(n) >= kPipeSize && !source.is_large) {
+    source.is_large = true;
+    ::fcntl(source.fd.get(), F_SETPIPE_SZ, kLargePipeSize);
   }
   std::string_view data(read_buffer, static_cast<size_t>(n));
   log_.write(cutter, data);

@@ -54,6 +54,7 @@ class Streams {
   struct Source {
     Fd fd;
     uint8_t stream = 0;  // 1 stdout, 2 stderr
+    bool is_large = false;  // the pipe, or nothing more to be done about it
   };
   struct Client {
     Fd fd;

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "shim/log_lines.h"
+
 namespace gantry::shim {
 namespace {
 
@@ -49,6 +53,72 @@ TEST(LineCutter, PiecesOfALongLineHaveItsFirstTime) {
   cutter.feed("yy\nz", 2, emit);
   cutter.finish(emit);
   EXPECT_EQ(cut, "16384p1 12n1 1p2 ");
+}
+
+// Records of `text`'s whole lines, one after the other.
+std::string one_by_one(std::string_view text, bool compact) {
+  std::string records;
+  LineCutter cutter("stderr");
+  cutter.feed(text, 7, [&](std::string_view line, bool newline, int64_t time) {
+    if (compact) append_compact_line(records, line, newline, "stderr", time);
+    else append_log_line(records, line, newline, "stderr", "T", R"({"k":"\n"})");
+  });
+  return records;
+}
+
+std::string at_once(std::string_view& text, bool compact) {
+  std::string bytes(1 << 20, '\0');
+  RecordSpace space(bytes.data(), bytes.size());
+  if (compact) append_whole_lines(space, text, compact_frame("stderr", 7), copy_compact_line);
+  else append_whole_lines(space, text, json_frame("stderr", "T", R"({"k":"\n"})"), copy_json_line);
+  return std::string(space.records());
+}
+
+TEST(LogLines, ManyAtOnceAreTheSameRecords) {
+  std::mt19937 random(1);
+  const std::string_view parts[] = {"x",  "plain words of some length", "\n", "\"", "\\", "\t", "<", "\xc3\xa4", "\xe2\x80\xa8",
+                                    "\xff", std::string_view("\0", 1), "\r\n"};
+  for (int round = 0; round < 2000; ++round) {
+    std::string text;
+    for (unsigned count = random() % 60; count > 0; --count) text += parts[random() % std::size(parts)];
+    text += "\n";
+    for (const bool compact : {false, true}) {
+      std::string_view rest = text;
+      EXPECT_EQ(at_once(rest, compact), one_by_one(text, compact)) << text;
+      EXPECT_TRUE(rest.empty());
+    }
+  }
+}
+
+TEST(LogLines, LongAndUnfinishedLinesAreLeft) {
+  for (const bool compact : {false, true}) {
+    std::string text = "a\n" + std::string(kLogPiece - 1, '<') + "\n";
+    std::string_view rest = text;
+    EXPECT_EQ(at_once(rest, compact), one_by_one(text, compact));
+    EXPECT_TRUE(rest.empty());
+
+    text = "a\n" + std::string(kLogPiece, 'x') + "\n";
+    rest = text;
+    at_once(rest, compact);
+    EXPECT_EQ(rest.size(), kLogPiece + 1) << "a text of a piece's size has no line end in its record";
+
+    text = "a\nb";
+    rest = text;
+    at_once(rest, compact);
+    EXPECT_EQ(rest, "b");
+  }
+}
+
+TEST(LogLines, ALineThatMayHaveNoRoomIsLeft) {
+  std::string bytes(kMostText + 100, '\0');
+  RecordSpace space(bytes.data(), bytes.size());
+  std::string_view rest = "first\nsecond\n";
+  append_whole_lines(space, rest, compact_frame("stdout", 7), copy_compact_line);
+  append_whole_lines(space, rest, {.head = std::string(90, 'h'), .tail = "\n"}, copy_compact_line);
+  EXPECT_EQ(space.records(), "o7 first\no7 second\n");
+  rest = "third\n";
+  append_whole_lines(space, rest, {.head = std::string(90, 'h'), .tail = "\n"}, copy_compact_line);
+  EXPECT_EQ(rest, "third\n");
 }
 
 }  // namespace
