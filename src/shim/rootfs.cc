@@ -474,6 +474,10 @@ void Rootfs::enter() {
   check(::chdir("/") == 0, "enter the new root");
   refuse_foreign_root();
   ::umask(022);
+  int fd = root_.get();
+  Writer writer;
+  writer(ChildMessage::root);
+  check(send_packet(child_channel(), writer.take(), &fd, 1), "hand over the root");
 }
 
 // In a chroot, pivot_root swaps only the chroot's directory, and the real root stays at the bottom of the namespace: whoever

@@ -358,6 +358,9 @@ void Supervisor::read_child() {
       case ChildMessage::terminal:
         if (!message.fds.empty()) streams_.set_terminal(std::move(message.fds[0]));
         break;
+      case ChildMessage::root:
+        if (!message.fds.empty()) root_ = std::move(message.fds[0]);
+        break;
       case ChildMessage::warning:
         if (decode(body, text)) warnings_.push_back(text.message);
         break;
@@ -512,6 +515,7 @@ void Supervisor::read_exec(ExecProcess& exec) {
         send(MessageType::exec_failed, packet(MessageType::exec_failed, failed));
         break;
       case ChildMessage::sockets:
+      case ChildMessage::root:
       case ChildMessage::warning:
       case ChildMessage::prepared:
         break;

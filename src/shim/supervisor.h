@@ -91,6 +91,9 @@ class Supervisor {
   Streams streams_;
   Child init_;
   std::vector<Fd> sockets_;
+  // Until this process ends, after everybody knows of the container's end: whoever lets an overlay go last waits until all
+  // that is unwritten on its upper layer's filesystem, also by others, is on the disk. Else the dying program would.
+  Fd root_;
   std::vector<std::string> warnings_;
   bool go_ = false;
   bool prepared_ = false;

@@ -64,6 +64,7 @@ Received receive_packet(int fd, Packet& packet);
 enum class ChildMessage : uint32_t {
   sockets = 1,  // fds as of MessageType::ready
   terminal,     // fd: the pty's master
+  root,         // fd: the root filesystem, as the container sees it
   warning,      // Failed
   prepared,     // waits for one byte now
   failed,       // Failed

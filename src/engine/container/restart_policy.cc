@@ -21,6 +21,10 @@ std::chrono::milliseconds RestartBackoff::next(std::chrono::nanoseconds ran_for)
   return pause_;
 }
 
+std::chrono::nanoseconds left_of_pause(std::chrono::nanoseconds pause, WallTime ended_at, WallTime now) {
+  return pause - std::clamp<std::chrono::nanoseconds>(now - ended_at, {}, pause);  // clocks are set back, too
+}
+
 bool should_restart(const RestartPolicy& policy, const RunEnd& end) {
   if (end.cancelled) return false;
   switch (policy.kind) {

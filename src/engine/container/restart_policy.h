@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 
+#include "base/clock.h"
 #include "engine/iface/specs.h"
 
 namespace gantry::engine {
@@ -18,6 +19,9 @@ class RestartBackoff {
  private:
   std::chrono::milliseconds pause_{};  // zero: the next is the first
 };
+
+// Of a pause that counts from the end of a run: cleaning up behind it is a part of it and does not come on top.
+std::chrono::nanoseconds left_of_pause(std::chrono::nanoseconds pause, WallTime ended_at, WallTime now);
 
 // How a run came to its end.
 struct RunEnd {

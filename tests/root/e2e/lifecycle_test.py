@@ -1,5 +1,6 @@
 """Programs that die, daemons that die, containers that vanish: what must come back does, and is the same."""
 import os
+import pathlib
 import signal
 import time
 import unittest
@@ -157,6 +158,17 @@ class DaemonDies(GantryTest):
         self.assertEqual(len(daemons), 1)
 
 
+class Ends(GantryTest):
+    def test_the_shim_lets_the_root_filesystem_go_last(self):
+        """Or the dying program would, and wait until all that anybody has written there is on the disk."""
+        project = self.gantry.project("ends", "services: {a: {image: busybox:test, command: sleep 1000}}\n")
+        self.gantry.compose(project, "up", "-d")
+        pid = self.gantry.inspect("ends-a-1")["State"]["Pid"]
+        root = os.stat(f"/proc/{pid}/root")
+        held = pathlib.Path(f"/proc/{parent_of(pid)}/fd")
+        self.assertIn((root.st_dev, root.st_ino), [(s.st_dev, s.st_ino) for s in (fd.stat() for fd in held.iterdir() if fd.exists())])
+
+
 class BehindTheControllersBack(GantryTest):
     YAML = """
         services:
@@ -189,11 +201,14 @@ class BehindTheControllersBack(GantryTest):
 
     def test_container_whose_shim_was_killed_is_made_anew(self):
         def kill_shim(before):
-            stat = open(f"/proc/{before['State']['Pid']}/stat").read()
-            parent = int(stat.rpartition(")")[2].split()[1])
-            self.assertIn(b"gantry-shim", open(f"/proc/{parent}/cmdline", "rb").read())
-            os.kill(parent, signal.SIGKILL)
+            shim = parent_of(before["State"]["Pid"])
+            self.assertIn(b"gantry-shim", open(f"/proc/{shim}/cmdline", "rb").read())
+            os.kill(shim, signal.SIGKILL)
         self.come_back(kill_shim)
+
+
+def parent_of(pid):
+    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
 
 
 def attempt(url):

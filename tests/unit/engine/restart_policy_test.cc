@@ -63,5 +63,12 @@ TEST(RestartBackoff, DoublesUpToAMinuteAndStartsOverAfterALongRun) {
   EXPECT_EQ(backoff.next(seconds(0)), milliseconds(100));
 }
 
+TEST(RestartBackoff, ThePauseCountsFromTheEnd) {
+  const WallTime end{seconds(1000)};
+  EXPECT_EQ(left_of_pause(milliseconds(100), end, end + milliseconds(30)), milliseconds(70));
+  EXPECT_EQ(left_of_pause(milliseconds(100), end, end + seconds(5)), milliseconds(0));
+  EXPECT_EQ(left_of_pause(milliseconds(100), end, end - seconds(5)), milliseconds(100));
+}
+
 }  // namespace
 }  // namespace gantry::engine
