@@ -93,6 +93,34 @@ def restart_latency(gantry, api):
     return (started - ended) * 1000 - 100
 
 
+def readiness_latency(gantry):
+    """From the moment when a probe could first succeed to the start of the service that waits for it; the probe's interval is 5 s."""
+    project = gantry.project("ready", """services:
+  db: {image: busybox:test, init: false, command: [sh, -c, 'usleep 700000; : > /ready; exec sleep 100000'],
+       healthcheck: {test: [CMD, test, -e, /ready], interval: 5s}}
+  web: {image: busybox:test, init: false, command: [sleep, '100000'], depends_on: {db: {condition: service_healthy}}}
+""")
+    gantry.compose(project, "up", "-d")
+    pid = gantry.inspect("ready-db-1")["State"]["Pid"]
+    ready = os.stat(f"/proc/{pid}/root/ready").st_mtime
+    started = when(gantry.inspect("ready-web-1")["State"]["StartedAt"])
+    gantry.compose(project, "down", "-t", "0")
+    return (started - ready) * 1000
+
+
+def daemon_start(gantry):
+    """From the start of a daemon that finds its containers running to its first answer."""
+    gantry.kill_daemon()
+
+    def answer():
+        gantry.daemon = subprocess.Popen(gantry.daemon_command, env=gantry.environment, stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not gantry.daemon_pid():
+            time.sleep(0.001)
+        gantry.get("/containers/json")
+    return milliseconds(answer)
+
+
 def when(stamp):
     """Seconds since the epoch of 2026-01-02T03:04:05.123456789Z."""
     whole, _, fraction = stamp.rstrip("Z").partition(".")
@@ -135,7 +163,8 @@ def idle(gantry, count, seconds):
     before = cpu_seconds([daemon, *helpers])
     time.sleep(seconds)  # what is measured is that nothing happens
     used = cpu_seconds([daemon, *helpers]) - before
-    out = {"containers": count, "daemon_mb": resident_kilobytes(daemon) / 1024, "cpu_percent": used / seconds * 100}
+    out = {"containers": count, "daemon_mb": resident_kilobytes(daemon) / 1024, "cpu_percent": used / seconds * 100,
+           "daemon_start_ms": daemon_start(gantry)}
     if helpers:
         out["shim_private_kb"] = statistics.median(private_kilobytes(pid) for pid in helpers)
     if count:
@@ -145,13 +174,15 @@ def idle(gantry, count, seconds):
 
 def measure_round(gantry, api, options, projects, floor):
     environment = gantry.environment
+    changed = environment | {"CHANGE": str(time.time_ns())}
     compose, tool = pathlib.Path(options.bin) / "compose", pathlib.Path(options.bin) / "gantry"
     return {
         "true": process(["/bin/true"], environment),
         "compose version": process([compose, "version"], environment),
         "compose config of 200": process([compose, "config"], environment, projects["config"]),
-        "compose ps of 100": process([compose, "ps"], environment, projects["hundred"]),
-        "compose up of 100, no change": process([compose, "up", "-d"], environment, projects["hundred"]),
+        "compose ps of 101": process([compose, "ps"], environment, projects["hundred"]),
+        "compose up of 101, one changed": process([compose, "up", "-d"], changed, projects["hundred"]),
+        "compose up of 101, no change": process([compose, "up", "-d"], changed, projects["hundred"]),
         "compose exec true": process([compose, "exec", "-T", "s0", "true"], environment, projects["hundred"]),
         "gantry exec true": process([tool, "exec", "hundred-s0-1", "true"], environment),
         "gantry run --rm true": process([tool, "run", "--rm", "busybox:test", "true"], environment),
@@ -159,6 +190,7 @@ def measure_round(gantry, api, options, projects, floor):
         "floor of one container": sum(json.loads(subprocess.run(floor, capture_output=True, check=True).stdout)[key]
                                       for key in ("start_ms", "stop_ms")),
         "restart beyond the delay": restart_latency(gantry, api),
+        "healthy to its dependant's start": readiness_latency(gantry),
     }
 
 
@@ -183,7 +215,7 @@ def main():
         projects = {"config": gantry.project("config", services(
             200, "{image: 'a:${TAG:-1}', environment: {A: b, C: d}, ports: ['80'], networks: [front, back], restart: always,"
                  " healthcheck: {test: [CMD, 'true'], interval: 5s}, labels: {x: y}}") + "networks: {front: , back: }\n"),
-            "hundred": gantry.project("hundred", services(100))}
+            "hundred": gantry.project("hundred", services(100) + "  changing: " + SLEEPER.replace("}", ", labels: {change: '${CHANGE:-0}'}}") + "\n")}
         gantry.compose(projects["hundred"], "up", "-d")
         api = Api(gantry.run / "gantry.sock")
         measure_round(gantry, api, options, projects, floor)  # warm
@@ -197,7 +229,8 @@ def main():
         values = [sample[name] for sample in rounds]
         print(f"  {name:34} {spread(values, 2)}   {statistics.median(values) - empty:7.2f} ms beyond `true`")
     for sample in idles:
-        print(f"  idle with {sample['containers']:4} containers: daemon {sample['daemon_mb']:.1f} MB, CPU {sample['cpu_percent']:.2f} %"
+        print(f"  idle with {sample['containers']:4} containers: daemon {sample['daemon_mb']:.1f} MB, CPU {sample['cpu_percent']:.2f} %, "
+              f"another daemon answers after {sample['daemon_start_ms']:.0f} ms"
               + (f", a shim {sample['shim_private_kb']:.0f} kB private" if "shim_private_kb" in sample else ""))
     pathlib.Path(options.json).write_text(json.dumps({"rounds": rounds, "idle": idles}, indent=1))
 

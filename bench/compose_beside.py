@@ -1,5 +1,5 @@
-"""Short commands of a project that runs, on Gantry and on docker-compose (1.29, Debian's) over a dockerd, as whole processes: `ps`
-of 100 services, `up -d` of 60 without a change. Every round measures each of them once, and `true` beside; prints a table
+"""Commands on Gantry and on docker-compose (1.29, Debian's) over a dockerd, as whole processes: `ps` of 100 services, `up -d` of
+60 without a change, and up, exec, a run and down of 20. Every round measures each of them once, and `true` beside; prints a table
 (Markdown) of medians, and how many times as long as Gantry's the other's are. Without dockerd or docker-compose: Gantry alone.
 
     compose_beside.py [--bin DIR] [--rounds 10]
@@ -15,7 +15,12 @@ import tempfile
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e")]
 
-SIZES = {"ps of 100 services": (100, ["ps"]), "up -d of 60, no change": (60, ["up", "-d"])}
+# Of projects that run, and stay as they are.
+STANDING = {"ps of 100 services": (100, ["ps"]), "up -d of 60, no change": (60, ["up", "-d"])}
+# In this order, of a project that begins and ends with nothing.
+CYCLE_SIZE = 20
+CYCLE = {"up -d of 20": ["up", "-d"], "exec true": ["exec", "-T", "s0", "true"], "run --rm true": ["run", "--rm", "-T", "s0", "true"],
+         "down of 20": ["down", "-t", "0"]}
 
 
 def project_file(count):
@@ -27,21 +32,31 @@ def project_file(count):
 class Tool:
     def __init__(self, engine, words, environment, root):
         self.name, self.words, self.environment = engine.name, words, environment
-        self.places = {}
-        for what, (count, _) in SIZES.items():
-            self.places[what] = root / f"{engine.name.lower()}{count}"
-            self.places[what].mkdir()
-            (self.places[what] / "docker-compose.yml").write_text(project_file(count))
-            self.run(what, ["up", "-d"])
+        self.root = root
+        self.cycle = self.project(CYCLE_SIZE)
+        self.standing = {what: self.project(count) for what, (count, _) in STANDING.items()}
+        for place in self.standing.values():
+            self.run(place, ["up", "-d"])
 
-    def run(self, what, words):
-        done = subprocess.run([*self.words, *words], env=self.environment, cwd=self.places[what], capture_output=True, text=True)
+    def project(self, count):
+        place = self.root / f"{self.name.lower()}{count}"
+        place.mkdir()
+        (place / "docker-compose.yml").write_text(project_file(count))
+        return place
+
+    def run(self, place, words):
+        done = subprocess.run([*self.words, *words], env=self.environment, cwd=place, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{self.name} {words}: {done.stdout}{done.stderr}")
 
     def down(self):
-        for what in SIZES:
-            self.run(what, ["down", "-t", "0"])
+        for place in [self.cycle, *self.standing.values()]:
+            self.run(place, ["down", "-t", "0"])
+
+    def commands(self):
+        """What is measured: its name, its words, its directory."""
+        return [(what, words, self.standing[what]) for what, (_, words) in STANDING.items()] + [
+            (what, words, self.cycle) for what, words in CYCLE.items()]
 
 
 def main():
@@ -64,10 +79,9 @@ def main():
             tools.append(Tool(docker, [shutil.which("docker-compose")], docker.engine.environment, root))
         for _ in range(options.rounds):
             times.setdefault(("true", ""), []).append(process(["/bin/true"], os.environ))
-            for what, (_, words) in SIZES.items():
-                for tool in tools:
-                    times.setdefault((what, tool.name), []).append(
-                        process([*tool.words, *words], tool.environment, tool.places[what]))
+            for of_each in zip(*(tool.commands() for tool in tools)):
+                for tool, (what, words, place) in zip(tools, of_each):
+                    times.setdefault((what, tool.name), []).append(process([*tool.words, *words], tool.environment, place))
         print(f"{os.cpu_count()} cores, {options.rounds} rounds\n\n| what | tool | ms (lowest to highest) | times Gantry's |\n"
               "| --- | --- | --- | --- |")
         for (what, tool), values in times.items():
