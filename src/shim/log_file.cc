@@ -19,15 +19,22 @@
 namespace gantry::shim {
 namespace {
 
-constexpr size_t kBatch = 128 << 10;
-constexpr size_t kSpace = 256 << 10;  // for the records of one read of usual lines; touched as far as it is used
+constexpr uint64_t kBlock = 128 << 10;
+constexpr size_t kSpace = 384 << 10;  // touched as far as it is used
 constexpr size_t kLongestFrame = 4096;
 constexpr size_t kPipePage = 4096;
 constexpr int kWriterPatienceMs = 2000;  // a disk that hangs must not keep the container's end from being told
 constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 
 char record_space[kSpace];
-static_assert(kSpace >= kBatch + kMostText + kLongestFrame);
+static_assert(kSpace >= 2 * kBlock + kMostText + kLongestFrame);
+
+char last_byte(const std::string& path, off_t size) {
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  char last = '\n';
+  if (file && ::pread(file.get(), &last, 1, size - 1) != 1) last = '\n';
+  return last;
+}
 
 }  // namespace
 
@@ -43,6 +50,7 @@ bool LogDisk::open(LogOptions options) {
   struct stat status {};
   if (!fd_ || ::fstat(fd_.get(), &status) != 0) return false;
   size_ = static_cast<uint64_t>(status.st_size);
+  is_torn_ = size_ != 0 && last_byte(options_.path, status.st_size) != '\n';
   begin_compressing();  // what an earlier run left
   return true;
 }
@@ -63,19 +71,35 @@ void LogDisk::append(std::string_view records) {
   }
 }
 
-void LogDisk::write_out(std::string_view bytes) {
+size_t LogDisk::append_blocks(std::string_view records) {
+  const uint64_t end = (size_ + records.size()) / kBlock * kBlock;
+  if (options_.max_size != 0 || end <= size_) return 0;
+  const uint64_t wanted = end - size_;
+  return write_out(records.substr(0, wanted)) ? wanted : records.size();
+}
+
+bool LogDisk::write_out(std::string_view bytes) {
+  end_torn_record();
   std::string_view rest = bytes;
   while (!rest.empty()) {
     ssize_t n = ::write(fd_.get(), rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     size_ += static_cast<uint64_t>(n);
+    in_record_ = rest[static_cast<size_t>(n) - 1] != '\n';
     rest.remove_prefix(static_cast<size_t>(n));
   }
-  // A line torn by a full disk would swallow the next good one.
-  if (!rest.empty() && rest.size() != bytes.size() && ::ftruncate(fd_.get(), static_cast<off_t>(size_)) == 0) {
-    if (::write(fd_.get(), "\n", 1) == 1) ++size_;
-  }
+  if (rest.empty()) return true;
+  is_torn_ = in_record_;
+  end_torn_record();
+  return false;
+}
+
+// A record without its end would swallow the next good one.
+void LogDisk::end_torn_record() {
+  if (!is_torn_ || ::write(fd_.get(), "\n", 1) != 1) return;
+  ++size_;
+  is_torn_ = in_record_ = false;
 }
 
 std::string LogDisk::numbered(uint32_t number, bool packed) const {
@@ -102,6 +126,7 @@ void LogDisk::rotate() {
   if (!next) return;  // goes on in the old file, which then only has another name
   fd_ = static_cast<Fd&&>(next);
   size_ = 0;
+  is_torn_ = in_record_ = false;
   if (!compressor_) begin_compressing();
 }
 
@@ -135,6 +160,7 @@ void LogDisk::work() {
 bool LogFile::open(LogOptions options, LogFormat format, const std::string& attributes, uint64_t buffer) {
   format_ = format;
   attributes_ = attributes;
+  waiting_ = RecordSpace(record_space, sizeof record_space);
   if (!disk_.open(static_cast<LogOptions&&>(options))) return false;
   return buffer == 0 || start_writer(buffer);
 }
@@ -192,7 +218,6 @@ void LogFile::write(LineCutter& stream, std::string_view data) {
     });
     data.remove_prefix(length);
   }
-  flush();
 }
 
 void LogFile::set_time(int64_t time) {
@@ -206,15 +231,11 @@ void LogFile::write_whole_lines(const char* stream, std::string_view& data, int6
   const bool compact = format_ == LogFormat::compact;
   const RecordFrame frame = compact ? compact_frame(stream, now) : json_frame(stream, time_.text(), attributes_);
   if (frame.head.size() + frame.tail.size() > kLongestFrame) return;
-  RecordSpace space(record_space, sizeof record_space);
-  if (batch_.size() > kBatch || !space.append(batch_)) disk_.append(batch_);
-  batch_.clear();
   for (size_t before = 0; before != data.size();) {
     before = data.size();
-    if (compact) append_whole_lines(space, data, frame, copy_compact_line);
-    else append_whole_lines(space, data, frame, copy_json_line);
-    disk_.append(space.records());
-    space.clear();
+    if (waiting_.room() < kMostText + kLongestFrame) make_room();
+    if (compact) append_whole_lines(waiting_, data, frame, copy_compact_line);
+    else append_whole_lines(waiting_, data, frame, copy_json_line);
   }
 }
 
@@ -233,28 +254,36 @@ void LogFile::close() {
 }
 
 void LogFile::add(const char* stream, std::string_view text, bool newline, int64_t time) {
+  record_.clear();
   if (format_ == LogFormat::compact) {
-    append_compact_line(batch_, text, newline, stream, time);
+    append_compact_line(record_, text, newline, stream, time);
   } else {
     set_time(time);
-    append_log_line(batch_, text, newline, stream, time_.text(), attributes_);
+    append_log_line(record_, text, newline, stream, time_.text(), attributes_);
   }
-  // A pipe takes a record whole or not at all.
-  if (pipe_ || batch_.size() >= kBatch) flush();
+  if (pipe_) return hand_over(record_);
+  if (waiting_.append(record_)) return;
+  flush();
+  if (!waiting_.append(record_)) disk_.append(record_);
+}
+
+// A pipe takes a record whole or not at all.
+void LogFile::hand_over(std::string_view record) {
+  // A write that fits in the pipe's free pages is never cut.
+  int waiting = 0;
+  bool fits = ::ioctl(pipe_.get(), FIONREAD, &waiting) == 0 &&
+              static_cast<size_t>(waiting) + record.size() + 2 * kPipePage <= capacity_;
+  if (!fits || ::write(pipe_.get(), record.data(), record.size()) != static_cast<ssize_t>(record.size())) ++dropped_;
+}
+
+void LogFile::make_room() {
+  waiting_.remove_front(disk_.append_blocks(waiting_.records()));
+  if (waiting_.room() < kMostText + kLongestFrame) flush();
 }
 
 void LogFile::flush() {
-  if (batch_.empty()) return;
-  if (!pipe_) {
-    disk_.append(batch_);
-  } else {
-    // A write that fits in the pipe's free pages is never cut.
-    int waiting = 0;
-    bool fits = ::ioctl(pipe_.get(), FIONREAD, &waiting) == 0 &&
-                static_cast<size_t>(waiting) + batch_.size() + 2 * kPipePage <= capacity_;
-    if (!fits || ::write(pipe_.get(), batch_.data(), batch_.size()) != static_cast<ssize_t>(batch_.size())) ++dropped_;
-  }
-  batch_.clear();
+  disk_.append(waiting_.records());
+  waiting_.clear();
 }
 
 }  // namespace gantry::shim

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "shim/log_line.h"
+#include "shim/log_lines.h"
 #include "shim/protocol.h"
 #include "shim/system.h"
 
@@ -35,12 +36,17 @@ class LogDisk {
   bool is_open() const { return static_cast<bool>(fd_); }
   // A full disk drops records and tries again with the next ones. Rotates between records only.
   void append(std::string_view records);
+  // As append(), but only up to the file's last whole block, also in the middle of a record: the kernel takes whole blocks
+  // for two thirds of the price. → how many bytes (or all, when the disk is full); the rest is to come first of all with the
+  // next ones. 0 with a size to rotate at.
+  size_t append_blocks(std::string_view records);
   // Compressing is under way: work() does the next piece.
   bool busy() const { return compressor_ != nullptr; }
   void work();
 
  private:
-  void write_out(std::string_view bytes);
+  bool write_out(std::string_view bytes);
+  void end_torn_record();
   void rotate();
   std::string numbered(uint32_t number, bool packed) const;
   void begin_compressing();
@@ -48,6 +54,8 @@ class LogDisk {
   LogOptions options_;
   Fd fd_;
   uint64_t size_ = 0;
+  bool in_record_ = false;  // the last byte was none's end
+  bool is_torn_ = false;    // nor will it come: a full disk, or a shim that was killed
   std::unique_ptr<LogCompressor> compressor_;
 };
 
@@ -56,8 +64,10 @@ class LogFile {
   // `buffer` > 0: by a process of its own, see above.
   bool open(LogOptions options, LogFormat format, const std::string& attributes, uint64_t buffer);
 
-  // Data as it was read from one stream.
+  // Data as it was read from one stream. Some of it may wait for flush().
   void write(LineCutter& stream, std::string_view data);
+  // Nothing more is at hand.
+  void flush();
   void finish(LineCutter& stream);
   // Nothing more will come; waits for the writer's end for a moment.
   void close();
@@ -69,14 +79,16 @@ class LogFile {
   void set_time(int64_t time);
   void write_whole_lines(const char* stream, std::string_view& data, int64_t now);
   void add(const char* stream, std::string_view text, bool newline, int64_t time);
-  void flush();
+  void hand_over(std::string_view record);
+  void make_room();
   bool start_writer(uint64_t buffer);
   bool is_open() const { return disk_.is_open() || static_cast<bool>(pipe_); }
 
   LogDisk disk_;
   LogFormat format_ = LogFormat::json;
   std::string attributes_;
-  std::string batch_;  // lines not written yet: one system call for many
+  RecordSpace waiting_;  // records not written yet: one system call for many
+  std::string record_;   // scratch
   LogTime time_;
   int64_t time_ns_ = -1;
 

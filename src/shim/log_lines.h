@@ -32,12 +32,18 @@ inline RecordFrame compact_frame(std::string_view stream, int64_t time) {
 // Where the next record goes. Never grows; the bytes belong to the owner.
 class RecordSpace {
  public:
+  RecordSpace() = default;
   RecordSpace(char* begin, size_t size) : begin_(begin), at_(begin), end_(begin + size) {}
   std::string_view records() const { return {begin_, static_cast<size_t>(at_ - begin_)}; }
   size_t room() const { return static_cast<size_t>(end_ - at_); }
   char* at() const { return at_; }
   void set_at(char* at) { at_ = at; }
   void clear() { at_ = begin_; }
+  void remove_front(size_t size) {
+    const std::string_view kept = records().substr(size);
+    std::memmove(begin_, kept.data(), kept.size());
+    at_ = begin_ + kept.size();
+  }
   bool append(std::string_view record) {
     if (record.size() > room()) return false;
     std::memcpy(at_, record.data(), record.size());
@@ -46,9 +52,9 @@ class RecordSpace {
   }
 
  private:
-  char* begin_;
-  char* at_;
-  char* end_;
+  char* begin_ = nullptr;
+  char* at_ = nullptr;
+  char* end_ = nullptr;
 };
 
 // A text of a piece's size, six bytes a character, and the sixteen that are copied beyond its end.

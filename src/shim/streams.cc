@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kPipeSize = 64 << 10;       // as it is made
 constexpr int kLargePipeSize = 512 << 10;
 constexpr size_t kReadSize = 128 << 10;
+constexpr int kReadsATurn = 8;              // of one stream, before others have their turn
 constexpr size_t kStdinBuffer = 64 << 10;   // above it clients are not read
 constexpr size_t kFixedPolls = 3;           // stdout, stderr, stdin
 
@@ -114,22 +115,28 @@ void Streams::handle(const pollfd* polls) {
 }
 
 void Streams::read_source(Source& source, LineCutter& cutter) {
-  if (!source.fd) return;
-  ssize_t n = ::read(source.fd.get(), read_buffer, sizeof read_buffer);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) {  // end; EIO is how a terminal says that its last program closed it
-    source.fd.reset();
-    return;
+  for (int reads = 0; reads < kReadsATurn && source.fd; ++reads) {
+    ssize_t n = ::read(source.fd.get(), read_buffer, sizeof read_buffer);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) break;
+    if (n <= 0) {  // end; EIO is how a terminal says that its last program closed it
+      source.fd.reset();
+      break;
+    }
+    const auto size = static_cast<size_t>(n);
+    enlarge_pipe(source, size);
+    log_.write(cutter, {read_buffer, size});
+    fan_out(source.stream, {read_buffer, size});
+    if (size < sizeof read_buffer || (!draining_ && congested())) break;
   }
-  // A program that fills its pipe gets a larger one and goes on while we log. Not every program: they share what root may
-  // have in pipes (pipe(7), pipe-user-pages-soft). As good without, only slower.
-  if (static_cast<size_t>(n) >= kPipeSize && !source.is_large) {
-    source.is_large = true;
-    ::fcntl(source.fd.get(), F_SETPIPE_SZ, kLargePipeSize);
-  }
-  std::string_view data(read_buffer, static_cast<size_t>(n));
-  log_.write(cutter, data);
-  fan_out(source.stream, data);
+  log_.flush();
+}
+
+// A program that fills its pipe gets a larger one and goes on while we log. Not every program: they share what root may have
+// in pipes (pipe(7), pipe-user-pages-soft). As good without, only slower.
+void Streams::enlarge_pipe(Source& source, size_t was_full_of) {
+  if (was_full_of < kPipeSize || source.is_large) return;
+  source.is_large = true;
+  ::fcntl(source.fd.get(), F_SETPIPE_SZ, kLargePipeSize);
 }
 
 void Streams::fan_out(uint8_t stream, std::string_view data) {

@@ -67,6 +67,7 @@ class Streams {
   };
 
   void read_source(Source& source, LineCutter& cutter);
+  static void enlarge_pipe(Source& source, size_t was_full_of);
   void fan_out(uint8_t stream, std::string_view data);
   void flush_client(Client& client);
   void read_client(Client& client);

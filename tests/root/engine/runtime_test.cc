@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "root/engine/sandbox_world.h"
 
@@ -399,6 +400,20 @@ TEST_F(RuntimeRoot, RotatesTheLog) {
   rotated.replace_extension(".3");
   EXPECT_FALSE(std::filesystem::exists(rotated));
   EXPECT_LT(std::filesystem::file_size(*wanted.log_path), 10'100u);
+}
+
+TEST_F(RuntimeRoot, ALogOfManyBlocksIsWholeAndHasBothStreams) {
+  const Outcome outcome = run_shell("seq 1 400000; echo end >&2");
+  std::string wanted;
+  for (int i = 1; i <= 400'000; ++i) wanted += std::to_string(i) + "\n";
+  EXPECT_TRUE(outcome.out == wanted) << outcome.out.size() << " bytes of " << wanted.size();
+  EXPECT_EQ(outcome.err, "end\n");
+}
+
+TEST_F(RuntimeRoot, WhatAKilledShimLeftOfARecordDoesNotSwallowTheNextOne) {
+  SandboxSpec wanted = shell("echo next");
+  std::ofstream(*wanted.log_path) << R"({"log":"first\n","stream":"stdout","time":"2026-01-01T00:00:00Z"})" << "\n" << R"({"log":"half of a)";
+  EXPECT_EQ(run(wanted).out, "first\nnext\n");
 }
 
 TEST_F(RuntimeRoot, CountsAgainstLimits) {
