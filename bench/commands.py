@@ -75,6 +75,34 @@ def one_container(api):
     api.call("DELETE", f"/containers/{made['Id']}")
 
 
+class Runtime:
+    """crun or runc alone, without a network, a store or a log: what a container costs that others start."""
+
+    def __init__(self, program, root, lower):
+        self.program, self.name = program, pathlib.Path(program).name
+        self.bundle = root / f"bundle-{self.name}"
+        self.bundle.mkdir()
+        subprocess.run([program, "spec"], cwd=self.bundle, check=True)
+        file = self.bundle / "config.json"
+        config = json.loads(file.read_text())
+        config["process"] |= {"args": ["true"], "terminal": False}
+        config["process"].pop("rlimits", None)  # not everywhere may they be raised
+        config["root"]["path"] = str(lower)
+        file.write_text(json.dumps(config))
+
+    def words(self):
+        return [self.program, "run", f"bench-{os.getpid()}"]
+
+    @classmethod
+    def that_works(cls, root, lower):
+        """The first that runs here (crun refuses a hybrid cgroup tree), or none."""
+        for program in filter(None, map(shutil.which, ["crun", "runc"])):
+            found = cls(program, root, lower)
+            if subprocess.run(found.words(), cwd=found.bundle, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0:
+                return found
+        return None
+
+
 def restart_latency(gantry, api):
     """From the end of a `restart: always` program to its successor's start, as the daemon tells them, less the policy's 100 ms."""
     made = api.call("POST", "/containers/create", {
@@ -172,11 +200,12 @@ def idle(gantry, count, seconds):
     return out
 
 
-def measure_round(gantry, api, options, projects, floor):
+def measure_round(gantry, api, options, projects, floor, runtime):
     environment = gantry.environment
     changed = environment | {"CHANGE": str(time.time_ns())}
     compose, tool = pathlib.Path(options.bin) / "compose", pathlib.Path(options.bin) / "gantry"
-    return {
+    beside = {f"{runtime.name} run true, no network": process(runtime.words(), environment, runtime.bundle)} if runtime else {}
+    return beside | {
         "true": process(["/bin/true"], environment),
         "compose version": process([compose, "version"], environment),
         "compose config of 200": process([compose, "config"], environment, projects["config"]),
@@ -212,14 +241,15 @@ def main():
         lower.mkdir()
         subprocess.run(["tar", "-xf", gantry.root / "busybox.tar", "-C", lower], check=True)
         floor = [pathlib.Path(options.bin) / "bench_floor", lower, "1"]
+        runtime = Runtime.that_works(gantry.root, lower)
         projects = {"config": gantry.project("config", services(
             200, "{image: 'a:${TAG:-1}', environment: {A: b, C: d}, ports: ['80'], networks: [front, back], restart: always,"
                  " healthcheck: {test: [CMD, 'true'], interval: 5s}, labels: {x: y}}") + "networks: {front: , back: }\n"),
             "hundred": gantry.project("hundred", services(100) + "  changing: " + SLEEPER.replace("}", ", labels: {change: '${CHANGE:-0}'}}") + "\n")}
         gantry.compose(projects["hundred"], "up", "-d")
         api = Api(gantry.run / "gantry.sock")
-        measure_round(gantry, api, options, projects, floor)  # warm
-        rounds = [measure_round(gantry, api, options, projects, floor) for _ in range(options.rounds)]
+        measure_round(gantry, api, options, projects, floor, runtime)  # warm
+        rounds = [measure_round(gantry, api, options, projects, floor, runtime) for _ in range(options.rounds)]
         gantry.compose(projects["hundred"], "down", "-t", "0")
         shutil.rmtree(lower)
 
