@@ -11,7 +11,6 @@
 #include <deque>
 #include <iterator>
 
-#include "base/scope_exit.h"
 #include "base/strings.h"
 
 namespace gantry::engine {
@@ -39,20 +38,22 @@ struct Listed {
   friend bool operator<(const Listed& a, const Listed& b) { return a.name < b.name; }
 };
 
+// Without readdir(3), which asks and sets what it need not for each of thousands of small directories.
 Result<std::vector<Listed>> list(int directory) {
-  Fd readable = TRY(open_at(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR* stream = fdopendir(readable.get());
-  if (stream == nullptr) return Error::from_errno(errno, "fdopendir");
-  (void)readable.release();  // closedir() closes it
-  ScopeExit close([&] { closedir(stream); });
+  const Fd readable = TRY(open_at(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   std::vector<Listed> found;
-  errno = 0;
-  while (const dirent* entry = readdir(stream)) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") found.push_back({std::string(name), entry->d_type});
+  alignas(dirent64) char entries[32 * 1024];
+  while (true) {
+    const ssize_t size = getdents64(readable.get(), entries, sizeof entries);
+    if (size < 0) return Error::from_errno(errno, "getdents64");
+    if (size == 0) return found;
+    for (ssize_t at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
+      at += entry->d_reclen;
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") found.push_back({std::string(name), entry->d_type});
+    }
   }
-  if (errno != 0) return Error::from_errno(errno, "readdir");
-  return found;
 }
 
 using Xattrs = std::vector<std::pair<std::string, std::string>>;
