@@ -4,13 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <ctime>
-#include <mutex>
-#include <thread>
 
 #include "base/strings.h"
+#include "engine/build/tree_keys.h"
 #include "engine/image/tar_reader.h"
 #include "engine/image/unpack.h"
 
@@ -46,27 +44,29 @@ Result<Xattrs> kept_xattrs(const Node& node) {
   return xattrs;
 }
 
-// Of a file. Setting an attribute changes the file's times, so that what is remembered of it tells of those, too.
-Result<FileDigests::Content> content_of(const CopyPlan& plan, const Node& file) {
-  const auto read = [&file]() -> Result<FileDigests::Content> {
-    auto digest = TRY(content_digest(file));
-    const bool has_xattrs = !TRY(kept_xattrs(file)).empty();
-    return FileDigests::Content{.sha256 = std::move(digest), .has_xattrs = has_xattrs};
+// Of a file, or whether a directory has attributes to keep. Setting one changes the times, so that what is remembered
+// tells of those, too.
+Result<FileDigests::Content> content_of(const CopyPlan& plan, const Node& node) {
+  const auto read = [&node]() -> Result<FileDigests::Content> {
+    FileDigests::Content content;
+    if (node.is_file()) content.sha256 = TRY(content_digest(node));
+    content.has_xattrs = !TRY(kept_xattrs(node)).empty();
+    return content;
   };
-  return plan.digests == nullptr ? read() : plan.digests->content(file.status(), read);
+  return plan.digests == nullptr ? read() : plan.digests->content(node.status(), read);
 }
 
-Result<> add_node(const CopyPlan& plan, const Node& node, const std::string& path, CacheKey& key) {
+Result<> add_node(const CopyPlan& plan, const Node& node, std::string_view name, CacheKey& key) {
   const FileAttributes attributes = attributes_in_image(plan, FileAttributes::without_xattrs(node.status()),
                                                         node.is_symlink(), node.is_directory());
-  key.add(path).add(uint64_t{node.status().st_mode & S_IFMT}).add(uint64_t{attributes.mode});
-  key.add(uint64_t{attributes.uid}).add(uint64_t{attributes.gid});
+  key.add(name).add(uint64_t{(node.status().st_mode & S_IFMT) | attributes.mode});
+  key.add(uint64_t{attributes.uid} << 32 | attributes.gid);
   std::optional<FileDigests::Content> content;
-  if (node.is_file()) content = TRY(content_of(plan, node));
+  if (node.is_file() || node.is_directory()) content = TRY(content_of(plan, node));
   if (!content || content->has_xattrs) {
-    for (const auto& [name, value] : TRY(kept_xattrs(node))) key.add(name).add(value);
+    for (const auto& [attribute, value] : TRY(kept_xattrs(node))) key.add(attribute).add(value);
   }
-  if (content) {
+  if (node.is_file()) {
     key.add(static_cast<uint64_t>(node.status().st_size)).add(
         std::string_view(reinterpret_cast<const char*>(content->sha256.data()), content->sha256.size()));
   } else if (node.is_symlink()) {
@@ -78,71 +78,9 @@ Result<> add_node(const CopyPlan& plan, const Node& node, const std::string& pat
 }
 
 // --exclude looks at the path below the directory that is copied, and at a single file's own name.
-bool is_excluded(const CopyPlan& plan, const SourceTree::Match& match, const std::string& path) {
+bool is_excluded(const CopyPlan& plan, const SourceTree::Match& match, std::string_view path) {
   if (plan.exclude_texts.empty()) return false;
   return plan.excluded.matches(match.is_directory ? path : match.name);
-}
-
-// What the entries of a directory stand for, a key each: their files are looked at on all processors.
-class KeysBelow {
- public:
-  KeysBelow(const CopyPlan& plan, const SourceTree::Match& match, const Node& directory, std::vector<std::string> names)
-      : plan_(plan), match_(match), directory_(directory), names_(std::move(names)), keys_(names_.size()) {}
-
-  Result<std::vector<std::string>> run() {
-    constexpr size_t kNamesOfOneThread = 16;  // fewer are not worth a thread
-    const size_t most = std::max(1U, std::thread::hardware_concurrency());
-    {
-      std::vector<std::jthread> helpers;
-      while (helpers.size() + 1 < std::min(most, names_.size() / kNamesOfOneThread)) helpers.emplace_back([this] { work(); });
-      work();
-    }
-    if (failed_) return *failed_;
-    return std::move(keys_);
-  }
-
- private:
-  void work() {
-    for (size_t i = next_++; i < names_.size(); i = next_++) {
-      CacheKey key("below");
-      const Result<> walked = plan_.tree->walk_below(directory_, names_[i], [&](const Node& node, const std::string& path) {
-        return is_excluded(plan_, match_, path) ? Result<>() : add_node(plan_, node, path, key);
-      });
-      keys_[i] = key.finish();
-      if (!walked.ok()) fail(i, walked.error());
-    }
-  }
-
-  // The first in the order of the names is told, whichever was found first.
-  void fail(size_t index, const Error& error) {
-    const std::lock_guard lock(mutex_);
-    if (failed_ && failed_at_ < index) return;
-    failed_ = error;
-    failed_at_ = index;
-  }
-
-  const CopyPlan& plan_;
-  const SourceTree::Match& match_;
-  const Node& directory_;
-  const std::vector<std::string> names_;
-  std::vector<std::string> keys_;
-  std::atomic<size_t> next_ = 0;
-  std::mutex mutex_;
-  std::optional<Error> failed_;  // guarded by mutex_, as is failed_at_
-  size_t failed_at_ = 0;
-};
-
-Result<> add_match(const CopyPlan& plan, const SourceTree::Match& match, CacheKey& key) {
-  const std::optional<Node> directory = TRY(plan.tree->directory(match));
-  if (!directory) {
-    return plan.tree->walk(match, [&](const Node& node, const std::string& path) -> Result<> {
-      return is_excluded(plan, match, path) ? Result<>() : add_node(plan, node, path, key);
-    });
-  }
-  if (!is_excluded(plan, match, "")) TRY(add_node(plan, *directory, "", key));
-  std::vector<std::string> names = TRY(plan.tree->view().names(*directory));
-  key.add_list(TRY(KeysBelow(plan, match, *directory, std::move(names)).run()));
-  return {};
 }
 
 class Copier {
@@ -300,11 +238,14 @@ Result<> add_to_key(const CopyPlan& plan, CacheKey& key) {
   key.add(plan.mode.has_value() ? plan.mode->text() : "").add(uint64_t{plan.keeps_parents});
   key.add_list(plan.exclude_texts);
   for (const TextSourceFile& text : plan.texts) key.add("text").add(text.name).add(text.content);
+  key.add(uint64_t{plan.matches.size()});
   for (const SourceTree::Match& match : plan.matches) {
     key.add("match").add(match.is_directory && match.parents.empty() ? std::string() : match.name).add(match.parents);
-    TRY(add_match(plan, match, key));
   }
-  return {};
+  const auto add = [&plan](const SourceTree::Match& match, const Node& node, std::string_view path, CacheKey& run) {
+    return is_excluded(plan, match, path) ? Result<>() : add_node(plan, node, path.substr(path.rfind('/') + 1), run);
+  };
+  return plan.tree == nullptr ? Result<>() : add_tree_to_key(*plan.tree, plan.matches, add, key);
 }
 
 Result<> carry_out(const CopyPlan& plan, LayerWriter& writer, const std::filesystem::path& temporary) {

@@ -74,9 +74,7 @@ Result<FileDigests::Content> FileDigests::content(const struct stat& status,
              .size = static_cast<uint64_t>(status.st_size),
              .modified_ns = nanoseconds(status.st_mtim),
              .changed_ns = nanoseconds(status.st_ctim)};
-  const auto known = std::lower_bound(known_.begin(), known_.end(), now.id,
-                                      [](const Record& record, const Identity& id) { return record.id < id; });
-  if (known != known_.end() && known->same_file(now)) return known->content();
+  if (const Record* known = find_known(now.id); known != nullptr && known->same_file(now)) return known->content();
   {
     const std::lock_guard lock(mutex_);
     const auto found = fresh_.find(now.id);
@@ -89,6 +87,18 @@ Result<FileDigests::Content> FileDigests::content(const struct stat& status,
   const std::lock_guard lock(mutex_);
   if (fresh_.size() < kMostFiles) fresh_.insert_or_assign(now.id, now);
   return content;
+}
+
+const FileDigests::Record* FileDigests::find_known(const Identity& id) const {
+  // Files that were made one after the other are often looked at so, too.
+  thread_local size_t guess = 0;
+  if (guess >= known_.size() || known_[guess].id != id) {
+    const auto found =
+        std::lower_bound(known_.begin(), known_.end(), id,
+                         [](const Record& record, const Identity& wanted) { return record.id < wanted; });
+    guess = static_cast<size_t>(found - known_.begin());
+  }
+  return guess < known_.size() && known_[guess].id == id ? &known_[guess++] : nullptr;
 }
 
 void FileDigests::save() {

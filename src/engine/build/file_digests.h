@@ -60,6 +60,7 @@ class FileDigests {
     Content content() const { return {.sha256 = sha256, .has_xattrs = has_xattrs != 0}; }
   };
   struct Mapping;
+  const Record* find_known(const Identity& id) const;  // null: none
 
   const std::filesystem::path file_;
   std::unique_ptr<Mapping> mapping_;

@@ -60,10 +60,7 @@ Result<std::vector<SourceTree::Match>> SourceTree::find(const std::string& patte
       is_pattern ? TRY(expand_pattern(pattern)) : std::vector<std::string>{pattern};
   for (const std::string& path : paths) {
     const std::optional<LayerView::Node> node = TRY(view_.find(path));
-    const bool exists = node.has_value() &&
-                        (!is_left_out(node->path()) ||
-                         (node->is_directory() && !ignored_.can_skip(std::string_view(node->path()).substr(1))));
-    if (exists) {
+    if (node.has_value() && share_of(*node) != Share::nothing) {
       matches.push_back({.path = node->path(), .name = last_name(path), .is_directory = node->is_directory()});
     } else if (!is_pattern) {
       return not_found("stat " + pattern + ": file does not exist");
@@ -79,23 +76,17 @@ Result<> SourceTree::walk(const Match& match, const Visitor& visit) const {
   return walk_node(*node, "", visit, pending, 0);
 }
 
-Result<std::optional<LayerView::Node>> SourceTree::directory(const Match& match) const {
-  std::optional<LayerView::Node> node = TRY(view_.find(match.path, LayerView::LastLink::keep));
-  if (!node.has_value() || !node->is_directory() || is_left_out(node->path())) return std::optional<LayerView::Node>();
-  return node;
-}
-
-Result<> SourceTree::walk_below(const LayerView::Node& directory, const std::string& name, const Visitor& visit) const {
-  const std::optional<LayerView::Node> child = TRY(view_.child(directory, name));
-  std::vector<Pending> pending;
-  return child.has_value() ? walk_node(*child, name, visit, pending, 1) : Result<>();
+SourceTree::Share SourceTree::share_of(const LayerView::Node& node) const {
+  if (!is_left_out(node.path())) return Share::all;
+  const bool may_hold_more = node.is_directory() && !ignored_.can_skip(std::string_view(node.path()).substr(1));
+  return may_hold_more ? Share::below : Share::nothing;
 }
 
 Result<> SourceTree::walk_node(const LayerView::Node& node, const std::string& path, const Visitor& visit,
                                std::vector<Pending>& pending, int depth) const {
   if (depth > kDeepest) return invalid("directories are nested too deeply: " + node.path());
-  const bool left_out = is_left_out(node.path());
-  if (left_out && (!node.is_directory() || ignored_.can_skip(std::string_view(node.path()).substr(1)))) return {};
+  const Share share = share_of(node);
+  if (share == Share::nothing) return {};
   const auto visit_pending = [&]() -> Result<> {
     for (Pending& item : pending) {
       if (item.node.has_value()) TRY(visit(*item.node, item.path));
@@ -108,7 +99,7 @@ Result<> SourceTree::walk_node(const LayerView::Node& node, const std::string& p
     return visit(node, path);
   }
   pending.push_back({.node = node, .path = path});
-  if (!left_out) TRY(visit_pending());
+  if (share == Share::all) TRY(visit_pending());
   for (const std::string& name : TRY(view_.names(node))) {
     const std::optional<LayerView::Node> child = TRY(view_.child(node, name));
     if (child.has_value()) TRY(walk_node(*child, joined(path, name), visit, pending, depth + 1));

@@ -35,10 +35,9 @@ class SourceTree {
   using Visitor = std::function<Result<>(const LayerView::Node& node, const std::string& path)>;
   Result<> walk(const Match& match, const Visitor& visit) const;
 
-  // The same in pieces, which may be visited side by side: the directory of a match, and what one entry of it stands for (its
-  // path with the entry's name first). Nothing: the directory itself is left out or is none, and only walk() will do.
-  Result<std::optional<LayerView::Node>> directory(const Match& match) const;
-  Result<> walk_below(const LayerView::Node& directory, const std::string& name, const Visitor& visit) const;
+  // How much of a node is not left out: itself (and what is below it and not left out), at most something below it.
+  enum class Share { all, below, nothing };
+  Share share_of(const LayerView::Node& node) const;
 
   const LayerView& view() const { return view_; }
   bool leaves_out() const { return !ignored_.empty(); }

@@ -58,6 +58,8 @@ class LayerView {
   const Node& root() const { return root_; }
   // The entry of that name (no slash), nothing if there is none.
   Result<std::optional<Node>> child(const Node& directory, const std::string& name) const;
+  // The same into a node that serves for one name after the other; false if there is none of that name.
+  Result<bool> look_up(const Node& directory, const std::string& name, Node& node) const;
   // Names in a directory, sorted, without whiteouts.
   Result<std::vector<std::string>> names(const Node& directory) const;
 
