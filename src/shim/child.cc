@@ -156,7 +156,7 @@ Child start_container(const Launch& launch, ChildStreams streams, int cgroup) {
   run_container(launch, static_cast<ChildStreams&&>(streams));
 }
 
-Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgroup_namespace, int init,
+Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgroup_namespace, int init, int kept,
                  ChildStreams streams, int cgroup) {
   Child child;
   Fd theirs;
@@ -165,6 +165,8 @@ Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgrou
   if (child.pid != 0) return child;
   begin_child(theirs.get());
   child.channel.reset();
+  // Closing at exec would be too late: a working directory of /proc/self/fd/N leads there before.
+  if (kept >= 0) ::close(kept);
   int namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
   if (join_cgroup_namespace) namespaces |= CLONE_NEWCGROUP;
   run_exec(exec, privileges, namespaces, init, static_cast<ChildStreams&&>(streams));

@@ -472,7 +472,7 @@ void Supervisor::begin_exec(std::string_view body, std::vector<Fd>& fds) {
               open_pipe(streams.err, false);
     if (!ok) return refuse(128, "pipe: " + errno_text(errno));
   }
-  exec->child = start_exec(request, privileges_, private_cgroup_namespace_, init_.pidfd.get(), std::move(streams),
+  exec->child = start_exec(request, privileges_, private_cgroup_namespace_, init_.pidfd.get(), root_.get(), std::move(streams),
                            cgroup_.unified().get());
   if (exec->child.pid < 0) return refuse(128, "clone3: " + errno_text(errno));
   fault_point("shim exec cloned");
