@@ -74,6 +74,8 @@ struct Container {
   bool policy_cancelled = false;     // a stop or kill was asked for: the next end is final
   bool being_restarted = false;      // by a user: neither policy nor auto-remove acts on this end
   RestartBackoff backoff;
+  WallTime start_began{};
+  std::chrono::nanoseconds start_takes{};  // the last one that worked, under this daemon
   Scheduler::TimerId restart_timer = 0;
 
   HealthTracker health;

@@ -118,7 +118,9 @@ void Containers::after_end(Container& container, LastRun run, bool was_lost) {
     save_state(container);
   }
   std::chrono::nanoseconds pause = container.backoff.next(run.ran_for);
-  if (run.ended_at) pause = left_of_pause(pause, *run.ended_at, context_.loop.clock().wall());
+  if (run.ended_at) {
+    pause = until_start(pause, {.ended_at = *run.ended_at, .start_takes = container.start_takes}, context_.loop.clock().wall());
+  }
   container.restart_timer = context_.loop.after(pause, [this, id = container.id] {
     Container* found = get(id);
     if (found == nullptr) return;

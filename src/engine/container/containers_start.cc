@@ -74,6 +74,7 @@ void Containers::start(const ContainerId& id, Reply<> reply) {
 
 // Within an operation. `done` is called later or at once.
 void Containers::begin_start(Container& container, bool by_policy, Started done) {
+  container.start_began = context_.loop.clock().wall();
   const bool on_default = std::any_of(container.spec.endpoints.begin(), container.spec.endpoints.end(),
                                       [](const EndpointSpec& endpoint) { return endpoint.network == kDefaultNetwork; });
   if (on_default && container.spec.network_mode.kind == NetworkMode::Kind::networks) {
@@ -132,6 +133,7 @@ void Containers::finish_start(const ContainerId& id, std::vector<EndpointState> 
   container.ports = std::move(result.ports);
   container.status = after_start(container.status, container.link->started_at(), container.config.health_check.has_value());
   container.status.restart_count = restarts;
+  container.start_takes = container.status.started_at - container.start_began;
   container.status.endpoints = std::move(endpoints);
   if (container.ports) container.status.published = container.ports->ports();
   container.policy_cancelled = false;

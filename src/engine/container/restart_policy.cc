@@ -21,8 +21,11 @@ std::chrono::milliseconds RestartBackoff::next(std::chrono::nanoseconds ran_for)
   return pause_;
 }
 
-std::chrono::nanoseconds left_of_pause(std::chrono::nanoseconds pause, WallTime ended_at, WallTime now) {
-  return pause - std::clamp<std::chrono::nanoseconds>(now - ended_at, {}, pause);  // clocks are set back, too
+std::chrono::nanoseconds until_start(std::chrono::nanoseconds pause, RestartTimes times, WallTime now) {
+  constexpr std::chrono::nanoseconds kNone{};
+  const auto passed = std::clamp<std::chrono::nanoseconds>(now - times.ended_at, kNone, pause);  // clocks are set back, too
+  const auto early = std::clamp<std::chrono::nanoseconds>(times.start_takes, kNone, pause / 4);
+  return std::max(kNone, pause - passed - early);
 }
 
 bool should_restart(const RestartPolicy& policy, const RunEnd& end) {

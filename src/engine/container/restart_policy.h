@@ -20,8 +20,14 @@ class RestartBackoff {
   std::chrono::milliseconds pause_{};  // zero: the next is the first
 };
 
-// Of a pause that counts from the end of a run: cleaning up behind it is a part of it and does not come on top.
-std::chrono::nanoseconds left_of_pause(std::chrono::nanoseconds pause, WallTime ended_at, WallTime now);
+// When the next start has to begin, from now on. The pause counts from the end of the run to the program's start: cleaning up
+// behind the one and making the sandbox of the next are parts of it and do not come on top. A start that took long last time
+// begins at most a quarter of the pause early.
+struct RestartTimes {
+  WallTime ended_at;
+  std::chrono::nanoseconds start_takes{};
+};
+std::chrono::nanoseconds until_start(std::chrono::nanoseconds pause, RestartTimes times, WallTime now);
 
 // How a run came to its end.
 struct RunEnd {

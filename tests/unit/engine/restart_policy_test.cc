@@ -63,11 +63,17 @@ TEST(RestartBackoff, DoublesUpToAMinuteAndStartsOverAfterALongRun) {
   EXPECT_EQ(backoff.next(seconds(0)), milliseconds(100));
 }
 
-TEST(RestartBackoff, ThePauseCountsFromTheEnd) {
+TEST(RestartBackoff, ThePauseCountsFromTheEndToTheProgramsStart) {
   const WallTime end{seconds(1000)};
-  EXPECT_EQ(left_of_pause(milliseconds(100), end, end + milliseconds(30)), milliseconds(70));
-  EXPECT_EQ(left_of_pause(milliseconds(100), end, end + seconds(5)), milliseconds(0));
-  EXPECT_EQ(left_of_pause(milliseconds(100), end, end - seconds(5)), milliseconds(100));
+  const auto after = [&](auto passed, auto start_takes) {
+    return until_start(milliseconds(100), {.ended_at = end, .start_takes = start_takes}, end + passed);
+  };
+  EXPECT_EQ(after(milliseconds(30), milliseconds(0)), milliseconds(70));
+  EXPECT_EQ(after(milliseconds(30), milliseconds(8)), milliseconds(62));
+  EXPECT_EQ(after(milliseconds(0), seconds(3)), milliseconds(75));
+  EXPECT_EQ(after(milliseconds(95), milliseconds(8)), milliseconds(0));
+  EXPECT_EQ(after(seconds(5), milliseconds(0)), milliseconds(0));
+  EXPECT_EQ(after(-seconds(5), milliseconds(0)), milliseconds(100));
 }
 
 }  // namespace
