@@ -1,5 +1,7 @@
 #include "net/change_watch.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -10,6 +12,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <iterator>
 #include <vector>
 
 #include "base/log.h"
@@ -31,6 +35,18 @@ Fd subscribe(int protocol, unsigned group) {
   if (::bind(socket->get(), reinterpret_cast<sockaddr*>(&own), sizeof own) != 0) return Fd();
   if (::setsockopt(socket->get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) return Fd();
   return *std::move(socket);
+}
+
+// Every start of a container changes interfaces some ten times, and each change is told with all that the kernel knows of
+// the interface. Only removals wake the thread. (Links are told one message a datagram; where filters are forbidden
+// read_links() passes over the others.)
+void let_only_removals_through(const Fd& links) {
+  // The filter's loads take the message's type, which is in the host's order, for a number in the network's.
+  sock_filter program[] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)),
+                           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELLINK), 0, 1),
+                           BPF_STMT(BPF_RET | BPF_K, UINT32_MAX), BPF_STMT(BPF_RET | BPF_K, 0)};
+  const sock_fprog filter{.len = std::size(program), .filter = program};
+  ::setsockopt(links.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 // Each message that has come: its type and payload. True if some were lost.
@@ -73,6 +89,7 @@ ChangeWatch::ChangeWatch(Options options, Function<void()> changed)
     log_warning("rules or bridges that another program removes will not be repaired: the kernel does not tell of it");
     return;
   }
+  let_only_removals_through(links_);
   thread_ = std::thread([this] { listen(); });
 }
 
