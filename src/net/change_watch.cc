@@ -37,16 +37,16 @@ Fd subscribe(int protocol, unsigned group) {
   return *std::move(socket);
 }
 
-// Every start of a container changes interfaces some ten times, and each change is told with all that the kernel knows of
-// the interface. Only removals wake the thread. (Links are told one message a datagram; where filters are forbidden
-// read_links() passes over the others.)
-void let_only_removals_through(const Fd& links) {
-  // The filter's loads take the message's type, which is in the host's order, for a number in the network's.
+// The thread is woken by messages of the type alone, or by all but these. Only for messages that come one a datagram; what
+// a kernel that forbids filters tells all the same is passed over when it is read.
+void filter_by_type(const Fd& socket, uint16_t type, bool wanted) {
+  constexpr uint32_t kAll = UINT32_MAX;
+  // The filter's loads take the type, which is in the host's order, for a number in the network's.
   sock_filter program[] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)),
-                           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELLINK), 0, 1),
-                           BPF_STMT(BPF_RET | BPF_K, UINT32_MAX), BPF_STMT(BPF_RET | BPF_K, 0)};
+                           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(type), 0, 1),
+                           BPF_STMT(BPF_RET | BPF_K, wanted ? kAll : 0), BPF_STMT(BPF_RET | BPF_K, wanted ? 0 : kAll)};
   const sock_fprog filter{.len = std::size(program), .filter = program};
-  ::setsockopt(links.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 // Each message that has come: its type and payload. True if some were lost.
@@ -89,7 +89,10 @@ ChangeWatch::ChangeWatch(Options options, Function<void()> changed)
     log_warning("rules or bridges that another program removes will not be repaired: the kernel does not tell of it");
     return;
   }
-  let_only_removals_through(links_);
+  // Every start of a container changes interfaces some ten times, and each change is told with all that the kernel knows
+  // of the interface; every change of rules ends with a message of its own that says only that.
+  filter_by_type(links_, RTM_DELLINK, true);
+  if (rules_) filter_by_type(rules_, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN, false);
   thread_ = std::thread([this] { listen(); });
 }
 
