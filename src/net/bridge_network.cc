@@ -269,7 +269,8 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
 }
 
 // The index inside.
-Result<int> BridgeNetwork::ensure_veth(int route, const EndpointConfig& endpoint, const NetnsAccess& netns, int bridge) {
+Result<int> BridgeNetwork::ensure_veth(int route, const EndpointConfig& endpoint, const NetnsAccess& netns,
+                                       int bridge) {
   const VethPair pair{.host_name = endpoint.host_interface,
                       .peer_name = endpoint.container_interface,
                       .peer_netns = netns.netns,

@@ -37,8 +37,8 @@ Fd subscribe(int protocol, unsigned group) {
   return *std::move(socket);
 }
 
-// The thread is woken by messages of the type alone, or by all but these. Only for messages that come one a datagram; what
-// a kernel that forbids filters tells all the same is passed over when it is read.
+// The thread is woken by messages of the type alone, or by all but these. Only for messages that come one a datagram;
+// what a kernel that forbids filters tells all the same is passed over when it is read.
 void filter_by_type(const Fd& socket, uint16_t type, bool wanted) {
   constexpr uint32_t kAll = UINT32_MAX;
   // The filter's loads take the type, which is in the host's order, for a number in the network's.
@@ -89,8 +89,8 @@ ChangeWatch::ChangeWatch(Options options, Function<void()> changed)
     log_warning("rules or bridges that another program removes will not be repaired: the kernel does not tell of it");
     return;
   }
-  // Every start of a container changes interfaces some ten times, and each change is told with all that the kernel knows
-  // of the interface; every change of rules ends with a message of its own that says only that.
+  // Every start of a container changes interfaces some ten times, and each change is told with all that the kernel
+  // knows of the interface; every change of rules ends with a message of its own that says only that.
   filter_by_type(links_, RTM_DELLINK, true);
   if (rules_) filter_by_type(rules_, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN, false);
   thread_ = std::thread([this] { listen(); });

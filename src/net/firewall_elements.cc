@@ -22,8 +22,8 @@ SetElement span(const NftSet& set, const std::string& bridge, const IpAddress& f
           {.key = padded_key(set.key, {bridge, text_of(first)}), .key_end = padded_key(set.key, {bridge, text_of(last)})}};
 }
 
-// Without the gateway, which is the host: every packet of a connection through the host's ports goes to it or comes from
-// it, and the set says so sooner than the routes (staying_inside()).
+// Without the gateway, which is the host: every packet of a connection through the host's ports goes to it or comes
+// from it, and the set says so sooner than the routes (staying_inside()).
 void add_subnet(const NftSet& set, const std::string& bridge, const Subnet& subnet,
                 const std::optional<IpAddress>& gateway, std::vector<SetElement>& list) {
   const IpAddress first = subnet.address();

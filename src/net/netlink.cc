@@ -29,8 +29,8 @@ Result<> send_all(int fd, Bytes bytes) {
   }
 }
 
-// Netlink dumps fill at most 32 KiB each (netlink(7): "use a large buffer"). On the stack and with whatever is there: to
-// clear it would take longer than most exchanges.
+// Netlink dumps fill at most 32 KiB each (netlink(7): "use a large buffer"). On the stack and with whatever is there:
+// to clear it would take longer than most exchanges.
 struct Room {
   alignas(nlmsghdr) uint8_t bytes[65536];
 };

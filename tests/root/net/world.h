@@ -284,7 +284,8 @@ struct RunDirectory {
 inline void lay_cable(int route, const std::string& name, const Namespace& to) {
   const Fd there = to.run([] { return *open_netlink(NETLINK_ROUTE); });
   auto laid = make_veth(
-      route, {.host_name = name, .peer_name = "eth0", .peer_netns = to.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}}, there.get());
+      route, {.host_name = name, .peer_name = "eth0", .peer_netns = to.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}},
+      there.get());
   EXPECT_TRUE(laid.ok()) << laid.error().message();
 }
 
