@@ -78,6 +78,13 @@ IpAddress IpAddress::plus(uint64_t offset) const {
   return sum;
 }
 
+IpAddress IpAddress::before() const {
+  IpAddress less = *this;
+  for (size_t i = size(); i-- > 0 && less.bytes_[i]-- == 0;) {
+  }
+  return less;
+}
+
 Subnet::Subnet(IpAddress address, unsigned prefix) : prefix_(prefix) {
   CHECK(prefix <= address.size() * 8);
   std::array<uint8_t, 16> bytes{};

@@ -29,6 +29,7 @@ class IpAddress {
   std::string to_string() const;
   // The address `offset` further on, within the family's width.
   IpAddress plus(uint64_t offset) const;
+  IpAddress before() const;  // the one before
 
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 

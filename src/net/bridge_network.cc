@@ -59,8 +59,8 @@ std::vector<AddressOnLink> addresses_of(const EndpointConfig& endpoint) {
   return list;
 }
 
-Result<int> index_of_bridge(const std::string& name) {
-  auto index = link_index(name);
+Result<int> index_of_bridge(int route, const std::string& name) {
+  auto index = link_index(route, name);
   if (!index.ok() && index.error().code() == Code::not_found) {
     return not_found("bridge " + name + " is missing: was it removed by another program?");
   }
@@ -113,7 +113,7 @@ std::string BridgeNetwork::alias(const BridgeConfig& bridge) const {
 Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   auto route = TRY(route_.take());
   if (bridge.parent) return ensure_parent(route.get(), parent_of(bridge));
-  const auto index = link_index(bridge.bridge_name);
+  const auto index = link_index(route.get(), bridge.bridge_name);
   if (!index.ok() && index.error().code() != Code::not_found) return index.error();
   const bool existed = index.ok();
   // The rules first: traffic must not flow before they hold.
@@ -222,7 +222,7 @@ Result<> BridgeNetwork::attach(const EndpointConfig& endpoint, const NetnsAccess
 
 Result<> BridgeNetwork::attach_to_bridge(const EndpointConfig& endpoint, const NetnsAccess& netns) {
   auto route = TRY(route_.take());
-  int bridge = TRY(index_of_bridge(endpoint.bridge_name));
+  int bridge = TRY(index_of_bridge(route.get(), endpoint.bridge_name));
   remover_.keep(endpoint.host_interface);
   TRY(make_interfaces(route.get(), endpoint, netns, bridge));
   TRY(firewall_.publish(endpoint));
@@ -262,38 +262,39 @@ Result<> BridgeNetwork::attach_to_parent(const EndpointConfig& endpoint, const N
 
 Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoint, const NetnsAccess& netns,
                                         int bridge) {
-  VethPair pair{.host_name = endpoint.host_interface,
-                .peer_name = endpoint.container_interface,
-                .peer_netns = netns.netns,
-                .peer_mac = endpoint.mac,
-                .bridge = bridge,
-                .group = group_,
-                .flags = port_flags(endpoint),
-                .mtu = endpoint.mtu};
-  NetlinkBatch host;
-  add_veth(host, pair);
-  auto made = exchange(route, host);
-  auto peer = TRY(find_link(netns.route, endpoint.container_interface));
-  if (!made.ok() && made.error().errno_value() == EEXIST && !peer) {
+  const int peer = TRY(ensure_veth(route, endpoint, netns, bridge));
+  TRY(set_up_inside(endpoint, netns, peer));
+  // A bridge is up only while it has a port that is: the first packets from the host would be dropped.
+  return wait_operational(route, {endpoint.host_interface, endpoint.bridge_name});
+}
+
+// The index inside.
+Result<int> BridgeNetwork::ensure_veth(int route, const EndpointConfig& endpoint, const NetnsAccess& netns,
+                                       int bridge) {
+  const VethPair pair{.host_name = endpoint.host_interface,
+                      .peer_name = endpoint.container_interface,
+                      .peer_netns = netns.netns,
+                      .peer_mac = endpoint.mac,
+                      .bridge = bridge,
+                      .group = group_,
+                      .flags = port_flags(endpoint),
+                      .mtu = endpoint.mtu};
+  auto made = make_veth(route, pair, netns.route);
+  if (made.ok() || made.error().errno_value() != EEXIST) return made;
+  const auto peer = TRY(find_link(netns.route, endpoint.container_interface));
+  if (!peer) {
     // The name is that of a dead container's interface, which the kernel has not cleared away yet.
     TRY(remover_.remove(endpoint.host_interface));
-    made = exchange(route, host);
-    peer = TRY(find_link(netns.route, endpoint.container_interface));
+    return make_veth(route, pair, netns.route);
   }
-  const bool stale = !made.ok() && made.error().errno_value() == EEXIST && peer && !TRY(find_link(route, pair.host_name));
-  if (stale) {
+  if (!TRY(find_link(route, pair.host_name))) {
     // The other end went with its enclave, and this one is about to.
     TRY(delete_link(netns.route, endpoint.container_interface));
-    made = exchange(route, host);
-    peer = TRY(find_link(netns.route, endpoint.container_interface));
+    return make_veth(route, pair, netns.route);
   }
   // Both ends there: attached before, and now it may get the default route and other ports.
-  const bool again = !made.ok() && made.error().errno_value() == EEXIST && peer;
-  if (again) made = configure_port(route, endpoint);
-  TRY(std::move(made));
-  if (!peer) return internal_error("interface " + endpoint.container_interface + " went while it was being set up");
-  TRY(set_up_inside(endpoint, netns, peer->index));
-  return wait_reachable(route, endpoint);
+  TRY(configure_port(route, endpoint));
+  return peer->index;
 }
 
 Result<> BridgeNetwork::set_up_inside(const EndpointConfig& endpoint, const NetnsAccess& netns, int index) {
@@ -306,9 +307,11 @@ Result<> BridgeNetwork::set_up_inside(const EndpointConfig& endpoint, const Netn
                            .gateway4 = endpoint.gateway4,
                            .gateway6 = endpoint.gateway6,
                            .routes_all = routes_all(endpoint)});
-  TRY(exchange(netns.route, inside));
+  add_link_question(inside, endpoint.container_interface);
+  const auto links = TRY(exchange_for_links(netns.route, inside));
   if (endpoint.parent) return {};  // it is up when its parent is, which may have no cable
-  TRY(wait_operational(netns.route, endpoint.container_interface));
+  const bool up = !links.empty() && links.back().operational;
+  if (!up) TRY(wait_operational(netns.route, {endpoint.container_interface}));
   if (endpoint.address6) TRY(wait_usable(netns.route, *endpoint.address6));
   return {};
 }
@@ -323,12 +326,6 @@ Result<> BridgeNetwork::configure_port(int route, const EndpointConfig& endpoint
   NetlinkBatch batch;
   add_port_flags(batch, endpoint.host_interface, port_flags(endpoint));
   return exchange(route, batch);
-}
-
-Result<> BridgeNetwork::wait_reachable(int route, const EndpointConfig& endpoint) {
-  TRY(wait_operational(route, endpoint.host_interface));
-  // A bridge is up only while it has a port that is: the first packets from the host would be dropped.
-  return wait_operational(route, endpoint.bridge_name);
 }
 
 void BridgeNetwork::announce_if_reused(int route, const EndpointConfig& endpoint, int bridge) {
@@ -390,7 +387,8 @@ Result<> BridgeNetwork::detach_ended(const EndpointConfig& endpoint) {
 
 Result<bool> BridgeNetwork::is_attached(const EndpointConfig& endpoint) {
   if (endpoint.parent) return true;  // its interface is seen from inside alone
-  return link_index(endpoint.host_interface).ok();
+  auto route = TRY(route_.take());
+  return link_index(route.get(), endpoint.host_interface).ok();
 }
 
 Result<> BridgeNetwork::publish(const EndpointConfig& endpoint) { return firewall_.publish(endpoint); }

@@ -71,10 +71,10 @@ class BridgeNetwork final : public NetworkStack {
   Result<> attach_to_parent(const EndpointConfig& endpoint, const NetnsAccess& netns);
   Result<> attach_to_bridge(const EndpointConfig& endpoint, const NetnsAccess& netns);
   Result<> make_interfaces(int route, const EndpointConfig& endpoint, const NetnsAccess& netns, int bridge);
+  Result<int> ensure_veth(int route, const EndpointConfig& endpoint, const NetnsAccess& netns, int bridge);
   Result<> set_up_inside(const EndpointConfig& endpoint, const NetnsAccess& netns, int index);
   BridgePortFlags port_flags(const EndpointConfig& endpoint);
   Result<> configure_port(int route, const EndpointConfig& endpoint);  // that is in its bridge
-  Result<> wait_reachable(int route, const EndpointConfig& endpoint);
   void remember_interface(const EndpointConfig& endpoint);
   void forget_interface(const std::string& name);
   void repair();

@@ -44,7 +44,7 @@ Result<> BridgeNetwork::repair_bridge(int route, const BridgeConfig& bridge) {
       if (place == bridge.bridge_name) ports.push_back(interface);
     }
   }
-  const int index = TRY(link_index(bridge.bridge_name));
+  const int index = TRY(link_index(route, bridge.bridge_name));
   for (const std::string& port : ports) {
     auto link = TRY(find_link(route, port));
     if (!link) continue;
@@ -55,7 +55,7 @@ Result<> BridgeNetwork::repair_bridge(int route, const BridgeConfig& bridge) {
     EndpointConfig endpoint{.bridge_name = bridge.bridge_name, .host_interface = port};
     endpoint.ports.resize(1);
     TRY(configure_port(route, endpoint));
-    TRY(wait_reachable(route, endpoint));
+    TRY(wait_operational(route, {port, bridge.bridge_name}));
   }
   return {};
 }

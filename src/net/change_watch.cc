@@ -1,5 +1,7 @@
 #include "net/change_watch.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -10,6 +12,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <iterator>
 #include <vector>
 
 #include "base/log.h"
@@ -31,6 +35,18 @@ Fd subscribe(int protocol, unsigned group) {
   if (::bind(socket->get(), reinterpret_cast<sockaddr*>(&own), sizeof own) != 0) return Fd();
   if (::setsockopt(socket->get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) return Fd();
   return *std::move(socket);
+}
+
+// The thread is woken by messages of the type alone, or by all but these. Only for messages that come one a datagram;
+// what a kernel that forbids filters tells all the same is passed over when it is read.
+void filter_by_type(const Fd& socket, uint16_t type, bool wanted) {
+  constexpr uint32_t kAll = UINT32_MAX;
+  // The filter's loads take the type, which is in the host's order, for a number in the network's.
+  sock_filter program[] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)),
+                           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(type), 0, 1),
+                           BPF_STMT(BPF_RET | BPF_K, wanted ? kAll : 0), BPF_STMT(BPF_RET | BPF_K, wanted ? 0 : kAll)};
+  const sock_fprog filter{.len = std::size(program), .filter = program};
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 // Each message that has come: its type and payload. True if some were lost.
@@ -73,6 +89,10 @@ ChangeWatch::ChangeWatch(Options options, Function<void()> changed)
     log_warning("rules or bridges that another program removes will not be repaired: the kernel does not tell of it");
     return;
   }
+  // Every start of a container changes interfaces some ten times, and each change is told with all that the kernel
+  // knows of the interface; every change of rules ends with a message of its own that says only that.
+  filter_by_type(links_, RTM_DELLINK, true);
+  if (rules_) filter_by_type(rules_, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN, false);
   thread_ = std::thread([this] { listen(); });
 }
 

@@ -134,7 +134,8 @@ Result<std::shared_ptr<EnclaveNetwork::Inside>> EnclaveNetwork::ensure(const Enc
     return unsupported("a network with com.gantry.isolated needs nftables, which cannot be used here");
   }
   BridgeConfig bridge = uplink(enclave);
-  bridge.gives_way = gives_way && !link_index(bridge.bridge_name).ok();
+  const Fd route = TRY(open_netlink(NETLINK_ROUTE));
+  bridge.gives_way = gives_way && !link_index(route.get(), bridge.bridge_name).ok();
   TRY(host_.create_bridge(bridge).within("uplink of isolated networks"));
   fault_point("uplink made");
   // One of an earlier daemon may have containers in it, which lose nothing by our failure.

@@ -17,10 +17,20 @@ SetElement plain(const NftSet& set, const std::vector<std::string>& parts) {
   return {&set, {.key = padded_key(set.key, parts)}};
 }
 
-SetElement in_subnet(const NftSet& set, const std::string& bridge, const Subnet& subnet) {
+SetElement span(const NftSet& set, const std::string& bridge, const IpAddress& first, const IpAddress& last) {
   return {&set,
-          {.key = padded_key(set.key, {bridge, text_of(subnet.address())}),
-           .key_end = padded_key(set.key, {bridge, text_of(subnet.last())})}};
+          {.key = padded_key(set.key, {bridge, text_of(first)}), .key_end = padded_key(set.key, {bridge, text_of(last)})}};
+}
+
+// Without the gateway, which is the host: every packet of a connection through the host's ports goes to it or comes
+// from it, and the set says so sooner than the routes (staying_inside()).
+void add_subnet(const NftSet& set, const std::string& bridge, const Subnet& subnet,
+                const std::optional<IpAddress>& gateway, std::vector<SetElement>& list) {
+  const IpAddress first = subnet.address();
+  const IpAddress last = subnet.last();
+  if (!gateway || !subnet.contains(*gateway)) return list.push_back(span(set, bridge, first, last));
+  if (*gateway != first) list.push_back(span(set, bridge, first, gateway->before()));
+  if (*gateway != last) list.push_back(span(set, bridge, gateway->plus(1), last));
 }
 
 SetElement translation(const NftSet& map, const std::vector<std::string>& key, const IpAddress& to, uint16_t port) {
@@ -58,8 +68,8 @@ std::vector<SetElement> elements_of(const BridgeConfig& bridge) {
   std::vector<SetElement> list{plain(sets.bridges, {name})};
   if (bridge.internal) list.push_back(plain(sets.internal, {name}));
   if (bridge.icc) list.push_back(plain(sets.talk, {name, name}));
-  if (bridge.subnet4) list.push_back(in_subnet(sets.local4, name, *bridge.subnet4));
-  if (bridge.subnet6) list.push_back(in_subnet(sets.local6, name, *bridge.subnet6));
+  if (bridge.subnet4) add_subnet(sets.local4, name, *bridge.subnet4, bridge.gateway4, list);
+  if (bridge.subnet6) add_subnet(sets.local6, name, *bridge.subnet6, bridge.gateway6, list);
   if (bridge.internal) return list;
   if (bridge.subnet4) add_mode(bridge, NftFamily::ipv4, bridge.mode4, list);
   if (bridge.subnet6) add_mode(bridge, NftFamily::ipv6, bridge.mode6, list);

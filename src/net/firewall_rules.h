@@ -14,9 +14,10 @@
 //     iifgroup no Gantry's  oifname . meta nfproto @unprotected accept
 //     drop }
 //   chain raw { type filter hook prerouting priority -300
-//     iifname != lo  ip daddr 127.0.0.0/8  drop }     bridges have route_localnet: keep strangers off the host's
+//     ip daddr 127.0.0.0/8  iifname != lo  drop }     bridges have route_localnet: keep strangers off the host's
 //     loopback
-//     iifname . ip daddr @local4 (@local6)  fib daddr type != local  notrack     inside one bridge, with br_netfilter
+//     iifname . ip daddr @local4 (@local6)  fib daddr type != local  notrack     inside one bridge, with br_netfilter;
+//     the sets are without the gateway
 //   chain prerouting, chain output { type nat hook … priority -100;  fib daddr type local  jump publish }
 //   chain publish { dnat to  proto . daddr . dport map @publish4 (@publish6),  else  proto . dport map @publish4_any }
 //   chain postrouting { type nat hook postrouting priority 100

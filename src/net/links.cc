@@ -21,6 +21,7 @@
 
 #include "base/fd.h"
 #include "base/scope_exit.h"
+#include "base/strings.h"
 
 namespace gantry::net {
 namespace {
@@ -43,6 +44,9 @@ Link parse_link(Bytes payload) {
         break;
       case IFLA_MASTER:
         link.master = static_cast<int>(attribute.number());
+        break;
+      case IFLA_LINK:
+        link.peer = static_cast<int>(attribute.number());
         break;
       case IFLA_GROUP:
         link.group = attribute.number();
@@ -116,6 +120,44 @@ void add_default_route(NetlinkBatch& batch, int index, uint8_t family, const std
   batch.number(RTA_OIF, index);
 }
 
+void add_bridge_port(NetlinkBatch& batch, BridgePortFlags flags) {
+  auto info = batch.nest(IFLA_LINKINFO);
+  batch.attribute(IFLA_INFO_SLAVE_KIND, std::string_view("bridge"));
+  auto settings = batch.nest(IFLA_INFO_SLAVE_DATA);
+  batch.number(IFLA_BRPORT_ISOLATED, static_cast<uint8_t>(flags.isolated));
+  batch.number(IFLA_BRPORT_MODE, static_cast<uint8_t>(flags.hairpin));
+}
+
+void add_veth(NetlinkBatch& batch, const VethPair& pair) {
+  // Up from the first: nothing flows before the peer is. The echo tells what the peer's index is, since Linux 6.2.
+  begin_link(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, "make interface " + pair.host_name,
+             {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.attribute(IFLA_IFNAME, pair.host_name);
+  batch.number(IFLA_MASTER, pair.bridge);
+  batch.number(IFLA_GROUP, pair.group);
+  batch.number(IFLA_TXQLEN, uint32_t{0});
+  add_one_queue(batch);
+  if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
+  {
+    auto info = batch.nest(IFLA_LINKINFO);
+    batch.attribute(IFLA_INFO_KIND, std::string_view("veth"));
+    auto data = batch.nest(IFLA_INFO_DATA);
+    auto peer = batch.nest(VETH_INFO_PEER);
+    batch.header(ifinfomsg{.ifi_family = AF_UNSPEC});
+    batch.attribute(IFLA_IFNAME, pair.peer_name);
+    batch.attribute(IFLA_ADDRESS, bytes_of(pair.peer_mac.bytes));
+    batch.number(IFLA_NET_NS_FD, pair.peer_netns);
+    add_one_queue(batch);
+    if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
+  }
+  // What creation does not take; in time, because without a carrier the kernel makes no addresses.
+  begin_link(batch, RTM_NEWLINK, 0, "configure interface " + pair.host_name, {.ifi_family = AF_UNSPEC});
+  batch.attribute(IFLA_IFNAME, pair.host_name);
+  if (pair.flags.isolated || pair.flags.hairpin) add_bridge_port(batch, pair.flags);
+  auto spec = batch.nest(IFLA_AF_SPEC);
+  add_address_generation(batch, false);
+}
+
 // Does the kernel take packets to this address for its own?
 Result<bool> is_local(int route, const IpAddress& address) {
   NetlinkBatch request;
@@ -168,29 +210,38 @@ Result<std::vector<Link>> list_links(int route) {
   return links;
 }
 
-// Not if_nametoindex(3), whose errno does not tell a missing interface from a lack of descriptors.
-Result<int> link_index(const std::string& name) {
+// Not if_nametoindex(3), whose errno does not tell a missing interface from a lack of descriptors, and which makes a
+// socket of its own each time.
+Result<int> link_index(int route, const std::string& name) {
   ifreq request{};
   if (name.size() >= sizeof request.ifr_name) return not_found("interface " + name + " does not exist");
   std::memcpy(request.ifr_name, name.c_str(), name.size());
-  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket) return Error::from_errno(errno, "socket");
-  if (::ioctl(socket.get(), SIOCGIFINDEX, &request) == 0) return request.ifr_ifindex;
+  if (::ioctl(route, SIOCGIFINDEX, &request) == 0) return request.ifr_ifindex;
   if (errno == ENODEV) return not_found("interface " + name + " does not exist");
   return Error::from_errno(errno, "look up interface " + name);
 }
 
+void add_link_question(NetlinkBatch& batch, const std::string& name) {
+  begin_link(batch, RTM_GETLINK, 0, "look up interface " + name, {.ifi_family = AF_UNSPEC});
+  batch.attribute(IFLA_IFNAME, name);
+  batch.number(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
+}
+
+Result<std::vector<Link>> exchange_for_links(int route, NetlinkBatch& batch) {
+  std::vector<Link> links;
+  TRY(exchange(route, batch, [&](uint16_t type, Bytes payload) {
+    if (type == RTM_NEWLINK) links.push_back(parse_link(payload));
+  }));
+  return links;
+}
+
 Result<std::optional<Link>> find_link(int route, const std::string& name) {
-  NetlinkBatch request;
-  begin_link(request, RTM_GETLINK, 0, "look up interface " + name, {.ifi_family = AF_UNSPEC});
-  request.attribute(IFLA_IFNAME, name);
-  request.number(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
-  std::optional<Link> link;
-  auto done = dump(route, request, [&](uint16_t type, Bytes payload) {
-    if (type == RTM_NEWLINK) link = parse_link(payload);
-  });
-  if (!done.ok() && done.error().errno_value() != ENODEV) return std::move(done).error();
-  return link;
+  NetlinkBatch batch;
+  add_link_question(batch, name);
+  auto links = exchange_for_links(route, batch);
+  if (!links.ok() && links.error().errno_value() == ENODEV) return std::optional<Link>();
+  if (!links.ok()) return std::move(links).error();
+  return links->empty() ? std::optional<Link>() : std::optional<Link>(std::move(links->front()));
 }
 
 Result<int> ensure_bridge(int route, const BridgeLink& bridge, const MacAddress& mac) {
@@ -289,39 +340,14 @@ Result<> set_addresses(int route, int index, const std::string& name, const std:
   return exchange(route, batch);
 }
 
-void add_veth(NetlinkBatch& batch, const VethPair& pair) {
-  begin_link(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make interface " + pair.host_name,
-             {.ifi_family = AF_UNSPEC});
-  batch.attribute(IFLA_IFNAME, pair.host_name);
-  batch.number(IFLA_MASTER, pair.bridge);
-  batch.number(IFLA_GROUP, pair.group);
-  batch.number(IFLA_TXQLEN, uint32_t{0});
-  add_one_queue(batch);
-  if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
-  {
-    auto info = batch.nest(IFLA_LINKINFO);
-    batch.attribute(IFLA_INFO_KIND, std::string_view("veth"));
-    auto data = batch.nest(IFLA_INFO_DATA);
-    auto peer = batch.nest(VETH_INFO_PEER);
-    batch.header(ifinfomsg{.ifi_family = AF_UNSPEC});
-    batch.attribute(IFLA_IFNAME, pair.peer_name);
-    batch.attribute(IFLA_ADDRESS, bytes_of(pair.peer_mac.bytes));
-    batch.number(IFLA_NET_NS_FD, pair.peer_netns);
-    add_one_queue(batch);
-    if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
-  }
-  // Creation takes no address settings, and once the interface is up they come too late.
-  begin_link(batch, RTM_SETLINK, 0, "configure interface " + pair.host_name, {.ifi_family = AF_UNSPEC});
-  batch.attribute(IFLA_IFNAME, pair.host_name);
-  {
-    auto spec = batch.nest(IFLA_AF_SPEC);
-    add_address_generation(batch, false);
-  }
-  // Before it is up: nothing must flow that isolation forbids.
-  if (pair.flags.isolated || pair.flags.hairpin) add_port_flags(batch, pair.host_name, pair.flags);
-  begin_link(batch, RTM_SETLINK, 0, "bring up interface " + pair.host_name,
-             {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP});
-  batch.attribute(IFLA_IFNAME, pair.host_name);
+Result<int> make_veth(int route, const VethPair& pair, int peer_route) {
+  NetlinkBatch batch;
+  add_veth(batch, pair);
+  const auto echo = TRY(exchange_for_links(route, batch));
+  if (!echo.empty() && echo.front().peer != 0) return echo.front().peer;
+  const auto peer = TRY(find_link(peer_route, pair.peer_name));
+  if (!peer) return internal_error("interface " + pair.peer_name + " went while it was being set up");
+  return peer->index;
 }
 
 void add_to_bridge(NetlinkBatch& batch, const std::string& name, int bridge) {
@@ -334,11 +360,7 @@ void add_to_bridge(NetlinkBatch& batch, const std::string& name, int bridge) {
 void add_port_flags(NetlinkBatch& batch, const std::string& name, BridgePortFlags flags) {
   begin_link(batch, RTM_NEWLINK, 0, "configure bridge port " + name, {.ifi_family = AF_UNSPEC});
   batch.attribute(IFLA_IFNAME, name);
-  auto info = batch.nest(IFLA_LINKINFO);
-  batch.attribute(IFLA_INFO_SLAVE_KIND, std::string_view("bridge"));
-  auto settings = batch.nest(IFLA_INFO_SLAVE_DATA);
-  batch.number(IFLA_BRPORT_ISOLATED, static_cast<uint8_t>(flags.isolated));
-  batch.number(IFLA_BRPORT_MODE, static_cast<uint8_t>(flags.hairpin));
+  add_bridge_port(batch, flags);
 }
 
 void add_loopback_up(NetlinkBatch& batch) {
@@ -391,12 +413,16 @@ void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t gro
   batch.number(IFLA_GROUP, group);
 }
 
-Result<> wait_operational(int route, const std::string& name) {
-  return wait_for(route, RTNLGRP_LINK, "interface " + name + " did not come up", [&]() -> Result<bool> {
-    auto link = TRY(find_link(route, name));  // since Linux 6.8 this alone makes the kernel catch up
-    if (!link) return not_found("interface " + name + " is gone");
-    return link->operational;
-  });
+Result<> wait_operational(int route, const std::vector<std::string>& names) {
+  const auto all_are_up = [&]() -> Result<bool> {
+    NetlinkBatch batch;
+    for (const std::string& name : names) add_link_question(batch, name);
+    auto links = exchange_for_links(route, batch);  // since Linux 6.8 this alone makes the kernel catch up
+    if (!links.ok() && links.error().errno_value() == ENODEV) return not_found(links.error().message());
+    if (!links.ok()) return std::move(links).error();
+    return std::all_of(links->begin(), links->end(), [](const Link& link) { return link.operational; });
+  };
+  return wait_for(route, RTNLGRP_LINK, "interface " + join(names, " or ") + " did not come up", all_are_up);
 }
 
 Result<> wait_usable(int route, const IpAddress& address) {

@@ -21,6 +21,7 @@ struct Link {
   std::string name;
   std::string kind;  // "bridge", "veth", "" for hardware
   int master = 0;
+  int peer = 0;  // the other end's index, as its own namespace counts; 0: it has none
   uint32_t group = 0;
   bool up = false;
   bool operational = false;  // RFC 2863 operstate up or unknown
@@ -28,10 +29,14 @@ struct Link {
 };
 
 Result<std::vector<Link>> list_links(int route);
-// The index of an interface of the caller's namespace. Code::not_found if there is none of that name.
-Result<int> link_index(const std::string& name);
+// Code::not_found if there is none of that name.
+Result<int> link_index(int route, const std::string& name);
 // Nothing if there is none of that name.
 Result<std::optional<Link>> find_link(int route, const std::string& name);
+// The same question as part of a batch, which fails if there is none.
+void add_link_question(NetlinkBatch& batch, const std::string& name);
+// Like exchange, and returns the answers.
+Result<std::vector<Link>> exchange_for_links(int route, NetlinkBatch& batch);
 
 struct BridgeLink {
   std::string name;
@@ -76,8 +81,9 @@ struct VethPair {
   std::optional<unsigned> mtu;
 };
 // Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the
-// peer in its namespace with its name and MAC, down.
-void add_veth(NetlinkBatch& batch, const VethPair& pair);
+// peer in its namespace with its name and MAC, down. Returns the peer's index.
+// Error EEXIST: one of the names is taken.
+Result<int> make_veth(int route, const VethPair& pair, int peer_route);
 // Puts an interface that exists into a bridge.
 void add_to_bridge(NetlinkBatch& batch, const std::string& name, int bridge);
 void add_port_flags(NetlinkBatch& batch, const std::string& name, BridgePortFlags flags);
@@ -102,9 +108,9 @@ Result<> delete_link(int route, const std::string& name);
 Result<> delete_group(int route, uint32_t group);
 void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t group);
 
-// Returns when the interface's operational state is up, at the latest after a second (then with an error). The kernel
+// Returns when the interfaces' operational state is up, at the latest after a second (then with an error). The kernel
 // works such changes off in its own time, and a bridge drops what comes before it has noticed.
-Result<> wait_operational(int route, const std::string& name);
+Result<> wait_operational(int route, const std::vector<std::string>& names);
 // The same for an address that was added: an IPv6 one receives nothing until the kernel has worked off its duplicate
 // address detection, even when there is none to do. IPv4 addresses are usable at once.
 Result<> wait_usable(int route, const IpAddress& address);

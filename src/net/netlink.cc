@@ -29,12 +29,17 @@ Result<> send_all(int fd, Bytes bytes) {
   }
 }
 
-// One datagram of answers. Netlink dumps fill at most 32 KiB each (netlink(7): "use a large buffer").
-Result<Bytes> receive(int fd, std::vector<uint8_t>& buffer) {
-  buffer.resize(65536);
+// Netlink dumps fill at most 32 KiB each (netlink(7): "use a large buffer"). On the stack and with whatever is there:
+// to clear it would take longer than most exchanges.
+struct Room {
+  alignas(nlmsghdr) uint8_t bytes[65536];
+};
+
+// One datagram of answers.
+Result<Bytes> receive(int fd, Room& room) {
   for (;;) {
-    ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
-    if (got >= 0) return Bytes(buffer.data(), static_cast<size_t>(got));
+    ssize_t got = ::recv(fd, room.bytes, sizeof room.bytes, 0);
+    if (got >= 0) return Bytes(room.bytes, static_cast<size_t>(got));
     if (errno == EINTR) continue;
     if (errno != EAGAIN) return Error::from_errno(errno, "receive from netlink");
     pollfd waiting{.fd = fd, .events = POLLIN};
@@ -139,7 +144,7 @@ Result<Fd> open_netlink(int protocol) {
   return fd;
 }
 
-Result<> exchange(int fd, NetlinkBatch& batch) {
+Result<> exchange(int fd, NetlinkBatch& batch, const std::function<void(uint16_t, Bytes)>& each) {
   uint32_t first = batch.seal();
   auto count = static_cast<uint32_t>(batch.messages_.size());
   // The transaction's end marker of nfnetlink is not a request and gets no answer: the one before it does.
@@ -161,16 +166,20 @@ Result<> exchange(int fd, NetlinkBatch& batch) {
   ::setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   TRY(send_all(fd, batch.bytes()));
 
-  std::vector<uint8_t> buffer;
+  Room room;
   std::optional<Error> first_error;
   uint32_t first_failed = count;
   bool done = false;
   while (!done) {
-    Bytes datagram = TRY(receive(fd, buffer));
+    Bytes datagram = TRY(receive(fd, room));
     for_each_message(datagram, [&](const nlmsghdr& header, Bytes payload) {
       uint32_t index = header.nlmsg_seq - first;
+      if (index >= count) return true;
       auto error = read_header<nlmsgerr>(payload);
-      if (header.nlmsg_type != NLMSG_ERROR || index >= count || !error) return true;
+      if (header.nlmsg_type != NLMSG_ERROR || !error) {
+        if (each) each(header.nlmsg_type, payload);
+        return true;
+      }
       if (error->error != 0 && index < first_failed) {
         first_failed = index;
         first_error = failure(batch.messages_[index].what, -error->error, header, payload);
@@ -196,11 +205,11 @@ Result<> dump(int fd, NetlinkBatch& request, const std::function<void(uint16_t, 
   std::memcpy(place, &flags, sizeof flags);
   TRY(send_all(fd, request.bytes()));
 
-  std::vector<uint8_t> buffer;
+  Room room;
   std::optional<Error> error;
   bool done = false;
   while (!done) {
-    Bytes datagram = TRY(receive(fd, buffer));
+    Bytes datagram = TRY(receive(fd, room));
     for_each_message(datagram, [&](const nlmsghdr& header, Bytes payload) {
       if (header.nlmsg_seq != sequence) return true;
       if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {

@@ -67,7 +67,7 @@ class NetlinkBatch {
   Bytes bytes() const { return {buffer_.data(), buffer_.size()}; }
 
  private:
-  friend Result<> exchange(int fd, NetlinkBatch& batch);
+  friend Result<> exchange(int fd, NetlinkBatch& batch, const std::function<void(uint16_t, Bytes)>& each);
   friend Result<> dump(int fd, NetlinkBatch& request, const std::function<void(uint16_t, Bytes)>& each);
   struct Message {
     size_t start;
@@ -88,7 +88,9 @@ Result<Fd> open_netlink(int protocol);
 // Sends all and waits for the last one's acknowledgement. The error is that of the first message that failed, with
 // its `what` and the kernel's own explanation where it gives one; errno_value() is the kernel's. In rtnetlink the
 // other messages took effect nevertheless; an nftables transaction does all or nothing.
-Result<> exchange(int fd, NetlinkBatch& batch);
+// What the kernel answers besides, to questions among them and to NLM_F_ECHO, goes to `each`: type and payload (behind
+// the netlink header).
+Result<> exchange(int fd, NetlinkBatch& batch, const std::function<void(uint16_t, Bytes)>& each = {});
 
 // Sends the one request and hands each answer's type and payload (behind the netlink header) to `each`, for requests
 // with NLM_F_DUMP until the end of the dump, for others until the acknowledgement.

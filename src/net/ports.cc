@@ -116,6 +116,11 @@ bool host_has_ipv6() {
   return fd && ::bind(fd.get(), any.get(), any.size) == 0;
 }
 
+struct HostKind {
+  bool carries_all = false;  // nothing is translated
+  bool has_ipv6 = false;
+};
+
 // How one address of the host leads to the container.
 struct Way {
   IpAddress host;
@@ -125,7 +130,7 @@ struct Way {
 // An IPv6 wildcard is always carried as well: the kernel translates what comes from outside before it gets to the
 // socket, but not connections to [::1] or from link-local addresses.
 std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, const std::optional<IpAddress>& host,
-                         bool carry_all) {
+                         HostKind kind) {
   const auto& v4 = owner.address4;
   const auto& v6 = owner.address6;
   const auto is_routed = [&](const std::optional<IpAddress>& to) {
@@ -135,15 +140,15 @@ std::vector<Way> ways_of(const PortRequest& request, const PortOwner& owner, con
   std::vector<Way> ways;
   if (!host || host->is_v4()) {
     Way way{.host = host.value_or(IpAddress()), .carried_to = {}};
-    if (can_carry && (carry_all || (!v4 && v6))) way.carried_to = v4 ? v4 : v6;
-    if ((can_carry || !carry_all) && !is_routed(v4 ? v4 : v6)) ways.push_back(way);
+    if (can_carry && (kind.carries_all || (!v4 && v6))) way.carried_to = v4 ? v4 : v6;
+    if ((can_carry || !kind.carries_all) && !is_routed(v4 ? v4 : v6)) ways.push_back(way);
   }
   const bool any = !host || (host->is_v6() && is_any(*host));
-  if (host ? host->is_v6() : host_has_ipv6()) {
+  if (host ? host->is_v6() : kind.has_ipv6) {
     Way way{.host = host.value_or(IpAddress::v6({})), .carried_to = {}};
     const bool loopback = host && host->to_string() == "::1";
-    if (can_carry && (any || loopback || !v6 || carry_all)) way.carried_to = v6 ? v6 : v4;
-    if ((can_carry || (v6 && !carry_all)) && !is_routed(v6 ? v6 : v4)) ways.push_back(way);
+    if (can_carry && (any || loopback || !v6 || kind.carries_all)) way.carried_to = v6 ? v6 : v4;
+    if ((can_carry || (v6 && !kind.carries_all)) && !is_routed(v6 ? v6 : v4)) ways.push_back(way);
   }
   return ways;
 }
@@ -241,7 +246,10 @@ class PortTable::Reservation final : public PortReservation {
     std::optional<IpAddress> host;
     if (!request.host_ip.empty()) host = TRY(IpAddress::parse(request.host_ip));
     const bool carry_all = shared_->carry_all;
-    const std::vector<Way> ways = ways_of(request, owner_, host, carry_all);
+    // Found out with a socket: once for all the ports of a container.
+    if (!host && !has_ipv6_) has_ipv6_ = host_has_ipv6();
+    const std::vector<Way> ways =
+        ways_of(request, owner_, host, {.carries_all = carry_all, .has_ipv6 = has_ipv6_.value_or(false)});
     const std::optional<std::string> open = open_at(owner_, host);
     const auto list_open = [&]() -> Result<> {
       if (open) ports_.push_back(port_forward(request, *open, 0));
@@ -361,6 +369,7 @@ class PortTable::Reservation final : public PortReservation {
   std::shared_ptr<Shared> shared_;
   const PortOwner owner_;
   const std::set<std::string>* leaving_ = nullptr;
+  std::optional<bool> has_ipv6_;  // the host; nothing: not asked yet
   std::set<Binding> borrowed_;  // of held_: what those who leave still have
   std::vector<Held> held_;
   std::vector<Binding> passages_;  // of the shared ones

@@ -49,6 +49,18 @@ TEST_F(BridgeNetwork, ContainersOfDifferentNetworksDoNotReachEachOtherInEitherDi
   EXPECT_EQ(ask_in_vain(db.ns, "fd00:1::2", 80), "timeout");
 }
 
+TEST_F(BridgeNetwork, TheHostsEndsTakeNoAddressOfTheirOwn) {
+  const BridgeConfig bridge = with_ipv6(bridge_config(1), 1);
+  host.create(bridge);
+  for (int number : {2, 3}) start(endpoint_with_ipv6(bridge, number));
+  const std::string all = traces(host.ns);
+  EXPECT_NE(all.find("\n" + bridge.bridge_name + "    inet6 "), std::string::npos) << all;
+  for (int number : {2, 3}) {
+    const std::string name = endpoint_config(bridge, number).host_interface;
+    EXPECT_EQ(all.find("\n" + name + "    inet"), std::string::npos) << all;
+  }
+}
+
 // The kernel would make one for every processor and wait while it takes all but one away again.
 TEST_F(BridgeNetwork, InterfacesHaveOneQueue) {
   host.create(bridge_config(1));

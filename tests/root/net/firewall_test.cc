@@ -94,10 +94,7 @@ TEST_F(Forwarding, ThatWeTurnedOnIsForOurNetworksAloneAndEndsWithUs) {
   auto add_side = [&](const char* name, const Namespace& side, const std::string& net) {
     machine.run([&] {
       auto route = open_netlink(NETLINK_ROUTE);
-      NetlinkBatch batch;
-      add_veth(batch,
-               {.host_name = name, .peer_name = "eth0", .peer_netns = side.fd(), .peer_mac = {{2, 0, 0, 0, 0, 1}}});
-      ASSERT_TRUE(exchange(route->get(), batch).ok());
+      lay_cable(route->get(), name, side);
       int index = (*find_link(route->get(), name))->index;
       ASSERT_TRUE(set_addresses(route->get(), index, name, {{ip(net + ".1"), 24}}).ok());
     });

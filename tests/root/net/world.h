@@ -41,6 +41,9 @@ class Namespace {
     }).join();
   }
   int fd() const { return fd_.get(); }
+  bool has_interface(const std::string& name) const {
+    return run([&] { return link_index(open_netlink(NETLINK_ROUTE)->get(), name).ok(); });
+  }
 
   // Runs `action` inside and returns what it returns.
   template <class F>
@@ -277,6 +280,15 @@ struct RunDirectory {
   ~RunDirectory() { EXPECT_EQ(::rmdir(path.c_str()), 0) << path << ": " << std::strerror(errno); }
 };
 
+// From the caller's namespace to `eth0` of another.
+inline void lay_cable(int route, const std::string& name, const Namespace& to) {
+  const Fd there = to.run([] { return *open_netlink(NETLINK_ROUTE); });
+  auto laid = make_veth(
+      route, {.host_name = name, .peer_name = "eth0", .peer_netns = to.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}},
+      there.get());
+  EXPECT_TRUE(laid.ok()) << laid.error().message();
+}
+
 // A machine with a network stack of ours, and one outside that is reached through `uplink`: 10.99.0.1 and 10.99.0.2.
 // Remembers what it made, for clean_up.
 struct Host {
@@ -316,11 +328,7 @@ struct Host {
   void connect_outside(const Namespace& outside) {
     ns.run([&] {
       auto route = open_netlink(NETLINK_ROUTE);
-      NetlinkBatch batch;
-      add_veth(
-          batch,
-          {.host_name = "uplink", .peer_name = "eth0", .peer_netns = outside.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}});
-      expect_ok(exchange(route->get(), batch));
+      lay_cable(route->get(), "uplink", outside);
       auto link = find_link(route->get(), "uplink");
       expect_ok(set_addresses(route->get(), (*link)->index, "uplink", {{ip("10.99.0.1"), 24}}));
     });
@@ -335,7 +343,7 @@ struct Host {
     });
     ns.run([&] {
       auto route = open_netlink(NETLINK_ROUTE);
-      expect_ok(wait_operational(route->get(), "uplink"));
+      expect_ok(wait_operational(route->get(), {"uplink"}));
     });
   }
   // After connect_outside: fd99::1 and fd99::2.

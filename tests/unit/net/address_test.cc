@@ -32,6 +32,9 @@ TEST(IpAddress, PlusCarriesAndStaysInItsFamily) {
   EXPECT_EQ(IpAddress::parse("10.0.0.255")->plus(1).to_string(), "10.0.1.0");
   EXPECT_EQ(IpAddress::parse("255.255.255.255")->plus(1).to_string(), "0.0.0.0");
   EXPECT_EQ(IpAddress::parse("fd00::ffff:ffff")->plus(2).to_string(), "fd00::1:0:1");
+  EXPECT_EQ(IpAddress::parse("10.0.1.0")->before().to_string(), "10.0.0.255");
+  EXPECT_EQ(IpAddress::parse("10.0.1.7")->before().to_string(), "10.0.1.6");
+  EXPECT_EQ(IpAddress::parse("fd00::1:0:0")->before().to_string(), "fd00::ffff:ffff");
 }
 
 TEST(IpAddress, SortsIpv4BeforeIpv6AndByValue) {

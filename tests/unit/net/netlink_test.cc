@@ -77,28 +77,28 @@ std::string sets_of(const BridgeConfig& config) {
 
 TEST(FirewallElements, OfANetworkFollowItsOptions) {
   BridgeConfig config = bridge();
-  EXPECT_EQ(sets_of(config), "bridges talk local4 masquerade");
+  EXPECT_EQ(sets_of(config), "bridges talk local4 local4 masquerade");
   config.icc = false;
-  EXPECT_EQ(sets_of(config), "bridges local4 masquerade");
+  EXPECT_EQ(sets_of(config), "bridges local4 local4 masquerade");
   config.internal = true;
-  EXPECT_EQ(sets_of(config), "bridges internal local4");
+  EXPECT_EQ(sets_of(config), "bridges internal local4 local4");
   config = bridge();
   config.masquerade = false;
   config.subnet6 = *Subnet::parse("fd00::/64");
-  EXPECT_EQ(sets_of(config), "bridges talk local4 local6");
+  EXPECT_EQ(sets_of(config), "bridges talk local4 local4 local6");
 }
 
 TEST(FirewallElements, OfAGatewayModeAreOfItsFamilyAlone) {
   BridgeConfig config = bridge();
   config.subnet6 = *Subnet::parse("fd00::/64");
-  EXPECT_EQ(sets_of(config), "bridges talk local4 local6 masquerade masquerade");
+  EXPECT_EQ(sets_of(config), "bridges talk local4 local4 local6 masquerade masquerade");
   config.mode6 = GatewayMode::routed;
-  EXPECT_EQ(sets_of(config), "bridges talk local4 local6 masquerade echo");
+  EXPECT_EQ(sets_of(config), "bridges talk local4 local4 local6 masquerade echo");
   config.mode4 = GatewayMode::nat_unprotected;
-  EXPECT_EQ(sets_of(config), "bridges talk local4 local6 masquerade unprotected echo");
+  EXPECT_EQ(sets_of(config), "bridges talk local4 local4 local6 masquerade unprotected echo");
   config.internal = true;
   config.mode6 = GatewayMode::isolated;
-  EXPECT_EQ(sets_of(config), "bridges internal talk local4 local6");
+  EXPECT_EQ(sets_of(config), "bridges internal talk local4 local4 local6");
 }
 
 TEST(FirewallElements, OfARoutedPortAreItsContainersOwnAddresses) {
@@ -123,16 +123,26 @@ TEST(FirewallElements, OfARoutedPortAreItsContainersOwnAddresses) {
   EXPECT_EQ(sets(), "");
 }
 
-TEST(FirewallElements, OfASubnetSpanAllOfIt) {
-  for (const SetElement& one : elements_of(bridge())) {
-    if (one.set->name != "local4") continue;
-    EXPECT_EQ(hex(one.element.key),
-              "62722d31000000000000000000000000"
-              "ac1e0100");
-    EXPECT_EQ(hex(one.element.key_end),
-              "62722d31000000000000000000000000"
-              "ac1e01ff");
-  }
+TEST(FirewallElements, OfASubnetSpanAllOfItButTheGateway) {
+  const auto spans = [](const char* gateway) {
+    BridgeConfig config = bridge();
+    config.gateway4 = std::nullopt;
+    if (*gateway != '\0') config.gateway4 = ip(gateway);
+    std::string text;
+    for (const SetElement& one : elements_of(config)) {
+      if (one.set->name != "local4") continue;
+      const std::string name = "62722d31000000000000000000000000";
+      EXPECT_EQ(hex(one.element.key).substr(0, name.size()), name);
+      EXPECT_EQ(hex(one.element.key_end).substr(0, name.size()), name);
+      text += hex(one.element.key).substr(name.size()) + "-" + hex(one.element.key_end).substr(name.size()) + " ";
+    }
+    return text;
+  };
+  EXPECT_EQ(spans(""), "ac1e0100-ac1e01ff ");
+  EXPECT_EQ(spans("172.30.1.1"), "ac1e0100-ac1e0100 ac1e0102-ac1e01ff ");
+  EXPECT_EQ(spans("172.30.1.0"), "ac1e0101-ac1e01ff ");
+  EXPECT_EQ(spans("172.30.1.255"), "ac1e0100-ac1e01fe ");
+  EXPECT_EQ(spans("10.0.0.1"), "ac1e0100-ac1e01ff ") << "another's";
 }
 
 TEST(FirewallElements, OfPublishedPortsLeadToTheContainer) {
