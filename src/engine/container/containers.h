@@ -192,6 +192,7 @@ class Containers {
   void start_probing(Container& container);
   void stop_probing(Container& container);
   void schedule_probe(Container& container);
+  double asked_quickly_per_processor() const;
   void run_probe(const ContainerId& id);
   void run_own_probe(Container& container);
   void follow_log(Container& container);

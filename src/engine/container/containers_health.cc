@@ -1,7 +1,9 @@
 // Running the health check's probes: an exec, its output, its time limit. What the results mean is in health.h.
 #include <fcntl.h>
 
+#include <algorithm>
 #include <csignal>
+#include <thread>
 
 #include "base/log.h"
 #include "engine/container/containers_access.h"
@@ -12,6 +14,10 @@
 
 namespace gantry::engine {
 namespace {
+
+bool is_asked_quickly(const Container& container) {
+  return container.probing && container.probing->check.quick && container.health.state() == HealthState::starting;
+}
 
 std::string timeout_text(const EffectiveCheck& check) {
   const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(check.timeout);
@@ -45,10 +51,17 @@ void Containers::stop_probing(Container& container) {
   container.probing->probe.reset();
 }
 
+double Containers::asked_quickly_per_processor() const {
+  static const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+  const auto count = std::ranges::count_if(containers_, [](const auto& entry) { return is_asked_quickly(*entry.second); });
+  return static_cast<double>(count) / processors;
+}
+
 void Containers::schedule_probe(Container& container) {
   Probing& probing = *container.probing;
   context_.loop.cancel(probing.timer);
-  const auto delay = container.health.next_delay(probing.check, context_.loop.clock().wall());
+  const double starting = is_asked_quickly(container) ? asked_quickly_per_processor() : 0;
+  const auto delay = container.health.next_delay(probing.check, context_.loop.clock().wall(), starting);
   probing.timer = context_.loop.after(delay, [this, id = container.id] { run_probe(id); });
 }
 

@@ -59,9 +59,10 @@ bool HealthTracker::in_start_period(const EffectiveCheck& check, WallTime at) co
   return check.start_period.count() > 0 && at - started_at_ < check.start_period;
 }
 
-nanoseconds HealthTracker::next_delay(const EffectiveCheck& check, WallTime now) const {
+nanoseconds HealthTracker::next_delay(const EffectiveCheck& check, WallTime now, double starting) const {
   if (state_ == HealthState::starting && check.quick) {
-    const nanoseconds wait = std::max({nanoseconds(kQuickest), (now - started_at_) / 500, last_took_});
+    const auto fair = std::chrono::duration_cast<nanoseconds>(last_took_ * std::max(1.0, 2 * starting));
+    const nanoseconds wait = std::max({nanoseconds(kQuickest), (now - started_at_) / 500, fair});
     return std::min(wait, check.interval);
   }
   // start_interval is not longer than interval by intent, but a user may set it so: then it still holds.

@@ -43,16 +43,18 @@ class HealthTracker {
   static constexpr size_t kLogEntries = 5;
   static constexpr size_t kMaximumOutput = 4096;
   // Between quick probes. One that has been starting for long (a Java server) is asked less often: the wait grows to a
-  // 500th of its age, and is never shorter than the last probe took.
-  static constexpr std::chrono::milliseconds kQuickest{40};
+  // 500th of its age. It is never shorter than the last probe took, and longer the more containers are starting, so that all
+  // of them together leave half of the processors to those they ask.
+  static constexpr std::chrono::milliseconds kQuickest{10};
 
   // A new run of the container: `starting`, the streak zero; the log is kept.
   void started(WallTime now);
   // Pause or end: Docker shows "unhealthy" until something better is known.
   void suspended();
 
-  // Until the next probe begins, counted from the end of the last one (or from the start).
-  std::chrono::nanoseconds next_delay(const EffectiveCheck& check, WallTime now) const;
+  // Until the next probe begins, counted from the end of the last one (or from the start). `starting`: containers that are
+  // asked quickly at the moment, in parts of the processors.
+  std::chrono::nanoseconds next_delay(const EffectiveCheck& check, WallTime now, double starting = 0) const;
   // True if the state changed to healthy or unhealthy (an event's worth).
   bool record(const EffectiveCheck& check, ProbeResult result);
 

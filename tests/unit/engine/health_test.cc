@@ -107,6 +107,11 @@ TEST(HealthTracker, AQuickProbeThatTakesLongIsNotFollowedAtOnce) {
   tracker.started(kStart);
   tracker.record(quick, {.start = kStart, .end = kStart + seconds(2), .exit_code = 1, .output = ""});
   EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(2)), seconds(2));
+  // Ten on a machine of two processors: the ten take one of them.
+  EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(2), 5), seconds(10));
+  tracker.record(quick, {.start = kStart + seconds(2), .end = kStart + seconds(2) + milliseconds(20), .exit_code = 1, .output = ""});
+  EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(2), 5), milliseconds(200));
+  EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(2), 0.5), milliseconds(20));
   EXPECT_TRUE(tracker.record(quick, probe(0, seconds(3))));
   EXPECT_EQ(tracker.next_delay(quick, kStart + seconds(3)), seconds(10));
 }
