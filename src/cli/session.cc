@@ -159,11 +159,12 @@ void Session::fail(std::string_view message) const {
   err.write(json ? R"({"error":true,"message":)" + json_string(message) + "}\n" : std::string(message) + "\n");
 }
 
-Result<std::vector<ContainerRow>> Session::containers(const std::string& project, bool all, Labels labels) {
+Result<std::vector<ContainerRow>> Session::containers(const std::string& project, bool all, Labels labels,
+                                                      const std::string& service) {
   client::ApiClient* daemon = TRY(api());
-  std::string of_project(kProjectLabel);
-  of_project.append("=").append(project);
-  const std::string filters = filters_query({{"label", {of_project}}});
+  std::vector<std::string> wanted = {std::string(kProjectLabel) + "=" + project};
+  if (!service.empty()) wanted.push_back(std::string(compose::label::kService) + "=" + service);
+  const std::string filters = filters_query({{"label", wanted}});
   std::string path = all ? "/containers/json?all=1" : "/containers/json?all=0";
   path.append("&networks=names&filters=").append(filters);
   if (labels == Labels::service) path.append("&labels=").append(compose::label::kService).append(",").append(compose::label::kOneOff);

@@ -90,9 +90,11 @@ class Session {
   // What went wrong, to standard error, as --progress json wants it or as it is; an empty text prints nothing.
   void fail(std::string_view message) const;
 
-  // Containers of the project, by name; `all`: stopped ones too. One-offs included. `labels`: which ones to ask for.
+  // Containers of the project, by name; `all`: stopped ones too. One-offs included. `labels`: which ones to ask for. `service`:
+  // only of that one, unless it is empty.
   enum class Labels { all, service };  // service: what service() and one_off() need
-  Result<std::vector<ContainerRow>> containers(const std::string& project, bool all, Labels labels = Labels::all);
+  Result<std::vector<ContainerRow>> containers(const std::string& project, bool all, Labels labels = Labels::all,
+                                               const std::string& service = {});
 
  private:
   Globals globals_;

@@ -15,7 +15,7 @@ bool contains(const std::vector<std::string>& list, const std::string& value) {
 Result<ContainerRow> find_container(Session& session, const std::string& service, std::optional<int64_t> index,
                                     Search search) {
   const std::string project = TRY(session.project_name());
-  auto rows = TRY(session.containers(project, search == Search::any));
+  auto rows = TRY(session.containers(project, search == Search::any, Session::Labels::all, service));
   std::erase_if(rows, [&](const ContainerRow& row) {
     return row.service() != service || (index && (row.one_off() || row.number() != *index));
   });
@@ -33,7 +33,7 @@ Result<ContainerRow> find_container(Session& session, const std::string& service
 Result<std::vector<ContainerRow>> find_containers(Session& session, const std::string& project,
                                                   const std::vector<std::string>& services,
                                                   const std::vector<std::string>& states) {
-  auto rows = TRY(session.containers(project, true));
+  auto rows = TRY(session.containers(project, true, Session::Labels::all, services.size() == 1 ? services[0] : std::string()));
   std::erase_if(rows, [&](const ContainerRow& row) {
     return (!services.empty() && !contains(services, row.service())) || (!states.empty() && !contains(states, row.state));
   });
