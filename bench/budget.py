@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root
 
 FREQUENCY = 4000  # samples a second and processor
 KINDS = {"compose": "client", "gantry": "client", "gantry-daemon": "daemon", "gantry-dns": "name service",
-         "gantry-shim": "shims and sandboxes", "sleep": "programs", "bench_floor": "floor's sandboxes", "swapper": "idle"}
+         "gantry-shim": "shims", "gantry-child": "sandboxes", "sleep": "programs", "bench_floor": "floor's sandboxes", "swapper": "idle"}
 
 
 def kind_of(command):

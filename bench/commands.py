@@ -178,7 +178,9 @@ def services(count, rest=SLEEPER):
 
 
 def shims(gantry):
-    return [pid for pid in gantry.processes() if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "gantry-shim"]
+    """Each is the parent of its container's first process."""
+    pids = [gantry.inspect(name)["State"]["Pid"] for name in gantry.containers()]
+    return [int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]) for pid in pids if pid]
 
 
 def idle(gantry, count, seconds):
