@@ -24,6 +24,8 @@ KINDS = {"compose": "client", "gantry": "client", "gantry-daemon": "daemon", "ga
 def kind_of(command):
     if command.startswith(("kworker", "ksoftirqd", "rcu", "migration", "kcompactd", "kswapd", "jbd2", "kthreadd", "kdamond", "khugepaged")):
         return "kernel's threads"
+    if command.isdigit():  # a shim that has just been started from a descriptor
+        return "shims"
     return KINDS.get(command, "others on the machine")
 
 
