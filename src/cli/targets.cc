@@ -17,7 +17,7 @@ Result<ContainerRow> find_container(Session& session, const std::string& service
   const std::string project = TRY(session.project_name());
   auto rows = TRY(session.containers(project, search == Search::any, Session::Labels::all, service));
   std::erase_if(rows, [&](const ContainerRow& row) {
-    return row.service() != service || (index && (row.one_off() || row.number() != *index));
+    return index && (row.one_off() || row.number() != *index);
   });
   if (rows.empty()) {
     const std::string which = index ? " container #" + std::to_string(*index) : "";

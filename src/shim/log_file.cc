@@ -277,8 +277,9 @@ void LogFile::hand_over(std::string_view record) {
 }
 
 void LogFile::make_room() {
-  waiting_.remove_front(disk_.append_blocks(waiting_.records()));
-  if (waiting_.room() < kMostText + kLongestFrame) flush();
+  const size_t written = disk_.append_blocks(waiting_.records());
+  if (written == 0) return flush();
+  waiting_.remove_front(written);  // less than a block is left
 }
 
 void LogFile::flush() {

@@ -53,19 +53,24 @@ inline bool is_plain(unsigned char c) {
   return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
 }
 
-// How many plain characters `text` begins with. Sixteen at once: nearly all of a log is of this kind.
+// How many plain characters the sixteen at `text` begin with. At once: nearly all of a log is of this kind.
+inline constexpr size_t kSixteen = 16;
+inline size_t plain_of_sixteen(const char* text) {
+  typedef signed char Sixteen __attribute__((vector_size(kSixteen)));
+  Sixteen c;
+  std::memcpy(&c, text, sizeof c);
+  // Bytes from 0x80 are negative; '<' and '>' differ in one bit.
+  const Sixteen special = (c < 0x20) | (c == '"') | (c == '\\') | ((c | 2) == '>') | (c == '&');
+  uint64_t halves[2];  // a byte each, the first in the lowest bits
+  std::memcpy(halves, &special, sizeof halves);
+  if (halves[0] != 0) return static_cast<size_t>(__builtin_ctzll(halves[0])) / 8;
+  return halves[1] != 0 ? 8 + static_cast<size_t>(__builtin_ctzll(halves[1])) / 8 : kSixteen;
+}
+
+// How many plain characters `text` begins with.
 inline size_t plain_length(std::string_view text) {
-  typedef signed char Sixteen __attribute__((vector_size(16)));
   size_t length = 0;
-  for (; length + sizeof(Sixteen) <= text.size(); length += sizeof(Sixteen)) {
-    Sixteen c;
-    std::memcpy(&c, text.data() + length, sizeof c);
-    // Bytes from 0x80 are negative; '<' and '>' differ in one bit.
-    const Sixteen special = (c < 0x20) | (c == '"') | (c == '\\') | ((c | 2) == '>') | (c == '&');
-    uint64_t halves[2];
-    std::memcpy(halves, &special, sizeof halves);
-    if ((halves[0] | halves[1]) != 0) break;
-  }
+  while (length + kSixteen <= text.size() && plain_of_sixteen(text.data() + length) == kSixteen) length += kSixteen;
   while (length < text.size() && is_plain(static_cast<unsigned char>(text[length]))) ++length;
   return length;
 }

@@ -68,22 +68,13 @@ inline char* copy_bytes(char* to, std::string_view bytes) {
 // Copies `from` up to its first '\n' as the inside of a JSON string and sets `from` to that place; null: it has none.
 // As append_json_text, but it copies sixteen bytes while it looks at them. `to` has kMostText bytes.
 inline char* copy_json_line(std::string_view& from, char* to) {
-  typedef signed char Sixteen __attribute__((vector_size(16)));
   while (!from.empty()) {
-    if (from.size() >= sizeof(Sixteen)) {
-      Sixteen c;
-      std::memcpy(&c, from.data(), sizeof c);
-      std::memcpy(to, &c, sizeof c);
-      // Bytes from 0x80 are negative; '<' and '>' differ in one bit.
-      const Sixteen special = (c < 0x20) | (c == '"') | (c == '\\') | ((c | 2) == '>') | (c == '&');
-      uint64_t halves[2];
-      std::memcpy(halves, &special, sizeof halves);
-      const size_t plain = halves[0] != 0   ? static_cast<size_t>(__builtin_ctzll(halves[0])) / 8
-                           : halves[1] != 0 ? 8 + static_cast<size_t>(__builtin_ctzll(halves[1])) / 8
-                                            : sizeof(Sixteen);
+    if (from.size() >= kSixteen) {
+      std::memcpy(to, from.data(), kSixteen);
+      const size_t plain = plain_of_sixteen(from.data());
       to += plain;
       from.remove_prefix(plain);
-      if (plain == sizeof(Sixteen)) continue;
+      if (plain == kSixteen) continue;
     } else if (is_plain(static_cast<unsigned char>(from[0]))) {
       *to++ = from[0];
       from.remove_prefix(1);

@@ -5,8 +5,8 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
+#include "base/processors.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "daemon/docker/answers.h"
@@ -101,7 +101,7 @@ void add_machine(json& info) {
   info["OperatingSystem"] = operating_system();
   info["OSType"] = "linux";
   info["OSVersion"] = "";
-  info["NCPU"] = std::thread::hardware_concurrency();
+  info["NCPU"] = processors();
   info["MemTotal"] = static_cast<uint64_t>(memory.totalram) * memory.mem_unit;
   info["CgroupVersion"] = cgroup_version();
   info["CgroupDriver"] = "cgroupfs";

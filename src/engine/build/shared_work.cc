@@ -1,18 +1,14 @@
 #include "engine/build/shared_work.h"
 
-#include <algorithm>
 #include <utility>
+
+#include "base/processors.h"
 
 namespace gantry::engine {
 namespace {
 
 constexpr size_t kMostWaiting = 64;  // pieces may hold descriptors
 constexpr size_t kWorthAThread = 8;
-
-size_t processors() {
-  static const size_t count = std::max(1U, std::thread::hardware_concurrency());  // which reads a file
-  return count;
-}
 
 }  // namespace
 

@@ -152,12 +152,7 @@ class Containers {
   int stop_signal_of(const Container& container) const;
   void handle_end(Container& container);
   void finish_end(const ContainerId& id, std::vector<EndpointState> endpoints);
-  // What a restart policy looks at. A start that failed: no time.
-  struct LastRun {
-    std::chrono::nanoseconds ran_for{};
-    std::optional<WallTime> ended_at;
-  };
-  void after_end(Container& container, LastRun run, bool was_lost);
+  void after_end(Container& container, std::optional<WallTime> ended_at, bool was_lost);
   void answer_waiters(Container& container, bool removed);
   void begin_remove(Container& container, RemoveOptions options, Function<void(Result<>)> done);
   std::optional<PastRun> run_to_keep(const Container& container) const;

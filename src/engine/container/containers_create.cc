@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/processors.h"
 #include "base/strings.h"
 #include "engine/container/container_checks.h"
 #include "engine/container/container_name.h"
@@ -206,7 +206,7 @@ void Containers::create(ContainerSpec spec, Reply<CreatedContainer> reply) {
   std::vector<std::string> warnings;
   auto job = std::make_shared<CreateJob>();
   const auto prepare = [&]() -> Result<> {
-    TRY(check_container_spec(spec, {.processors = static_cast<int>(std::thread::hardware_concurrency())}));
+    TRY(check_container_spec(spec, {.processors = static_cast<int>(processors())}));
     TRY(check_capabilities(spec));
     TRY(resolve_references(spec));
     if (spec.network_mode.kind == NetworkMode::Kind::host && !spec.published.empty()) {

@@ -94,13 +94,13 @@ void Containers::finish_end(const ContainerId& id, std::vector<EndpointState> en
     for (auto& done : waiting) done({});
   }
   if (get(id) == nullptr) return;
-  after_end(container, {.ran_for = ran_for, .ended_at = report.finished_at}, was_lost);
+  after_end(container, report.finished_at, was_lost);
   advance(id);
   if (closing_) context_.went_idle();
 }
 
-// The container has ended (or its policy's start failed): what comes by itself now.
-void Containers::after_end(Container& container, LastRun run, bool was_lost) {
+// The container has ended (or its policy's start failed: then it has no time of an end): what comes by itself now.
+void Containers::after_end(Container& container, std::optional<WallTime> ended_at, bool was_lost) {
   const bool restarts = !container.being_restarted && !closing_ &&
                         should_restart(container.spec.restart, {.exit_code = container.status.exit_code,
                                                                 .restarts_so_far = container.status.restart_count,
@@ -117,9 +117,10 @@ void Containers::after_end(Container& container, LastRun run, bool was_lost) {
     container.status.state = ContainerState::restarting;
     save_state(container);
   }
-  std::chrono::nanoseconds pause = container.backoff.next(run.ran_for);
-  if (run.ended_at) {
-    pause = until_start(pause, {.ended_at = *run.ended_at, .start_takes = container.start_takes}, context_.loop.clock().wall());
+  using std::chrono::nanoseconds;
+  nanoseconds pause = container.backoff.next(ended_at ? *ended_at - container.status.started_at : nanoseconds{});
+  if (ended_at) {
+    pause = until_start(pause, {.ended_at = *ended_at, .start_takes = container.start_takes}, context_.loop.clock().wall());
   }
   container.restart_timer = context_.loop.after(pause, [this, id = container.id] {
     Container* found = get(id);

@@ -1,7 +1,7 @@
 // What the API needs to reach into a container from outside: its files, its limits, its events.
 #include <algorithm>
-#include <thread>
 
+#include "base/processors.h"
 #include "engine/container/cgroup_update.h"
 #include "engine/container/container_checks.h"
 #include "engine/container/container_root.h"
@@ -108,7 +108,7 @@ void Containers::update(const ContainerId& id, LocalEngine::Update update, Reply
                         ": Memory limit should be smaller than already set memoryswap limit, update the memoryswap at "
                         "the same time");
       }
-      return check_container_spec(wanted, {.processors = static_cast<int>(std::thread::hardware_concurrency())});
+      return check_container_spec(wanted, {.processors = static_cast<int>(processors())});
     };
     if (auto checked = check(); !checked.ok()) return finish(std::move(reply), std::move(checked));
     const auto keep = [this, id](ContainerSpec spec) {

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <thread>
 
 #include "base/log.h"
+#include "base/processors.h"
 #include "engine/container/containers_access.h"
 #include "engine/container/exec.h"
 #include "engine/container/log_config.h"
@@ -52,9 +52,8 @@ void Containers::stop_probing(Container& container) {
 }
 
 double Containers::asked_quickly_per_processor() const {
-  static const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
   const auto count = std::ranges::count_if(containers_, [](const auto& entry) { return is_asked_quickly(*entry.second); });
-  return static_cast<double>(count) / processors;
+  return static_cast<double>(count) / processors();
 }
 
 void Containers::schedule_probe(Container& container) {

@@ -160,7 +160,7 @@ void Containers::finish_start(const ContainerId& id, std::vector<EndpointState> 
 // hears of the failure does not find it any more.
 void Containers::start_failed(Container& container, bool by_policy, Error error, Started done) {
   if (by_policy && !container.policy_cancelled && !closing_) {
-    after_end(container, {}, false);
+    after_end(container, std::nullopt, false);
     return done(std::move(error));
   }
   if (!container.spec.auto_remove) return done(std::move(error));

@@ -138,7 +138,8 @@ Result<bool> LayerView::look_up(const Node& directory, const std::string& name, 
     auto opened = std::make_shared<Fd>(
         TRY(open_at(layer->get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC).within(directory.path_)));
     const bool hides_the_rest = i + 1 < directory.layers() && is_opaque(opened->get());
-    found ? node.below_.push_back(std::move(opened)) : void(node.top_ = std::move(opened));
+    if (found) node.below_.push_back(std::move(opened));
+    else node.top_ = std::move(opened);
     found = true;
     if (hides_the_rest) break;
   }
