@@ -8,11 +8,11 @@ import argparse
 import collections
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e"))
 
@@ -30,26 +30,23 @@ def kind_of(command):
 
 
 def sampled(words, place, environment, data):
-    """Milliseconds of the processors by kind and side, and how long it took, with perf's own start taken off by its samples."""
-    begin = time.perf_counter()
+    """Milliseconds of the processors by kind and side while the command runs."""
     subprocess.run(["perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", str(FREQUENCY), "-o", data, "--", *map(str, words)],
                    cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    passed = (time.perf_counter() - begin) * 1000
     lines = subprocess.run(["perf", "script", "-i", data, "-F", "comm,ip,dso"], check=True, capture_output=True, text=True).stdout
     spent = collections.Counter()
-    for line in lines.splitlines():
-        command, _, place = line.strip().partition("  ") if "  " in line.strip() else line.strip().partition(" ")
-        side = "kernel" if "kernel.kallsyms" in line else "program"
-        kind = kind_of(command.strip())
+    for command, code in re.findall(r"^ *(\S.*?) +[0-9a-f]+ \((.*)\)$", lines, re.MULTILINE):
+        kind = kind_of(command)
+        side = "kernel" if code == "[kernel.kallsyms]" else "program"
         spent[(kind, "" if kind in ("idle", "kernel's threads") else side)] += 1000 / FREQUENCY
-    return spent, passed
+    return spent
 
 
 def table(title, rounds, processors):
-    total = statistics.mean(sum(spent.values()) for spent, _ in rounds)
+    total = statistics.mean(spent.total() for spent in rounds)
     print(f"\n{title}: {total / processors:.1f} ms on each of {processors} processors (mean of {len(rounds)})\n")
     print("| what | ms of the processors | part |\n| --- | --- | --- |")
-    means = {key: statistics.mean(spent[key] for spent, _ in rounds) for key in {key for spent, _ in rounds for key in spent}}
+    means = {key: statistics.mean(spent[key] for spent in rounds) for key in set().union(*rounds)}
     for (kind, side), value in sorted(means.items(), key=lambda item: -item[1]):
         print(f"| {kind}{', ' + side if side else ''} | {value:.1f} | {value / total * 100:.0f} % |")
 

@@ -58,6 +58,11 @@ def wait_until(condition, what, seconds=20.0):
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
+def parent_of(pid):
+    """A container's shim, if it is the pid of the container's first process."""
+    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def sockets_of(pid):
     """How many sockets a process has open: a sign that a command has got as far as asking the daemon."""
     count = 0

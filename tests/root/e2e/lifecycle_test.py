@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from harness import GantryTest, free_port, http_get, main, wait_until
+from harness import GantryTest, free_port, http_get, main, parent_of, wait_until
 
 
 class ExitCodes(GantryTest):
@@ -205,10 +205,6 @@ class BehindTheControllersBack(GantryTest):
             self.assertIn(b"gantry-shim", open(f"/proc/{shim}/cmdline", "rb").read())
             os.kill(shim, signal.SIGKILL)
         self.come_back(kill_shim)
-
-
-def parent_of(pid):
-    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
 
 
 def attempt(url):
