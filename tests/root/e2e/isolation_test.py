@@ -158,7 +158,7 @@ class Isolation(GantryTest):
         self.assertIn("seccomp profile", self.fails("run", "--rm", "--security-opt", f"seccomp={profile}", "busybox:test", "true"))
 
     def test_names_groups_hosts_and_resolver(self):
-        out = self.sh("hostname; cat /proc/sys/kernel/domainname; id -G; grep db /etc/hosts; cat /etc/resolv.conf", "-h", "box",
+        out = self.sh("hostname; cat /proc/sys/kernel/domainname; id -G; grep -w db /etc/hosts; cat /etc/resolv.conf", "-h", "box",
                       "--domainname", "example.org", "--group-add", "extra", "--add-host", "db:10.1.2.3", "--dns", "9.9.9.9",
                       "--dns-search", "corp.example", "--dns-option", "ndots:3")
         for text in ("box\n", "example.org\n", "2000", "10.1.2.3\tdb", "corp.example", "ndots:3"):
