@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""What networks cost: throughput and connections a second through a published port, on one bridge and from container to
-container through the host's port, each as a ratio to the same two processes on the two ends of a plain veth pair; and
-beside dockerd's, where it is installed. Then the price of joining a network and publishing ports.
+"""What networks cost: throughput to and from the server and connections a second through a published port, on one bridge
+and from container to container through the host's port, each as a ratio to the same two processes on the two ends of a
+plain veth pair; and beside dockerd's, where it is installed. Then the price of joining a network and publishing ports.
 
   bench/net/net.py [--bin build/release/bin] [--seconds 0.5] [--rounds 15] [--json FILE]
 
 Everything runs in network and mount namespaces of its own. The rounds of all candidates alternate, so that what else
 the machine does hits all alike; the figure is the median of the rounds' ratios, each to the veth pair in the same round.
-(The best rounds of all tell who was lucky: where the scheduler happens to leave both processes to their own processors
-is worth more than any rule costs.) No figure is compared with a limit here: the ratios are for people, and machines
-differ.
+Client and server have a processor each: where the scheduler happens to leave them is worth more than any rule costs. No
+figure is compared with a limit here: the ratios are for people, and machines differ.
 """
 import argparse
 import contextlib
@@ -26,6 +25,8 @@ import time
 REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests/root/e2e"))
 PORT = 5201
+KINDS = ("stream", "fetch", "connect")  # of bench/net/traffic.cc
+CLIENT, SERVER = (min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0)))  # processors
 
 
 def in_own_namespaces():
@@ -49,6 +50,9 @@ class Place:
     def command(self, words):
         return ["nsenter", "-t", str(self.pid), "-n", *words]
 
+    def on_processor(self, number, words):
+        return self.command(["taskset", "-c", str(number), *words])
+
 
 class Candidate:
     """Lines of the table: name → (client's place, address, port). The server runs in `server`."""
@@ -58,12 +62,12 @@ class Candidate:
 
     def measure(self, traffic, line, seconds):
         place, address, port = self.lines[line]
-        server = subprocess.Popen(self.server.command([str(traffic), "serve", str(PORT)]), stdout=subprocess.PIPE,
+        server = subprocess.Popen(self.server.on_processor(SERVER, [str(traffic), "serve", str(PORT)]), stdout=subprocess.PIPE,
                                   text=True)
         try:
             server.stdout.readline()
-            return {kind: float(run(*place.command([str(traffic), kind, address, str(port), str(seconds)])))
-                    for kind in ("stream", "connect")}
+            return {kind: float(run(*place.on_processor(CLIENT, [str(traffic), kind, address, str(port), str(seconds)])))
+                    for kind in KINDS}
         finally:
             server.kill()
             server.wait()
@@ -175,7 +179,7 @@ def docker(stack):
 
 
 def median(results):
-    return {kind: statistics.median(result[kind] for result in results) for kind in ("stream", "connect")}
+    return {kind: statistics.median(result[kind] for result in results) for kind in KINDS}
 
 
 def ratios(results, floor):
@@ -216,15 +220,15 @@ def main():
                         candidate.measure(traffic, line, arguments.seconds))
         floor = results.pop((plain.name, "veth"))
         table = {"plain veth": median(floor)}
-        print("plain veth: {:.2f} GB/s, {connect:.0f} connections/s".format(
-            table["plain veth"]["stream"] / 1e9, **table["plain veth"]))
+        print("plain veth: {:.2f} GB/s to the server, {:.2f} from it, {connect:.0f} connections/s".format(
+            table["plain veth"]["stream"] / 1e9, table["plain veth"]["fetch"] / 1e9, **table["plain veth"]))
         for line in LINES:
             for candidate in candidates:
                 to_plain = ratios(results[candidate.name, line], floor)
                 table[f"{candidate.name}: {line}"] = median(results[candidate.name, line])
                 table[f"{candidate.name}: {line}, ratio"] = to_plain
-                print(f"{line:<50} {candidate.name:<8} {to_plain['stream']:6.1%} of veth's throughput  "
-                      f"{to_plain['connect']:6.1%} of its connections")
+                print(f"{line:<50} {candidate.name:<8} {to_plain['stream']:6.1%} of veth's throughput, "
+                      f"{to_plain['fetch']:6.1%} back, {to_plain['connect']:6.1%} of its connections")
         costs = publish_cost(arguments.bin)
         for count, (join, ports, join_cpu, ports_cpu) in costs.items():
             print(f"{count:>4} ports published before: joining a network {join:.2f} ms ({join_cpu:.2f} of the processor), "

@@ -1,7 +1,8 @@
 // Load for bench/net/net.py: one process that takes whatever comes, and one that sends as fast as it can.
 //
 //   traffic serve PORT                     until killed; says "ready" when it listens
-//   traffic stream ADDRESS PORT SECONDS    one connection, all in one direction: prints bytes a second
+//   traffic stream ADDRESS PORT SECONDS    one connection, all to the server: prints bytes a second
+//   traffic fetch ADDRESS PORT SECONDS     one connection, all from the server: prints bytes a second
 //   traffic connect ADDRESS PORT SECONDS   connection after connection, a byte there and back: prints connections a second
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -9,24 +10,32 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
-#include <vector>
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr size_t kPiece = 256 << 10;
+constexpr size_t kPiece = 128 << 10;
+constexpr size_t kPage = 4096;
 constexpr char kStream = 's';
+constexpr char kFetch = 'f';
+constexpr char kConnect = 'c';
 
 [[noreturn]] void fail(const char* what) {
   std::perror(what);
   std::exit(1);
 }
+
+// At the start of a page, as programs that move much have it: some processors copy to odd addresses at a third of the speed.
+struct alignas(kPage) Piece {
+  char bytes[kPiece];
+};
 
 void turn_on(int fd, int level, int name) {
   int on = 1;
@@ -37,8 +46,13 @@ void serve_one(int fd) {
   char first = 0;
   if (::recv(fd, &first, 1, 0) == 1) {
     if (first == kStream) {
-      std::vector<char> sink(kPiece);
-      while (::recv(fd, sink.data(), sink.size(), 0) > 0) {
+      Piece sink;
+      while (::recv(fd, sink.bytes, sizeof sink.bytes, 0) > 0) {
+      }
+    } else if (first == kFetch) {
+      Piece piece;
+      std::fill(std::begin(piece.bytes), std::end(piece.bytes), kFetch);
+      while (::send(fd, piece.bytes, sizeof piece.bytes, MSG_NOSIGNAL) > 0) {
       }
     } else {
       (void)::send(fd, &first, 1, MSG_NOSIGNAL);
@@ -59,8 +73,8 @@ int serve(uint16_t port) {
     int fd = ::accept(listening, nullptr, nullptr);
     if (fd < 0) continue;
     char first = 0;
-    // Short ones here, so that no thread's start is measured; a stream gets its own.
-    if (::recv(fd, &first, 1, MSG_PEEK) == 1 && first == kStream) {
+    // Short ones here, so that no thread's start is measured; a long one gets its own.
+    if (::recv(fd, &first, 1, MSG_PEEK) == 1 && first != kConnect) {
       std::thread(serve_one, fd).detach();
     } else {
       serve_one(fd);
@@ -82,12 +96,13 @@ int connect_to(const char* address, uint16_t port) {
 
 double stream(const char* address, uint16_t port, double seconds) {
   int fd = connect_to(address, port);
-  std::vector<char> piece(kPiece, kStream);
+  Piece piece;
+  std::fill(std::begin(piece.bytes), std::end(piece.bytes), kStream);
   const auto begin = Clock::now();
   const auto end = begin + std::chrono::duration<double>(seconds);
   double sent = 0;
   while (Clock::now() < end) {
-    ssize_t now = ::send(fd, piece.data(), piece.size(), MSG_NOSIGNAL);
+    ssize_t now = ::send(fd, piece.bytes, sizeof piece.bytes, MSG_NOSIGNAL);
     if (now < 0) fail("send");
     sent += static_cast<double>(now);
   }
@@ -98,13 +113,30 @@ double stream(const char* address, uint16_t port, double seconds) {
   return sent / std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+double fetch(const char* address, uint16_t port, double seconds) {
+  int fd = connect_to(address, port);
+  if (::send(fd, &kFetch, 1, MSG_NOSIGNAL) != 1) fail("send");
+  Piece sink;
+  const auto begin = Clock::now();
+  const auto end = begin + std::chrono::duration<double>(seconds);
+  double got = 0;
+  while (Clock::now() < end) {
+    ssize_t now = ::recv(fd, sink.bytes, sizeof sink.bytes, 0);
+    if (now <= 0) fail("recv");
+    got += static_cast<double>(now);
+  }
+  const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
+  ::close(fd);
+  return got / passed;
+}
+
 double connections(const char* address, uint16_t port, double seconds) {
   const auto begin = Clock::now();
   const auto end = begin + std::chrono::duration<double>(seconds);
   double made = 0;
   while (Clock::now() < end) {
     int fd = connect_to(address, port);
-    char byte = 'c';
+    char byte = kConnect;
     if (::send(fd, &byte, 1, MSG_NOSIGNAL) != 1 || ::recv(fd, &byte, 1, 0) != 1) fail("exchange");
     // No TIME_WAIT: thousands of them would fill the ports.
     linger at_once{.l_onoff = 1, .l_linger = 0};
@@ -120,12 +152,11 @@ double connections(const char* address, uint16_t port, double seconds) {
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "serve" && argc == 3) return serve(static_cast<uint16_t>(std::atoi(argv[2])));
-  if ((what == "stream" || what == "connect") && argc == 5) {
-    const auto port = static_cast<uint16_t>(std::atoi(argv[3]));
-    const double seconds = std::atof(argv[4]);
-    std::printf("%.0f\n", what == "stream" ? stream(argv[2], port, seconds) : connections(argv[2], port, seconds));
+  const auto measure = what == "stream" ? stream : what == "fetch" ? fetch : what == "connect" ? connections : nullptr;
+  if (measure != nullptr && argc == 5) {
+    std::printf("%.0f\n", measure(argv[2], static_cast<uint16_t>(std::atoi(argv[3])), std::atof(argv[4])));
     return 0;
   }
-  std::fprintf(stderr, "usage: traffic serve PORT | traffic stream|connect ADDRESS PORT SECONDS\n");
+  std::fprintf(stderr, "usage: traffic serve PORT | traffic stream|fetch|connect ADDRESS PORT SECONDS\n");
   return 2;
 }

@@ -16,6 +16,7 @@ constexpr const char* kOptionBindingIp = "com.docker.network.bridge.host_binding
 constexpr const char* kOptionMode4 = "com.docker.network.bridge.gateway_mode_ipv4";
 constexpr const char* kOptionMode6 = "com.docker.network.bridge.gateway_mode_ipv6";
 constexpr const char* kOptionIsolated = "com.gantry.isolated";
+constexpr const char* kOptionBigTcp = "com.gantry.big_tcp";
 constexpr const char* kOptionMtu = "com.docker.network.driver.mtu";
 constexpr const char* kOptionParent = "parent";
 constexpr size_t kLongestInterfaceName = 15;  // IFNAMSIZ - 1
@@ -88,7 +89,8 @@ Result<> check_bridge_option(const std::string& key, const std::string& value, b
     if (*mode == net::GatewayMode::isolated && !internal) {
       return invalid("gateway mode 'isolated' can only be used for an internal network");
     }
-  } else if (key == kOptionIsolated || key == kOptionIcc || key == kOptionMasquerade || key == kOptionDefaultBridge) {
+  } else if (key == kOptionIsolated || key == kOptionBigTcp || key == kOptionIcc || key == kOptionMasquerade ||
+             key == kOptionDefaultBridge) {
     if (!parse_flag(value)) {
       return invalid("invalid value " + gantry::quoted(value) + " of network option " + key + ": true or false");
     }
@@ -242,6 +244,7 @@ void apply_options(const NetworkSpec& spec, net::BridgeConfig& config) {
   config.internal = spec.internal;
   config.masquerade = flag(kOptionMasquerade);
   config.icc = flag(kOptionIcc);
+  config.big_tcp = flag(kOptionBigTcp);
   config.mode4 = parse_mode(option(spec.options, kOptionMode4)).value_or(net::GatewayMode::nat);
   config.mode6 = parse_mode(option(spec.options, kOptionMode6)).value_or(net::GatewayMode::nat);
   config.host_binding_ip = option(spec.options, kOptionBindingIp);

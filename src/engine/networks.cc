@@ -333,6 +333,7 @@ net::EndpointConfig Networks::endpoint_config(const EndpointState& endpoint, con
   config.subnet4 = place4.subnet;
   config.subnet6 = place6.subnet;
   config.mtu = bridge.mtu;
+  config.big_tcp = bridge.big_tcp;
   if (endpoint.gateway4) config.gateway4 = place4.gateway;
   if (endpoint.gateway6) config.gateway6 = place6.gateway;
   config.publishes4 = endpoint.gateway4;

@@ -192,6 +192,7 @@ Result<> BridgeNetwork::remove_bridge(const BridgeConfig& bridge) {
   TRY(foreign_.forget(bridge.bridge_name));
   std::lock_guard lock(mutex_);
   isolated_.erase(bridge.bridge_name);
+  take_big_tcp_.erase(bridge.bridge_name);
   std::erase_if(used_, [&](const UsedAddress& used) { return used.first == bridge.bridge_name; });
   return {};
 }
@@ -263,9 +264,22 @@ Result<> BridgeNetwork::attach_to_parent(const EndpointConfig& endpoint, const N
 Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoint, const NetnsAccess& netns,
                                         int bridge) {
   const int peer = TRY(ensure_veth(route, endpoint, netns, bridge));
+  if (endpoint.big_tcp) let_take_big_tcp(route, endpoint.bridge_name);
   TRY(set_up_inside(endpoint, netns, peer));
   // A bridge is up only while it has a port that is: the first packets from the host would be dropped.
   return wait_operational(route, {endpoint.host_interface, endpoint.bridge_name});
+}
+
+// What is routed through the bridge is cut into packets otherwise, which is slower but no error: it may have ports of other
+// programs that take less.
+void BridgeNetwork::let_take_big_tcp(int route, const std::string& bridge_name) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!take_big_tcp_.insert(bridge_name).second) return;
+  }
+  const auto bridge = find_link(route, bridge_name);
+  if (!bridge.ok() || !*bridge || (*bridge)->group != group_) return;  // one that was there before us stays as it is
+  (void)set_big_tcp(route, bridge_name);
 }
 
 // The index inside.
@@ -278,7 +292,8 @@ Result<int> BridgeNetwork::ensure_veth(int route, const EndpointConfig& endpoint
                       .bridge = bridge,
                       .group = group_,
                       .flags = port_flags(endpoint),
-                      .mtu = endpoint.mtu};
+                      .mtu = endpoint.mtu,
+                      .big_tcp = endpoint.big_tcp};
   auto made = make_veth(route, pair, netns.route);
   if (made.ok() || made.error().errno_value() != EEXIST) return made;
   const auto peer = TRY(find_link(netns.route, endpoint.container_interface));

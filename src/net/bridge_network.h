@@ -75,6 +75,7 @@ class BridgeNetwork final : public NetworkStack {
   Result<> set_up_inside(const EndpointConfig& endpoint, const NetnsAccess& netns, int index);
   BridgePortFlags port_flags(const EndpointConfig& endpoint);
   Result<> configure_port(int route, const EndpointConfig& endpoint);  // that is in its bridge
+  void let_take_big_tcp(int route, const std::string& bridge_name);
   void remember_interface(const EndpointConfig& endpoint);
   void forget_interface(const std::string& name);
   void repair();
@@ -96,6 +97,7 @@ class BridgeNetwork final : public NetworkStack {
 
   std::mutex mutex_;
   std::set<std::string> isolated_;  // bridges whose containers may not talk to each other; guarded by mutex_
+  std::set<std::string> take_big_tcp_;  // bridges that have been told, if they are ours; guarded by mutex_
   std::set<std::string> let_published_through_;  // guarded by mutex_
   std::set<UsedAddress> used_;      // guarded by mutex_
   // What there should be, for repairs; both guarded by mutex_.

@@ -44,6 +44,10 @@ Result<> BridgeNetwork::repair_bridge(int route, const BridgeConfig& bridge) {
       if (place == bridge.bridge_name) ports.push_back(interface);
     }
   }
+  {
+    std::lock_guard lock(mutex_);
+    take_big_tcp_.erase(bridge.bridge_name);
+  }
   const int index = TRY(link_index(route, bridge.bridge_name));
   for (const std::string& port : ports) {
     auto link = TRY(find_link(route, port));
@@ -57,6 +61,7 @@ Result<> BridgeNetwork::repair_bridge(int route, const BridgeConfig& bridge) {
     TRY(configure_port(route, endpoint));
     TRY(wait_operational(route, {port, bridge.bridge_name}));
   }
+  if (bridge.big_tcp && !ports.empty()) let_take_big_tcp(route, bridge.bridge_name);
   return {};
 }
 

@@ -27,6 +27,8 @@ namespace gantry::net {
 namespace {
 
 constexpr int kLoopback = 1;  // the first interface of every namespace
+// IFLA_GSO_IPV4_MAX_SIZE (Linux 6.3), which Debian 12's headers do not have. The kernel takes 8 * 65535 at most.
+constexpr uint16_t kGsoIpv4MaxSize = 63;
 
 Bytes raw(const IpAddress& address) { return {address.bytes(), address.size()}; }
 uint8_t family_of(const IpAddress& address) { return address.is_v6() ? AF_INET6 : AF_INET; }
@@ -91,6 +93,9 @@ void add_one_queue(NetlinkBatch& batch) {
   batch.number(IFLA_NUM_RX_QUEUES, uint32_t{1});
 }
 
+// An older kernel passes over what it does not know.
+void add_big_tcp(NetlinkBatch& batch) { batch.number(kGsoIpv4MaxSize, uint32_t{8 * 65535}); }
+
 void add_address(NetlinkBatch& batch, int index, const std::string& name, const AddressOnLink& wanted) {
   const IpAddress& address = wanted.address;
   batch.begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, "add address " + address.to_string() + " to " + name);
@@ -138,6 +143,7 @@ void add_veth(NetlinkBatch& batch, const VethPair& pair) {
   batch.number(IFLA_TXQLEN, uint32_t{0});
   add_one_queue(batch);
   if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
+  if (pair.big_tcp) add_big_tcp(batch);
   {
     auto info = batch.nest(IFLA_LINKINFO);
     batch.attribute(IFLA_INFO_KIND, std::string_view("veth"));
@@ -149,6 +155,7 @@ void add_veth(NetlinkBatch& batch, const VethPair& pair) {
     batch.number(IFLA_NET_NS_FD, pair.peer_netns);
     add_one_queue(batch);
     if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
+    if (pair.big_tcp) add_big_tcp(batch);
   }
   // What creation does not take; in time, because without a carrier the kernel makes no addresses.
   begin_link(batch, RTM_NEWLINK, 0, "configure interface " + pair.host_name, {.ifi_family = AF_UNSPEC});
@@ -337,6 +344,14 @@ Result<> set_addresses(int route, int index, const std::string& name, const std:
     if (!has(present, address)) add_address(batch, index, name, address);
   }
   if (batch.empty()) return {};
+  return exchange(route, batch);
+}
+
+Result<> set_big_tcp(int route, const std::string& name) {
+  NetlinkBatch batch;
+  begin_link(batch, RTM_SETLINK, 0, "set the packet size of " + name, {.ifi_family = AF_UNSPEC});
+  batch.attribute(IFLA_IFNAME, name);
+  add_big_tcp(batch);
   return exchange(route, batch);
 }
 

@@ -79,11 +79,16 @@ struct VethPair {
   uint32_t group = 0;
   BridgePortFlags flags;
   std::optional<unsigned> mtu;
+  // TCP over IPv4 hands over up to half a megabyte at once instead of 64 KB (BIG TCP, since Linux 6.3; before, nothing
+  // changes). What leaves through an interface without it is cut into packets by the processor then.
+  bool big_tcp = true;
 };
 // Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the
 // peer in its namespace with its name and MAC, down. Returns the peer's index.
 // Error EEXIST: one of the names is taken.
 Result<int> make_veth(int route, const VethPair& pair, int peer_route);
+// The same size for a bridge itself, once it has ports: it takes no more than the least of them.
+Result<> set_big_tcp(int route, const std::string& name);
 // Puts an interface that exists into a bridge.
 void add_to_bridge(NetlinkBatch& batch, const std::string& name, int bridge);
 void add_port_flags(NetlinkBatch& batch, const std::string& name, BridgePortFlags flags);

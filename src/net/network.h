@@ -62,6 +62,7 @@ struct BridgeConfig {
   GatewayMode mode6 = GatewayMode::nat;
   bool icc = true;  // containers on it may talk to each other
   std::optional<unsigned> mtu;
+  bool big_tcp = true;  // see VethPair
   std::string host_binding_ip;  // default host address of published ports; empty: all
   // The subnets were chosen by us: making the bridge fails (conflict) if another program took one of them since.
   bool gives_way = false;
@@ -90,6 +91,7 @@ struct EndpointConfig {
   std::optional<Subnet> subnet6;
   std::optional<IpAddress> gateway6;
   std::optional<unsigned> mtu;
+  bool big_tcp = true;
   std::vector<IpAddress> link_local;  // further addresses: 169.254.0.0/16, fe80::/64
   // Settings of the interface: name as of sysctl(8) ("net.ipv4.conf.eth0.log_martians"), value.
   std::vector<std::pair<std::string, std::string>> sysctls;

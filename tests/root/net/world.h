@@ -270,7 +270,8 @@ inline EndpointConfig endpoint_config(const BridgeConfig& bridge, int host_numbe
           .address4 = bridge.subnet4->address().plus(static_cast<uint64_t>(host_number)),
           .subnet4 = bridge.subnet4,
           .gateway4 = gateway && !bridge.internal ? bridge.gateway4 : std::nullopt,
-          .mtu = bridge.mtu};
+          .mtu = bridge.mtu,
+          .big_tcp = bridge.big_tcp};
 }
 
 // Must be empty at its end.
@@ -280,11 +281,12 @@ struct RunDirectory {
   ~RunDirectory() { EXPECT_EQ(::rmdir(path.c_str()), 0) << path << ": " << std::strerror(errno); }
 };
 
-// From the caller's namespace to `eth0` of another.
+// From the caller's namespace to `eth0` of another, as ordinary hardware takes it.
 inline void lay_cable(int route, const std::string& name, const Namespace& to) {
   const Fd there = to.run([] { return *open_netlink(NETLINK_ROUTE); });
   auto laid = make_veth(
-      route, {.host_name = name, .peer_name = "eth0", .peer_netns = to.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}},
+      route,
+      {.host_name = name, .peer_name = "eth0", .peer_netns = to.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}, .big_tcp = false},
       there.get());
   EXPECT_TRUE(laid.ok()) << laid.error().message();
 }
