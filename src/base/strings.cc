@@ -3,7 +3,6 @@
 
 #include "base/strings.h"
 
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -105,9 +104,15 @@ std::string sha256_hex(std::string_view data) {
 }
 
 std::string base64_encode(std::string_view data) {
-  std::string out((data.size() + 2) / 3 * 4, '\0');
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(data.data()),
-                  static_cast<int>(data.size()));
+  static constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((data.size() + 2) / 3 * 4);
+  for (size_t at = 0; at < data.size(); at += 3) {
+    const size_t count = std::min<size_t>(data.size() - at, 3);
+    uint32_t bits = 0;
+    for (size_t i = 0; i < 3; ++i) bits = bits << 8 | (i < count ? static_cast<uint8_t>(data[at + i]) : 0);
+    for (size_t i = 0; i < 4; ++i) out += i <= count ? kLetters[bits >> (18 - 6 * i) & 63] : '=';
+  }
   return out;
 }
 

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <thread>
 
+#include "client/tls_module.h"
+
 namespace gantry::client {
 namespace {
 
@@ -69,7 +71,7 @@ Result<Fd> dial_tcp(const Address& address) {
 
 // The caller gets one end of a socket pair; a thread carries the bytes and ends with either side.
 Result<Fd> wrap_in_tls(Fd socket, const std::string& host, const TlsWish& tls) {
-  const std::shared_ptr<TlsContext> context = TRY(TlsContext::client(tls.files, tls.verify));
+  const std::shared_ptr<TlsContext> context = TRY(TRY(tls_module())->client_context(tls.files, tls.verify));
   std::shared_ptr<TlsContext::Session> session = TRY(context->handshake(std::move(socket), host));
   auto [ours, carried] = TRY(make_socket_pair(SOCK_STREAM));
   std::thread([session, context, plain = std::move(carried)] { session->pump(plain.get()); }).detach();

@@ -20,6 +20,7 @@
 #include "engine/container/privileges.h"
 #include "engine/container/seccomp_calls.h"
 #include "engine/container/seccomp_profile.h"
+#include "engine/container/seccomp_tree.h"
 
 namespace gantry::engine {
 namespace {
@@ -154,7 +155,7 @@ Result<std::string> default_program(uint64_t capabilities) {
   const std::lock_guard lock(mutex);
   const auto known = programs.find(capabilities);
   if (known != programs.end()) return known->second;
-  std::string program = TRY(Profile().compile(capabilities));
+  std::string program = as_search_tree(TRY(Profile().compile(capabilities)));
   programs[capabilities] = program;
   return program;
 }

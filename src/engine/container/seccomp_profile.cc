@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/strings.h"
 #include "engine/container/privileges.h"
+#include "engine/container/seccomp_tree.h"
 
 namespace gantry::engine {
 namespace {
@@ -248,7 +249,7 @@ class Compiler {
     const int error = ::seccomp_export_bpf(filter_.get(), memory.get());
     if (error != 0) return Error::from_errno(-error, "seccomp_export_bpf").within("seccomp profile");
     if (::lseek(memory.get(), 0, SEEK_SET) != 0) return Error::from_errno(errno, "lseek", "memfd");
-    return read_all(memory.get());
+    return as_search_tree(TRY(read_all(memory.get())));
   }
 
   const json& profile_;
