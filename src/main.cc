@@ -41,6 +41,7 @@ void keep_memory() {
   ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
   ::mallopt(M_TOP_PAD, 1 << 20);
+  ::mallopt(M_ARENA_MAX, 1);  // threads here wait more than they work
 }
 
 }  // namespace

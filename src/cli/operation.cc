@@ -8,7 +8,12 @@ namespace gantry::cli {
 
 OperationView::OperationView(const ProgressStyle& style, const Session& session)
     : view_(ProgressView::make(style, session.err, session.clock())) {
-  guard_ = std::make_unique<SignalThread>(std::vector{SIGINT, SIGTERM, SIGHUP}, [this](int) {
+  const std::vector signals = {SIGINT, SIGTERM, SIGHUP};
+  if (style.mode != ProgressMode::tty) {
+    exit_ = std::make_unique<ExitOnSignals>(signals);
+    return;
+  }
+  guard_ = std::make_unique<SignalThread>(signals, [this](int) {
     view_->finish();
     std::_Exit(kExitInterrupted);
   });
@@ -19,9 +24,11 @@ OperationView::~OperationView() {
   view_->finish();
 }
 
-Result<compose::Outcome> follow_operation(client::ApiClient& api, const std::string& method, const std::string& path,
-                                          const std::string& body,
-                                          const std::function<void(const compose::Progress&)>& on_progress) {
+namespace {
+
+Result<compose::Outcome> follow(client::ApiClient& api, const std::string& method, const std::string& path,
+                                const std::string& body, const std::function<void(compose::Progress)>& on_progress,
+                                const std::function<void()>& on_pause) {
   std::optional<compose::Outcome> outcome;
   std::optional<Error> broken;
   TRY(api.stream_lines(method, path, body, [&](std::string_view text) {
@@ -30,10 +37,10 @@ Result<compose::Outcome> follow_operation(client::ApiClient& api, const std::str
       broken = std::move(line).error().within("reading the daemon's answer");
       return false;
     }
-    if (line->progress) on_progress(*line->progress);
+    if (line->progress) on_progress(*std::move(line->progress));
     if (line->outcome) outcome = line->outcome;
     return true;
-  }));
+  }, on_pause));
   if (broken) return *std::move(broken);
   if (!outcome) {
     return Error(Code::unavailable,
@@ -41,6 +48,24 @@ Result<compose::Outcome> follow_operation(client::ApiClient& api, const std::str
                  "same command carries on from there");
   }
   return *outcome;
+}
+
+}  // namespace
+
+Result<compose::Outcome> follow_operation(client::ApiClient& api, const std::string& method, const std::string& path,
+                                          const std::string& body,
+                                          const std::function<void(const compose::Progress&)>& on_progress) {
+  return follow(api, method, path, body, on_progress, {});
+}
+
+Result<compose::Outcome> follow_operation(client::ApiClient& api, const std::string& method, const std::string& path,
+                                          const std::string& body, ProgressView& view) {
+  std::vector<compose::Progress> at_hand;
+  return follow(api, method, path, body, [&](compose::Progress progress) { at_hand.push_back(std::move(progress)); },
+                [&] {
+                  view.show_all(at_hand);
+                  at_hand.clear();
+                });
 }
 
 int exit_status(const Session& session, const compose::Outcome& outcome) {
@@ -53,8 +78,7 @@ Result<int> run_operation(Session& session, const ProgressStyle& style, const st
                           const std::string& path, const std::string& body) {
   client::ApiClient* api = TRY(session.api());
   OperationView drawing(style, session);
-  const auto outcome =
-      TRY(follow_operation(*api, method, path, body, [&](const auto& progress) { drawing.view().show(progress); }));
+  const auto outcome = TRY(follow_operation(*api, method, path, body, drawing.view()));
   drawing.view().finish();
   return exit_status(session, outcome);
 }

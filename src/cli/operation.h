@@ -17,6 +17,9 @@ namespace gantry::cli {
 Result<compose::Outcome> follow_operation(client::ApiClient& api, const std::string& method, const std::string& path,
                                           const std::string& body,
                                           const std::function<void(const compose::Progress&)>& on_progress);
+// Shows it all in `view`.
+Result<compose::Outcome> follow_operation(client::ApiClient& api, const std::string& method, const std::string& path,
+                                          const std::string& body, ProgressView& view);
 
 // The view of one operation. SIGINT, SIGTERM and SIGHUP meanwhile give the terminal back and end the program with
 // 130 (the daemon sees the hang-up and starts nothing further).
@@ -28,7 +31,9 @@ class OperationView {
 
  private:
   std::unique_ptr<ProgressView> view_;
+  // Nothing needs to be given back without a terminal, and then no thread does either.
   std::unique_ptr<SignalThread> guard_;
+  std::unique_ptr<ExitOnSignals> exit_;
 };
 
 // The whole of a command that is one operation: view, request, message. → its exit status.

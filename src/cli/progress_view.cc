@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "cli/progress_rows.h"
 
@@ -17,6 +18,11 @@ class LineView final : public ProgressView {
  public:
   LineView(Output output, std::string (*line)(const Progress&)) : output_(output), line_(line) {}
   void show(const Progress& progress) override { output_.write(line_(progress)); }
+  void show_all(std::span<const Progress> list) override {
+    std::string text;
+    for (const Progress& progress : list) text += line_(progress);
+    if (!text.empty()) output_.write(text);
+  }
   void print_above(const std::function<void()>& print) override { print(); }
   void finish() override {}
 
@@ -115,15 +121,24 @@ class FilteredView final : public ProgressView {
   FilteredView(std::unique_ptr<ProgressView> view, bool show_starts, bool show_layers)
       : view_(std::move(view)), show_starts_(show_starts), show_layers_(show_layers) {}
   void show(const Progress& progress) override {
-    const bool is_start = progress.text == "Starting" || progress.text == "Started";
-    if (!show_starts_ && is_start && progress.status != Progress::Status::error) return;
-    if (!show_layers_ && !progress.layer.empty()) return;
-    view_->show(progress);
+    if (is_wanted(progress)) view_->show(progress);
+  }
+  void show_all(std::span<const Progress> list) override {
+    std::vector<Progress> wanted;
+    for (const Progress& progress : list)
+      if (is_wanted(progress)) wanted.push_back(progress);
+    view_->show_all(wanted);
   }
   void print_above(const std::function<void()>& print) override { view_->print_above(print); }
   void finish() override { view_->finish(); }
 
  private:
+  bool is_wanted(const Progress& progress) const {
+    const bool is_start = progress.text == "Starting" || progress.text == "Started";
+    if (!show_starts_ && is_start && progress.status != Progress::Status::error) return false;
+    return show_layers_ || progress.layer.empty();
+  }
+
   std::unique_ptr<ProgressView> view_;
   bool show_starts_;
   bool show_layers_;

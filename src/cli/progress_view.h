@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/clock.h"
@@ -29,6 +30,10 @@ class ProgressView {
   virtual ~ProgressView() = default;
 
   virtual void show(const compose::Progress& progress) = 0;
+  // What came together.
+  virtual void show_all(std::span<const compose::Progress> list) {
+    for (const compose::Progress& progress : list) show(progress);
+  }
   // Lets other text appear above the rows (a log line, a question): the rows are taken away while `print` runs.
   virtual void print_above(const std::function<void()>& print) = 0;
   // Draws the last picture and gives the terminal back. Nothing is drawn afterwards. May be called twice.

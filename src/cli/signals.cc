@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "cli/exit.h"
+
 namespace gantry::cli {
 
 namespace {
@@ -50,6 +52,20 @@ std::optional<int> SignalPipe::take() {
   unsigned char byte = 0;
   if (::read(pipe_.read.get(), &byte, 1) != 1) return std::nullopt;
   return byte;
+}
+
+ExitOnSignals::ExitOnSignals(const std::vector<int>& signals) {
+  for (const int signal : signals) {
+    struct sigaction action {};
+    struct sigaction old {};
+    action.sa_handler = [](int) { ::_exit(kExitInterrupted); };
+    sigaction(signal, &action, &old);
+    previous_.emplace_back(signal, old);
+  }
+}
+
+ExitOnSignals::~ExitOnSignals() {
+  for (const auto& [signal, old] : previous_) sigaction(signal, &old, nullptr);
 }
 
 SignalThread::SignalThread(const std::vector<int>& signals, std::function<void(int)> arrived) : pipe_(signals) {

@@ -26,6 +26,17 @@ class SignalPipe {
   std::vector<std::pair<int, struct sigaction>> previous_;
 };
 
+// Each of the signals ends the program at once with kExitInterrupted.
+class ExitOnSignals {
+ public:
+  explicit ExitOnSignals(const std::vector<int>& signals);
+  ~ExitOnSignals();
+  ExitOnSignals(const ExitOnSignals&) = delete;
+
+ private:
+  std::vector<std::pair<int, struct sigaction>> previous_;
+};
+
 // Calls `arrived` on a thread of its own for each of the signals.
 class SignalThread {
  public:

@@ -218,8 +218,7 @@ Result<> WatchRunner::rebuild(const std::set<std::string>& services) {
   settings_.say("service(s) " + list_text(services) + " successfully built");
   const compose::UpOptions up{.services = names, .recreate = compose::RecreatePolicy::force, .no_dependencies = true};
   const auto outcome = TRY(follow_operation(*api_, "PUT", project_path(project_.name),
-                                            operation_body(compose::to_json(project_), compose::to_json(up)),
-                                            [&](const auto& progress) { view->show(progress); }));
+                                            operation_body(compose::to_json(project_), compose::to_json(up)), *view));
   if (!outcome.ok) return internal_error(outcome.message);
   return settings_.prune ? prune() : Result<>();
 }
@@ -235,7 +234,7 @@ Result<> WatchRunner::restart(const std::set<std::string>& services) {
   compose::ServiceOptions options{.services = {services.begin(), services.end()}};
   options.project = project_;
   const auto outcome = TRY(follow_operation(*api_, "POST", project_path(project_.name, "restart"),
-                                            operation_body("", compose::to_json(options)), [](const auto&) {}));
+                                            operation_body("", compose::to_json(options)), [](const compose::Progress&) {}));
   if (!outcome.ok) return internal_error(outcome.message);
   settings_.say("service(s) " + list_text(services) + " restarted");
   return {};

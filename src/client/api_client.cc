@@ -109,11 +109,17 @@ class HttpClient final : public ApiClient {
   }
 
   Result<> stream_lines(const std::string& method, const std::string& path, const std::string& body,
-                        const std::function<bool(std::string_view)>& on_line) override {
+                        const std::function<bool(std::string_view)>& on_line,
+                        const std::function<void()>& on_pause) override {
     LineCutter cutter(on_line);
     TRY(stream({.method = method, .path = path, .content_type = "application/json", .body = body},
-               [&](std::string_view bytes) { return cutter.add(bytes); }));
+               [&](std::string_view bytes) {
+                 const bool more = cutter.add(bytes);
+                 if (on_pause) on_pause();
+                 return more;
+               }));
     cutter.finish();
+    if (on_pause) on_pause();
     return {};
   }
 

@@ -44,16 +44,18 @@ bool wait_for(const Bell& bell, int client_socket, Gone gone) {
 }
 
 void LineQueue::push(std::string line, bool droppable) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_) return;
-    if (droppable && text_.size() + line.size() > limit_) {
-      overflowed_ = true;
-      return;
-    }
-    text_ += line;
+  add(std::move(line), droppable);
+  tell();
+}
+
+void LineQueue::add(std::string line, bool droppable) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  if (droppable && text_.size() + line.size() > limit_) {
+    overflowed_ = true;
+    return;
   }
-  bell_.ring();
+  text_ += line;
 }
 
 void LineQueue::close() {

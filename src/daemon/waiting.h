@@ -44,6 +44,9 @@ class LineQueue {
  public:
   explicit LineQueue(size_t limit) : limit_(limit) {}
   void push(std::string line, bool droppable);
+  // The reader is told of it by tell() or close() only, once for many lines.
+  void add(std::string line, bool droppable);
+  void tell() const { bell_.ring(); }
   void close();  // no more lines
   // Everything that has come, in order.
   std::string take();

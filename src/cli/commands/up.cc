@@ -113,8 +113,7 @@ Result<compose::Outcome> bring_up(Session& session, const compose::Project& proj
   TRY(build_missing(session, project, command, style, drawing.view()));
   if (!options.dry_run) TRY(pull_private_images(session, project, options.pull, drawing.view()));
   const auto body = operation_body(compose::to_json(project), compose::to_json(options));
-  auto outcome = follow_operation(*api, "PUT", project_path(project.name), body,
-                                  [&](const auto& progress) { drawing.view().show(progress); });
+  auto outcome = follow_operation(*api, "PUT", project_path(project.name), body, drawing.view());
   drawing.view().finish();
   return outcome;
 }

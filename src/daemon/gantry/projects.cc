@@ -22,22 +22,29 @@ constexpr size_t kMaxProject = 64 << 20;
 constexpr size_t kMaxLease = 4096;
 constexpr size_t kMaxQueued = 8 << 20;  // of a client that does not read; then counters are left out
 
-// Hands lines from the loop to the connection's thread.
+// Hands lines from the loop to the connection's thread, which is woken once for all that one turn of the loop has to tell.
 class QueueSink final : public compose::ProgressSink {
  public:
-  explicit QueueSink(std::shared_ptr<LineQueue> queue) : queue_(std::move(queue)) {}
+  QueueSink(std::shared_ptr<LineQueue> queue, EventLoop& loop) : queue_(std::move(queue)), loop_(loop) {}
   void progress(const compose::Progress& progress) override {
     // Only running counters may be lost: each later one says more.
     const bool droppable = progress.status == compose::Progress::Status::working && progress.total > 0;
-    queue_->push(compose::to_json_line(progress), droppable);
+    queue_->add(compose::to_json_line(progress), droppable);
+    if (std::exchange(*will_tell_, true)) return;
+    loop_.post([queue = queue_, will_tell = will_tell_] {
+      *will_tell = false;
+      queue->tell();
+    });
   }
   void finished(const compose::Outcome& outcome) override {
-    queue_->push(compose::to_json_line(outcome), false);
+    queue_->add(compose::to_json_line(outcome), false);
     queue_->close();
   }
 
  private:
   std::shared_ptr<LineQueue> queue_;
+  EventLoop& loop_;
+  std::shared_ptr<bool> will_tell_ = std::make_shared<bool>(false);
 };
 
 // Says only how an operation ended.
@@ -75,7 +82,7 @@ template <class Start>
 Result<> run_operation(Exchange& exchange, World& world, Start start) {
   auto queue = std::make_shared<LineQueue>(kMaxQueued);
   TRY(queue->bell().check());
-  const compose::OperationId operation = world.loop.ask([&] { return start(std::make_shared<QueueSink>(queue)); });
+  const compose::OperationId operation = world.loop.ask([&] { return start(std::make_shared<QueueSink>(queue, world.loop)); });
   const Result<> begun = exchange.begin(200, "application/x-ndjson");
   if (begun.ok() && pump(exchange, *queue)) return exchange.end();
   world.loop.ask([&] { world.controller.cancel(operation); });

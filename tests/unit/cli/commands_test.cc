@@ -39,12 +39,14 @@ class FakeClient final : public client::ApiClient {
     return daemon_->answer(method, path);
   }
   Result<> stream_lines(const std::string& method, const std::string& path, const std::string& body,
-                        const std::function<bool(std::string_view)>& on_line) override {
+                        const std::function<bool(std::string_view)>& on_line,
+                        const std::function<void()>& on_pause) override {
     daemon_->requests.push_back(method + " " + path + (body.empty() ? "" : " " + body));
     const std::string text = TRY(client::Response(daemon_->answer(method, path)).ok_body());
     for (size_t start = 0, end; (end = text.find('\n', start)) != std::string::npos; start = end + 1) {
       if (!on_line(std::string_view(text).substr(start, end - start))) break;
     }
+    if (on_pause) on_pause();
     return {};
   }
   Result<> stream_bytes(const std::string& method, const std::string& path, const std::string&,
@@ -61,7 +63,7 @@ class FakeClient final : public client::ApiClient {
       if (piece.empty()) break;
       daemon_->uploaded += piece;
     }
-    return stream_lines(method, path, "", on_line);
+    return stream_lines(method, path, "", on_line, {});
   }
   Result<Upgraded> upgrade(const std::string&, const std::string&, const std::string&) override {
     return unsupported("the fake has no upgraded connections");
