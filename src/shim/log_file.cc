@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include "shim/log_compressor.h"
 #include "shim/log_lines.h"
@@ -22,11 +23,14 @@ namespace {
 constexpr uint64_t kBlock = 128 << 10;
 constexpr size_t kSpace = 384 << 10;  // touched as far as it is used
 constexpr size_t kLongestFrame = 4096;
+constexpr uint64_t kReserve = 16 << 20;
+constexpr int64_t kReleaseAfterMs = 1000;
 constexpr size_t kPipePage = 4096;
 constexpr int kWriterPatienceMs = 2000;  // a disk that hangs must not keep the container's end from being told
 constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 
 char record_space[kSpace];
+char other_space[kSpace];
 static_assert(kSpace >= 2 * kBlock + kMostText + kLongestFrame);
 
 char last_byte(const std::string& path, off_t size) {
@@ -71,25 +75,35 @@ void LogDisk::append(std::string_view records) {
   }
 }
 
-size_t LogDisk::append_blocks(std::string_view records) {
+size_t LogDisk::whole_blocks(std::string_view records) const {
   const uint64_t end = (size_ + records.size()) / kBlock * kBlock;
-  if (options_.max_size != 0 || end <= size_) return 0;
-  const uint64_t wanted = end - size_;
-  return write_out(records.substr(0, wanted)) ? wanted : records.size();
+  return options_.max_size != 0 || end <= size_ ? 0 : static_cast<size_t>(end - size_);
 }
 
-bool LogDisk::write_out(std::string_view bytes) {
+int LogDisk::descriptor() {
   end_torn_record();
-  std::string_view rest = bytes;
-  while (!rest.empty()) {
-    ssize_t n = ::write(fd_.get(), rest.data(), rest.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    size_ += static_cast<uint64_t>(n);
-    in_record_ = rest[static_cast<size_t>(n) - 1] != '\n';
-    rest.remove_prefix(static_cast<size_t>(n));
-  }
-  if (rest.empty()) return true;
+  return fd_.get();
+}
+
+void LogDisk::reserve(size_t coming) {
+  if (size_ + coming <= reserved_until_) return;
+  (void)::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size_), kReserve);
+  reserved_until_ = size_ + kReserve;  // also if it failed: half of it may be there, and to ask again is of no use
+}
+
+void LogDisk::release() {
+  reserved_until_ = 0;
+  // The size that it has: somebody may have emptied the file.
+  struct stat status {};
+  if (::fstat(fd_.get(), &status) == 0) (void)!::ftruncate(fd_.get(), status.st_size);
+}
+
+bool LogDisk::write_out(std::string_view bytes) { return note_written(bytes, write_as_possible(descriptor(), bytes)); }
+
+bool LogDisk::note_written(std::string_view bytes, size_t written) {
+  size_ += written;
+  if (written > 0) in_record_ = bytes[written - 1] != '\n';
+  if (written == bytes.size()) return true;
   is_torn_ = in_record_;
   end_torn_record();
   return false;
@@ -161,6 +175,7 @@ bool LogFile::open(LogOptions options, LogFormat format, const std::string& attr
   format_ = format;
   attributes_ = attributes;
   waiting_ = RecordSpace(record_space, sizeof record_space);
+  other_ = RecordSpace(other_space, sizeof other_space);
   if (!disk_.open(static_cast<LogOptions&&>(options))) return false;
   return buffer == 0 || start_writer(buffer);
 }
@@ -243,6 +258,8 @@ void LogFile::finish(LineCutter& stream) {
   if (!is_open()) return;
   stream.finish([&](std::string_view text, bool newline, int64_t time) { add(stream.stream(), text, newline, time); });
   flush();
+  if (disk_.has_reserve()) disk_.release();
+  release_ms_ = -1;
 }
 
 void LogFile::close() {
@@ -277,14 +294,42 @@ void LogFile::hand_over(std::string_view record) {
 }
 
 void LogFile::make_room() {
-  const size_t written = disk_.append_blocks(waiting_.records());
-  if (written == 0) return flush();
-  waiting_.remove_front(written);  // less than a block is left
+  end_block_write();
+  const bool is_burst = std::exchange(is_burst_, true);
+  const std::string_view records = waiting_.records();
+  const size_t size = disk_.whole_blocks(records);
+  if (size == 0) return flush();
+  other_.clear();
+  (void)other_.append(records.substr(size));  // less than a block: it has room
+  under_way_ = records.substr(0, size);
+  std::swap(waiting_, other_);
+  const int file = disk_.descriptor();
+  if (is_burst) disk_.reserve(size);
+  if (is_burst && block_writer_.start()) return block_writer_.begin(file, under_way_);
+  note_block_write(write_as_possible(file, under_way_));
+}
+
+void LogFile::end_block_write() {
+  if (!under_way_.empty()) note_block_write(block_writer_.wait());
+}
+
+void LogFile::note_block_write(size_t written) {
+  if (!disk_.note_written(under_way_, written)) waiting_.clear();  // it begins with the rest of a torn record
+  under_way_ = {};
 }
 
 void LogFile::flush() {
+  end_block_write();
   disk_.append(waiting_.records());
   waiting_.clear();
+  is_burst_ = false;
+  if (disk_.has_reserve()) release_ms_ = mono_ms() + kReleaseAfterMs;
+}
+
+void LogFile::tidy_up(int64_t now_ms) {
+  if (release_ms_ < 0 || now_ms < release_ms_ || is_burst_) return;
+  release_ms_ = -1;
+  disk_.release();
 }
 
 }  // namespace gantry::shim

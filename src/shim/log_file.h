@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "shim/block_writer.h"
 #include "shim/log_line.h"
 #include "shim/log_lines.h"
 #include "shim/protocol.h"
@@ -36,10 +37,18 @@ class LogDisk {
   bool is_open() const { return static_cast<bool>(fd_); }
   // A full disk drops records and tries again with the next ones. Rotates between records only.
   void append(std::string_view records);
-  // As append(), but only up to the file's last whole block, also in the middle of a record: the kernel takes whole blocks
-  // for two thirds of the price. → how many bytes (or all, when the disk is full); the rest is to come first of all with the
-  // next ones. 0 with a size to rotate at.
-  size_t append_blocks(std::string_view records);
+  // How much of them fills the file's last block and further whole ones, also in the middle of a record: the kernel takes
+  // whole blocks for two thirds of the price. 0 with a size to rotate at.
+  size_t whole_blocks(std::string_view records) const;
+  // For whoever writes these himself to descriptor(), and then tells how much of them it became: false: not all of them,
+  // and what follows in the same record is to be dropped.
+  int descriptor();
+  bool note_written(std::string_view bytes, size_t written);
+  // Has the filesystem set room aside for `coming` and more beyond the file's end: blocks that it has already cost it half
+  // as much to fill. A filesystem that cannot is as good, only slower.
+  void reserve(size_t coming);
+  bool has_reserve() const { return reserved_until_ > size_; }
+  void release();  // gives back what was not used
   // Compressing is under way: work() does the next piece.
   bool busy() const { return compressor_ != nullptr; }
   void work();
@@ -54,6 +63,7 @@ class LogDisk {
   LogOptions options_;
   Fd fd_;
   uint64_t size_ = 0;
+  uint64_t reserved_until_ = 0;
   bool in_record_ = false;  // the last byte was none's end
   bool is_torn_ = false;    // nor will it come: a full disk, or a shim that was killed
   std::unique_ptr<LogCompressor> compressor_;
@@ -75,12 +85,18 @@ class LogFile {
   bool busy() const { return disk_.busy(); }
   void work() { disk_.work(); }
 
+  // Until when there is something to tidy up, on mono_ms()'s clock; -1: nothing.
+  int64_t due_ms() const { return release_ms_; }
+  void tidy_up(int64_t now_ms);
+
  private:
   void set_time(int64_t time);
   void write_whole_lines(const char* stream, std::string_view& data, int64_t now);
   void add(const char* stream, std::string_view text, bool newline, int64_t time);
   void hand_over(std::string_view record);
   void make_room();
+  void end_block_write();
+  void note_block_write(size_t written);
   bool start_writer(uint64_t buffer);
   bool is_open() const { return disk_.is_open() || static_cast<bool>(pipe_); }
 
@@ -88,6 +104,12 @@ class LogFile {
   LogFormat format_ = LogFormat::json;
   std::string attributes_;
   RecordSpace waiting_;  // records not written yet: one system call for many
+  // Of a program that writes as fast as it can: whole blocks are written while the next ones are made.
+  RecordSpace other_;
+  BlockWriter block_writer_;
+  std::string_view under_way_;  // in `other_`
+  bool is_burst_ = false;       // `waiting_` was full since the last flush
+  int64_t release_ms_ = -1;     // what is reserved is given back when the program has been slower for that long
   std::string record_;   // scratch
   LogTime time_;
   int64_t time_ns_ = -1;

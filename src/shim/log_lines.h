@@ -39,11 +39,6 @@ class RecordSpace {
   char* at() const { return at_; }
   void set_at(char* at) { at_ = at; }
   void clear() { at_ = begin_; }
-  void remove_front(size_t size) {
-    const std::string_view kept = records().substr(size);
-    std::memmove(begin_, kept.data(), kept.size());
-    at_ = begin_ + kept.size();
-  }
   bool append(std::string_view record) {
     if (record.size() > room()) return false;
     std::memcpy(at_, record.data(), record.size());

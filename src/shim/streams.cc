@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace gantry::shim {
@@ -112,10 +113,12 @@ void Streams::handle(const pollfd* polls) {
     if (client.fd && (ready & (POLLERR | POLLHUP)) != 0 && (ready & POLLIN) == 0) client.fd.reset();
   }
   drop_dead_clients();
+  log_.tidy_up(mono_ms());
 }
 
 void Streams::read_source(Source& source, LineCutter& cutter) {
-  for (int reads = 0; reads < kReadsATurn && source.fd; ++reads) {
+  int reads = 0;
+  for (; reads < kReadsATurn && source.fd; ++reads) {
     ssize_t n = ::read(source.fd.get(), read_buffer, sizeof read_buffer);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) break;
     if (n <= 0) {  // end; EIO is how a terminal says that its last program closed it
@@ -128,6 +131,9 @@ void Streams::read_source(Source& source, LineCutter& cutter) {
     fan_out(source.stream, {read_buffer, size});
     if (size < sizeof read_buffer || (!draining_ && congested())) break;
   }
+  // A program that writes as fast as we read: its next turn comes at once.
+  int at_hand = 0;
+  if (reads == kReadsATurn && source.fd && !congested() && ::ioctl(source.fd.get(), FIONREAD, &at_hand) == 0 && at_hand > 0) return;
   log_.flush();
 }
 
@@ -212,6 +218,7 @@ void Streams::flush_stdin() {
 
 int Streams::timeout_ms() const {
   int64_t due = -1;
+  if (log_.due_ms() >= 0) due = std::max<int64_t>(log_.due_ms() - mono_ms(), 0);
   for (const auto& client : clients_) {
     if (client->stalled_since == 0) continue;
     int64_t left = client->stalled_since + kStallMs - mono_ms();

@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 
-from harness import BIN, GantryTest, main, wait_until
+from harness import BIN, GantryTest, main, parent_of, wait_until
 
 
 class Isolation(GantryTest):
@@ -208,6 +208,23 @@ class Logs(GantryTest):
         lines = self.run_logged("bounded", 5000, "--log-opt", "max-size=20k", "--log-opt", "max-file=2")
         self.assertEqual(lines[-1], "line 5000")
         self.assertLess(len(lines), 1000)
+
+    def test_a_flood_is_kept_whole(self):
+        wanted = [f"line {i} of a program that writes as fast as it can, {'x' * (i % 90)}" for i in range(250_000)]
+        lines = self.gantry.root / "lines"
+        lines.write_text("\n".join(wanted) + "\n")
+        self.gantry.command("run", "-d", "--name", "flood", "-v", f"{lines}:/lines:ro", "busybox:test", "sh", "-c",
+                            "until [ -e /go ]; do sleep 0.05; done; cat /lines; echo end; exec sleep 1000")
+        seen = self.gantry.inspect("flood")
+        log, shim = pathlib.Path(seen["LogPath"]), parent_of(seen["State"]["Pid"])
+        self.gantry.command("exec", "flood", "touch", "/go")  # from now on the shim's children are the container's
+        wait_until(lambda: log.read_bytes()[-200:].find(b'"log":"end') >= 0, "the end of the flood in the log")
+        self.assertEqual([json.loads(line)["log"] for line in log.read_text().splitlines()],
+                         [line + "\n" for line in wanted] + ["end\n"])
+        self.assertEqual(len(os.listdir(f"/proc/{shim}/task")), 2)
+        self.assertEqual(self.gantry.command("exec", "flood", "sh", "-c", "ps -o comm | grep -c ^gantry", code=1).out, "0\n")
+        # What was set aside for more of it is given back.
+        wait_until(lambda: log.stat().st_blocks * 512 < log.stat().st_size + (1 << 20), "the reserve's return")
 
     def test_attributes_are_shown_on_demand(self):
         self.gantry.command("run", "--name", "tagged", "-l", "team=x", "-e", "MODE=1", "--log-opt", "labels=team", "--log-opt", "env=MODE",

@@ -1,0 +1,92 @@
+#include "shim/block_writer.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "shim/system.h"
+
+namespace gantry::shim {
+namespace {
+
+constexpr size_t kStack = 64 << 10;
+
+// The kernel makes no threads for whose children are to be in another pid namespace than itself (clone(2), EINVAL): for a
+// moment they are to be in its own.
+class ChildrenHere {
+ public:
+  ChildrenHere()
+      : own_(::open("/proc/thread-self/ns/pid", O_RDONLY | O_CLOEXEC)),
+        before_(::open("/proc/thread-self/ns/pid_for_children", O_RDONLY | O_CLOEXEC)) {
+    // Before the first child there is no other namespace to come back to.
+    is_set_ = own_ && before_ && ::setns(own_.get(), CLONE_NEWPID) == 0;
+  }
+  ~ChildrenHere() {
+    if (is_set_) ::setns(before_.get(), CLONE_NEWPID);
+  }
+  ChildrenHere(const ChildrenHere&) = delete;
+
+ private:
+  Fd own_;
+  Fd before_;
+  bool is_set_ = false;
+};
+
+}  // namespace
+
+size_t write_as_possible(int fd, std::string_view bytes) {
+  size_t written = 0;
+  while (written < bytes.size()) {
+    const ssize_t n = ::write(fd, bytes.data() + written, bytes.size() - written);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    written += static_cast<size_t>(n);
+  }
+  return written;
+}
+
+bool BlockWriter::start() {
+  if (started_ || failed_) return started_;
+  const ChildrenHere here;
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_setstacksize(&attributes, kStack);
+  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the thread that waits for them
+  pthread_t thread;
+  started_ = ::pthread_create(&thread, &attributes, &BlockWriter::run, this) == 0;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::pthread_attr_destroy(&attributes);
+  failed_ = !started_;
+  return started_;
+}
+
+void BlockWriter::begin(int fd, std::string_view bytes) {
+  fd_ = fd;
+  bytes_ = bytes;
+  state_.store(busy, std::memory_order_release);
+  state_.notify_one();
+}
+
+size_t BlockWriter::wait() {
+  state_.wait(busy, std::memory_order_acquire);
+  return written_;
+}
+
+void* BlockWriter::run(void* self) {
+  auto& writer = *static_cast<BlockWriter*>(self);
+  for (;;) {
+    writer.state_.wait(idle, std::memory_order_acquire);
+    writer.written_ = write_as_possible(writer.fd_, writer.bytes_);
+    writer.state_.store(idle, std::memory_order_release);
+    writer.state_.notify_one();
+  }
+}
+
+}  // namespace gantry::shim
