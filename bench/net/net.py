@@ -23,7 +23,7 @@ import tempfile
 import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPO / "tests/root/e2e"))
+sys.path[:0] = [str(REPO / "tests/root/e2e"), str(REPO / "bench")]
 PORT = 5201
 KINDS = ("stream", "fetch", "connect")  # of bench/net/traffic.cc
 CLIENT, SERVER = (min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0)))  # processors
@@ -193,6 +193,59 @@ def publish_cost(binaries):
     return {int(before): list(map(float, costs)) for before, *costs in map(str.split, lines.splitlines())}
 
 
+class Starts:
+    """What a place in a network adds to the start of a container: the request to start it, milliseconds."""
+    WITHOUT, JOINED, PUBLISHING = "without a network", "in a network", "in a network, with 10 ports"
+
+    def __init__(self, stack, binaries):
+        os.environ["GANTRY_BIN"] = str(binaries)
+        from commands import Api
+        from harness import Gantry
+        self.gantry = stack.enter_context(Gantry(subnets=20))
+        self.gantry.busybox()
+        self.gantry.command("network", "create", "one")
+        self.api = Api(self.gantry.run / "gantry.sock")
+
+    def start(self, network, ports=()):
+        made = self.api.call("POST", "/containers/create", {
+            "Image": "busybox:test", "Cmd": ["sleep", "100000"],
+            "HostConfig": {"NetworkMode": network,
+                           "PortBindings": {f"{port}/tcp": [{"HostPort": str(port)}] for port in ports}}})
+        begin = time.perf_counter()
+        self.api.call("POST", f"/containers/{made['Id']}/start")
+        return made["Id"], (time.perf_counter() - begin) * 1000
+
+    def remove(self, container):
+        self.api.call("DELETE", f"/containers/{container}?force=1")
+
+    def measure(self, published, rounds):
+        """Medians of each kind, and of each round's differences to the start without a network."""
+        others = [self.start("one", range(first, min(first + 100, 20000 + published)))[0]
+                  for first in range(20000, 20000 + published, 100)]
+        samples = {self.WITHOUT: [], self.JOINED: [], self.PUBLISHING: []}
+        for _ in range(rounds):
+            for kind, network, ports in ((self.WITHOUT, "none", ()), (self.JOINED, "one", ()),
+                                         (self.PUBLISHING, "one", range(10001, 10011))):
+                container, spent = self.start(network, ports)
+                samples[kind].append(spent)
+                self.remove(container)
+        for container in others:
+            self.remove(container)
+        added = {kind: statistics.median(mine - bare for mine, bare in zip(samples[kind], samples[self.WITHOUT]))
+                 for kind in samples}
+        return {kind: statistics.median(list_) for kind, list_ in samples.items()}, added
+
+
+def measure_starts(binaries, table):
+    with contextlib.ExitStack() as stack:
+        starts = Starts(stack, binaries)
+        for published in (1, 100, 1000):
+            medians, added = starts.measure(published, 40)
+            table[f"start ms, {published} published"] = [medians, added]
+            print(f"{published:>4} ports published before: a container's start takes {medians[Starts.WITHOUT]:.2f} ms without a "
+                  f"network, {added[Starts.JOINED]:+.2f} in one, {added[Starts.PUBLISHING]:+.2f} with 10 ports")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=REPO / "build/release/bin", type=pathlib.Path)
@@ -205,6 +258,8 @@ def main():
         sys.exit("needs root: namespaces and nftables")
     in_own_namespaces()
     traffic = arguments.bin / "bench_traffic"
+    table = {}
+    measure_starts(arguments.bin, table)
     with contextlib.ExitStack() as stack:
         plain = plain_veth(stack)
         ours = gantry(stack, arguments.bin)
@@ -219,7 +274,7 @@ def main():
                     results.setdefault((candidate.name, line), []).append(
                         candidate.measure(traffic, line, arguments.seconds))
         floor = results.pop((plain.name, "veth"))
-        table = {"plain veth": median(floor)}
+        table["plain veth"] = median(floor)
         print("plain veth: {:.2f} GB/s to the server, {:.2f} from it, {connect:.0f} connections/s".format(
             table["plain veth"]["stream"] / 1e9, table["plain veth"]["fetch"] / 1e9, **table["plain veth"]))
         for line in LINES:
