@@ -134,8 +134,8 @@ class LocalEngineImpl final : public LocalEngine {
     return containers_.find(reference);
   }
   Result<ContainerDetails> inspect_container(const ContainerId& id) const override { return containers_.inspect(id); }
-  std::vector<ContainerDetails> list_containers() const override { return containers_.list(); }
-  std::vector<ContainerDetails> list_containers_of(const std::string& project) const override {
+  std::vector<ListedContainer> list_containers() const override { return containers_.list(); }
+  std::vector<ListedContainer> list_containers_of(const std::string& project) const override {
     return containers_.list(project);
   }
   void keep_logs_of(std::function<bool(const std::string& project)> keeps) override {

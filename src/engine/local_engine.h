@@ -58,24 +58,30 @@ struct MountDetails {
   std::string propagation;
 };
 
-// Everything about one container, for inspect, list and ps.
-struct ContainerDetails {
+// What lists show of a container. A list of hundreds is made while nothing else happens on the loop.
+struct ListedContainer {
   ObservedContainer observed;
+  std::vector<std::string> arguments;       // path and args, merged with the image
+  NetworkMode network_mode;
+  std::string first_network;                // that was asked for; empty: none
+  std::vector<EndpointDetails> endpoints;   // sorted by network name
+  std::vector<net::PortForward> published;  // as bound now; empty while not running
+  std::set<ExposedPort> exposed;
+  std::vector<MountDetails> mounts;
+  std::string upper_dir;
+};
+
+// Everything about one container.
+struct ContainerDetails : ListedContainer {
   ContainerSpec spec;                     // as asked for
-  std::vector<std::string> arguments;     // path and args, merged with the image
   std::vector<std::string> environment;   // merged
   ImageConfig image_config;
   int pid = 0;
   std::optional<HealthCheck> health_check;  // effective
   int health_failing_streak = 0;
   std::vector<HealthLogEntry> health_log;
-  std::vector<EndpointDetails> endpoints;   // sorted by network name
-  std::vector<net::PortForward> published;  // as bound now; empty while not running
-  std::set<ExposedPort> exposed;
-  std::vector<MountDetails> mounts;
   std::string log_path;
   std::string log_driver;
-  std::string upper_dir;
   std::vector<std::string> exec_ids;        // live ones
 };
 
@@ -151,8 +157,8 @@ class LocalEngine : public Engine {
   // "No such container: x", "multiple IDs found with provided prefix: x".
   virtual Result<ContainerId> find_container(const std::string& reference) const = 0;
   virtual Result<ContainerDetails> inspect_container(const ContainerId& container) const = 0;
-  virtual std::vector<ContainerDetails> list_containers() const = 0;  // newest first
-  virtual std::vector<ContainerDetails> list_containers_of(const std::string& project) const = 0;  // newest first
+  virtual std::vector<ListedContainer> list_containers() const = 0;  // newest first
+  virtual std::vector<ListedContainer> list_containers_of(const std::string& project) const = 0;  // newest first
   virtual Result<NetworkId> find_network(const std::string& reference) const = 0;
   virtual Result<NetworkDetails> inspect_network(const NetworkId& network) const = 0;
   virtual std::vector<NetworkDetails> list_networks() const = 0;

@@ -13,11 +13,12 @@ namespace gantry::daemon::docker {
 namespace {
 
 using engine::ContainerDetails;
+using engine::ListedContainer;
 using engine::ContainerState;
 using engine::Mount;
 using nlohmann::json;
 
-bool is_up(const ContainerDetails& container) {
+bool is_up(const ListedContainer& container) {
   const ContainerState state = container.observed.state;
   return state == ContainerState::running || state == ContainerState::paused;
 }
@@ -28,7 +29,7 @@ std::vector<std::string> shown_addresses(const std::string& host_ip) {
   return {host_ip};
 }
 
-json summary_ports(const ContainerDetails& container) {
+json summary_ports(const ListedContainer& container) {
   json ports = json::array();
   if (!is_up(container)) return ports;
   std::set<engine::ExposedPort> bound;
@@ -89,7 +90,7 @@ json endpoint_json(const engine::EndpointDetails& endpoint) {
           {"DNSNames", list(endpoint.dns_names)}};
 }
 
-json networks_json(const ContainerDetails& container, bool names_only = false) {
+json networks_json(const ListedContainer& container, bool names_only = false) {
   json networks = json::object();
   for (const engine::EndpointDetails& endpoint : container.endpoints) {
     networks[endpoint.network_name] = names_only ? json() : endpoint_json(endpoint);
@@ -97,7 +98,7 @@ json networks_json(const ContainerDetails& container, bool names_only = false) {
   return networks;
 }
 
-json mounts_json(const ContainerDetails& container) {
+json mounts_json(const ListedContainer& container) {
   json mounts = json::array();
   for (const engine::MountDetails& mount : container.mounts) {
     json value = {{"Type", mount.kind == Mount::Kind::bind     ? "bind"
@@ -258,7 +259,7 @@ json labels_json(const engine::Labels& labels, const std::optional<std::vector<s
   return shown;
 }
 
-json container_summary(const ContainerDetails& container, const std::string& image, WallTime now,
+json container_summary(const ListedContainer& container, const std::string& image, WallTime now,
                        const SummaryParts& parts) {
   const engine::ObservedContainer& seen = container.observed;
   return {{"Id", seen.id.str()},
@@ -271,7 +272,7 @@ json container_summary(const ContainerDetails& container, const std::string& ima
           {"Labels", labels_json(seen.labels, parts.labels)},
           {"State", engine::to_string(seen.state)},
           {"Status", status_text(seen, now)},
-          {"HostConfig", {{"NetworkMode", network_mode_text(container.spec)}}},
+          {"HostConfig", {{"NetworkMode", network_mode_text(container.network_mode, container.first_network)}}},
           {"NetworkSettings", {{"Networks", networks_json(container, parts.network_names_only)}}},
           {"Mounts", mounts_json(container)}};
 }

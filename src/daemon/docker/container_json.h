@@ -18,7 +18,7 @@ struct SummaryParts {
   std::optional<std::vector<std::string>> labels;  // labels=NAME,NAME: these alone; nullopt: all
 };
 // `image`: what to show as Image, i.e. the reference it was made from while that still names the same image.
-nlohmann::json container_summary(const engine::ContainerDetails& container, const std::string& image, WallTime now,
+nlohmann::json container_summary(const engine::ListedContainer& container, const std::string& image, WallTime now,
                                  const SummaryParts& parts = {});
 nlohmann::json container_inspect(const engine::ContainerDetails& container);
 

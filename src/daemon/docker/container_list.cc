@@ -10,7 +10,7 @@
 namespace gantry::daemon::docker {
 namespace {
 
-using engine::ContainerDetails;
+using engine::ListedContainer;
 using engine::ContainerState;
 
 constexpr std::array<std::string_view, 15> kKnown = {"ancestor", "before",  "exited", "expose", "health",
@@ -82,7 +82,7 @@ Result<ContainerQuery> ContainerQuery::parse(const Query& query) {
   return parsed;
 }
 
-bool ContainerQuery::passes(const ContainerDetails& container) const {
+bool ContainerQuery::passes(const ListedContainer& container) const {
   const engine::ObservedContainer& seen = container.observed;
   if (!all_ && !is_shown_by_default(seen.state)) return false;
   const std::string health = seen.has_health_check ? engine::to_string(seen.health) : "none";
@@ -130,17 +130,17 @@ std::optional<std::string> ContainerQuery::project() const {
 }
 
 Result<WallTime> ContainerQuery::created_at(const std::string& key,
-                                            const std::vector<ContainerDetails>& containers) const {
+                                            const std::vector<ListedContainer>& containers) const {
   if (!filters_.has(key)) return WallTime{};
   const std::string& wanted = *filters_.values(key).begin();
-  for (const ContainerDetails& container : containers) {
+  for (const ListedContainer& container : containers) {
     const engine::ObservedContainer& seen = container.observed;
     if (seen.name == wanted || "/" + seen.name == wanted || seen.id.str().starts_with(wanted)) return seen.created_at;
   }
   return not_found("No such container: " + wanted);
 }
 
-Result<std::vector<const ContainerDetails*>> ContainerQuery::choose(const std::vector<ContainerDetails>& containers,
+Result<std::vector<const ListedContainer*>> ContainerQuery::choose(const std::vector<ListedContainer>& containers,
                                                                     const engine::ImageStore& images) const {
   const WallTime before = TRY(created_at("before", containers));
   const WallTime since = TRY(created_at("since", containers));
@@ -149,8 +149,8 @@ Result<std::vector<const ContainerDetails*>> ContainerQuery::choose(const std::v
     const Result<engine::Image> image = images.find(reference);
     if (image.ok()) ancestors.insert(image->id.str());
   }
-  std::vector<const ContainerDetails*> chosen;
-  for (const ContainerDetails& container : containers) {
+  std::vector<const ListedContainer*> chosen;
+  for (const ListedContainer& container : containers) {
     if (limit_ != 0 && chosen.size() == limit_) break;
     if (filters_.has("ancestor") && !ancestors.contains(container.observed.image_id.str())) continue;
     if (before != WallTime{} && container.observed.created_at >= before) continue;

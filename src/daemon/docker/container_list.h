@@ -18,12 +18,12 @@ class ContainerQuery {
   // The Compose project that is asked for, when nothing outside of it matters: then only its containers need be looked at.
   std::optional<std::string> project() const;
   // In the order of `containers`, which is newest first. Code::not_found for an unknown `before` or `since`.
-  Result<std::vector<const engine::ContainerDetails*>> choose(const std::vector<engine::ContainerDetails>& containers,
+  Result<std::vector<const engine::ListedContainer*>> choose(const std::vector<engine::ListedContainer>& containers,
                                                               const engine::ImageStore& images) const;
 
  private:
-  bool passes(const engine::ContainerDetails& container) const;
-  Result<WallTime> created_at(const std::string& key, const std::vector<engine::ContainerDetails>& containers) const;
+  bool passes(const engine::ListedContainer& container) const;
+  Result<WallTime> created_at(const std::string& key, const std::vector<engine::ListedContainer>& containers) const;
 
   Filters filters_;
   bool all_ = false;

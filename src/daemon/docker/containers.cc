@@ -20,10 +20,11 @@ namespace gantry::daemon::docker {
 namespace {
 
 using engine::ContainerDetails;
+using engine::ListedContainer;
 using nlohmann::json;
 
 // The reference it was made from, unless that names another image by now.
-std::string shown_image(World& world, const ContainerDetails& container, std::map<std::string, std::string>& known) {
+std::string shown_image(World& world, const ListedContainer& container, std::map<std::string, std::string>& known) {
   const std::string& asked = container.observed.image;
   auto at = known.find(asked);
   if (at == known.end()) {
@@ -36,16 +37,16 @@ std::string shown_image(World& world, const ContainerDetails& container, std::ma
 
 Result<> list(Exchange& exchange, const Call& call, World& world) {
   const ContainerQuery query = TRY(ContainerQuery::parse(call.query));
-  const std::vector<ContainerDetails> all = world.loop.ask([&, project = query.project()] {
+  const std::vector<ListedContainer> all = world.loop.ask([&, project = query.project()] {
     return project ? world.engine.list_containers_of(*project) : world.engine.list_containers();
   });
   SummaryParts parts{.network_names_only = call.query.get("networks") == "names", .labels = {}};
   if (call.query.has("labels")) parts.labels = split(call.query.get("labels"), ',');
-  const std::vector<const ContainerDetails*> chosen = TRY(query.choose(all, world.images));
+  const std::vector<const ListedContainer*> chosen = TRY(query.choose(all, world.images));
   std::map<std::string, std::string> known;
   json answer = json::array();
   const WallTime now = world.loop.clock().wall();
-  for (const ContainerDetails* container : chosen) {
+  for (const ListedContainer* container : chosen) {
     answer.push_back(container_summary(*container, shown_image(world, *container, known), now, parts));
     if (call.query.flag("size")) add_sizes(world, *container, answer.back());
   }
@@ -223,9 +224,9 @@ Result<> prune(Exchange& exchange, const Call& call, World& world) {
   const std::optional<WallTime> until = TRY(until_of(filters, world.loop.clock().wall()));
   const PruneTurn turn = TRY(PruneTurn::take(PruneTurn::Kind::containers));
   uint64_t reclaimed = 0;
-  const std::vector<ContainerDetails> all = world.loop.ask([&] { return world.engine.list_containers(); });
+  const std::vector<ListedContainer> all = world.loop.ask([&] { return world.engine.list_containers(); });
   json deleted = json::array();
-  for (const ContainerDetails& container : all) {
+  for (const ListedContainer& container : all) {
     using engine::ContainerState;
     const ContainerState state = container.observed.state;
     const bool at_rest =

@@ -13,7 +13,7 @@
 namespace gantry::daemon::docker {
 namespace {
 
-using engine::ContainerDetails;
+using engine::ListedContainer;
 using engine::Image;
 using nlohmann::json;
 
@@ -60,10 +60,10 @@ uint64_t shared_size(const Image& image, const std::vector<Image>& all) {
   return std::min(shared, image.size);
 }
 
-json images_json(const std::vector<Image>& images, const std::vector<ContainerDetails>& containers, uint64_t& total) {
+json images_json(const std::vector<Image>& images, const std::vector<ListedContainer>& containers, uint64_t& total) {
   json list = json::array();
   for (const Image& image : images) {
-    const auto users = std::count_if(containers.begin(), containers.end(), [&](const ContainerDetails& container) {
+    const auto users = std::count_if(containers.begin(), containers.end(), [&](const ListedContainer& container) {
       return container.observed.image_id == image.id;
     });
     const uint64_t shared = shared_size(image, images);
@@ -103,7 +103,7 @@ Result<json> cache_json(World& world) {
 
 Result<> disk_usage(Exchange& exchange, const Call& call, World& world) {
   const Wanted wanted = TRY(parse_types(call.query));
-  const std::vector<ContainerDetails> containers = world.loop.ask([&] { return world.engine.list_containers(); });
+  const std::vector<ListedContainer> containers = world.loop.ask([&] { return world.engine.list_containers(); });
   json answer = {{"LayersSize", 0},
                  {"Images", json::array()},
                  {"Containers", json::array()},
@@ -113,7 +113,7 @@ Result<> disk_usage(Exchange& exchange, const Call& call, World& world) {
   if (wanted.images) answer["Images"] = images_json(world.images.list(), containers, layers);
   answer["LayersSize"] = layers;
   const WallTime now = world.loop.clock().wall();
-  for (const ContainerDetails& container : containers) {
+  for (const ListedContainer& container : containers) {
     if (!wanted.containers) break;
     json summary = container_summary(container, container.observed.image, now);
     add_sizes(world, container, summary);
@@ -132,9 +132,9 @@ Result<> disk_usage(Exchange& exchange, const Call& call, World& world) {
 
 }  // namespace
 
-uint64_t written_size(const ContainerDetails& container) { return engine::tree_size(container.upper_dir); }
+uint64_t written_size(const ListedContainer& container) { return engine::tree_size(container.upper_dir); }
 
-void add_sizes(World& world, const ContainerDetails& container, json& into) {
+void add_sizes(World& world, const ListedContainer& container, json& into) {
   const uint64_t written = written_size(container);
   const Result<Image> image = world.images.find(container.observed.image_id.str());
   into["SizeRw"] = written;

@@ -8,9 +8,9 @@
 namespace gantry::daemon::docker {
 
 // Of the container's own layer.
-uint64_t written_size(const engine::ContainerDetails& container);
+uint64_t written_size(const engine::ListedContainer& container);
 
 // SizeRw and SizeRootFs, as `size=1` asks for them.
-void add_sizes(World& world, const engine::ContainerDetails& container, nlohmann::json& into);
+void add_sizes(World& world, const engine::ListedContainer& container, nlohmann::json& into);
 
 }  // namespace gantry::daemon::docker

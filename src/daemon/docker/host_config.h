@@ -15,6 +15,7 @@ void read_host_config(const Fields& host, engine::ContainerSpec& spec);
 nlohmann::json host_config_json(const engine::ContainerSpec& spec);
 
 // "bridge", "host", "container:x", or the first network's name.
+std::string network_mode_text(const engine::NetworkMode& mode, const std::string& first_network);
 std::string network_mode_text(const engine::ContainerSpec& spec);
 
 }  // namespace gantry::daemon::docker

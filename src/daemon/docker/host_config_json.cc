@@ -191,18 +191,22 @@ void add_resources(const engine::Resources& resources, json& host) {
 
 }  // namespace
 
-std::string network_mode_text(const ContainerSpec& spec) {
-  switch (spec.network_mode.kind) {
+std::string network_mode_text(const engine::NetworkMode& mode, const std::string& first_network) {
+  switch (mode.kind) {
     case engine::NetworkMode::Kind::none:
       return "none";
     case engine::NetworkMode::Kind::host:
       return "host";
     case engine::NetworkMode::Kind::container:
-      return "container:" + spec.network_mode.container;
+      return "container:" + mode.container;
     case engine::NetworkMode::Kind::networks:
       break;
   }
-  return spec.endpoints.empty() ? "bridge" : spec.endpoints.front().network;
+  return first_network.empty() ? "bridge" : first_network;
+}
+
+std::string network_mode_text(const ContainerSpec& spec) {
+  return network_mode_text(spec.network_mode, spec.endpoints.empty() ? "" : spec.endpoints.front().network);
 }
 
 json host_config_json(const ContainerSpec& spec) {

@@ -80,7 +80,7 @@ Result<> tag(Exchange& exchange, const Call& call, World& world) {
 std::map<std::string, std::vector<std::string>> image_users(World& world) {
   return world.loop.ask([&world] {
     std::map<std::string, std::vector<std::string>> users;
-    for (const engine::ContainerDetails& container : world.engine.list_containers()) {
+    for (const engine::ListedContainer& container : world.engine.list_containers()) {
       users[container.observed.image_id.str()].push_back(container.observed.name);
     }
     return users;

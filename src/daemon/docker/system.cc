@@ -76,10 +76,10 @@ Result<> version(Exchange& exchange) {
 }
 
 void add_counts(World& world, json& info) {
-  const std::vector<engine::ContainerDetails> all = world.loop.ask([&world] { return world.engine.list_containers(); });
+  const std::vector<engine::ListedContainer> all = world.loop.ask([&world] { return world.engine.list_containers(); });
   int running = 0;
   int paused = 0;
-  for (const engine::ContainerDetails& container : all) {
+  for (const engine::ListedContainer& container : all) {
     running += container.observed.state == engine::ContainerState::running ? 1 : 0;
     paused += container.observed.state == engine::ContainerState::paused ? 1 : 0;
   }

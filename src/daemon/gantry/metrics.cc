@@ -31,7 +31,7 @@ struct Counts {
 
 Counts count(World& world) {
   Counts counts;
-  for (const engine::ContainerDetails& container : world.engine.list_containers()) {
+  for (const engine::ListedContainer& container : world.engine.list_containers()) {
     ++counts.containers[engine::to_string(container.observed.state)];
   }
   counts.networks = world.engine.list_networks().size();

@@ -70,8 +70,8 @@ class Containers {
   // --- look-ups (containers_view.cc) ---
   Result<ContainerId> find(const std::string& reference) const;
   Result<ContainerDetails> inspect(const ContainerId& id) const;
-  std::vector<ContainerDetails> list() const;  // newest first
-  std::vector<ContainerDetails> list(const std::string& project) const;
+  std::vector<ListedContainer> list() const;  // newest first
+  std::vector<ListedContainer> list(const std::string& project) const;
   std::vector<ObservedContainer> observe(const std::string& project) const;  // sorted by name
   ObservedNetwork observe(const NetworkRecord& network) const;
   std::vector<std::string> users_of_image(const ImageId& image) const;
@@ -203,8 +203,9 @@ class Containers {
   void forget_later(const ExecId& exec);
   void drain_terminal(Exec& exec);
 
+  ListedContainer listed(const Container& container) const;
   ContainerDetails details(const Container& container) const;
-  std::vector<ContainerDetails> newest_first(std::vector<const Container*> chosen) const;
+  std::vector<ListedContainer> newest_first(std::vector<const Container*> chosen) const;
   ObservedContainer observed(const Container& container) const;
   EndpointDetails endpoint_details(const Container& container, const EndpointSpec& spec) const;
 

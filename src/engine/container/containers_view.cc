@@ -81,27 +81,19 @@ EndpointDetails Containers::endpoint_details(const Container& container, const E
   return details;
 }
 
-ContainerDetails Containers::details(const Container& container) const {
-  ContainerDetails details;
-  details.observed = observed(container);
-  details.spec = container.spec;
-  details.arguments = container.config.arguments;
-  details.environment = container.config.environment;
-  details.image_config = container.record.image_config;
-  details.pid = container.link != nullptr && is_up(container.status.state) ? container.link->pid() : 0;
-  details.health_check = container.config.health_check;
-  details.health_failing_streak = container.health.failing_streak();
-  for (const ProbeResult& probe : container.health.log()) {
-    details.health_log.push_back(
-        {.start = probe.start, .end = probe.end, .exit_code = probe.exit_code, .output = probe.output});
-  }
+ListedContainer Containers::listed(const Container& container) const {
+  ListedContainer listed;
+  listed.observed = observed(container);
+  listed.arguments = container.config.arguments;
+  listed.network_mode = container.spec.network_mode;
   for (const EndpointSpec& endpoint : container.spec.endpoints) {
-    details.endpoints.push_back(endpoint_details(container, endpoint));
+    if (listed.endpoints.empty()) listed.first_network = endpoint.network;
+    listed.endpoints.push_back(endpoint_details(container, endpoint));
   }
-  std::sort(details.endpoints.begin(), details.endpoints.end(),
+  std::sort(listed.endpoints.begin(), listed.endpoints.end(),
             [](const EndpointDetails& a, const EndpointDetails& b) { return a.network_name < b.network_name; });
-  details.published = container.status.published;
-  details.exposed = container.config.exposed;
+  listed.published = container.status.published;
+  listed.exposed = container.config.exposed;
   for (const ContainerMount& resolved : container.record.mounts) {
     const Mount& mount = resolved.mount;
     MountDetails shown;
@@ -120,11 +112,26 @@ ContainerDetails Containers::details(const Container& container) const {
       shown.propagation = mount.propagation.empty() ? "rprivate" : mount.propagation;
       shown.mode = mount.read_only ? "ro" : "";
     }
-    details.mounts.push_back(std::move(shown));
+    listed.mounts.push_back(std::move(shown));
+  }
+  listed.upper_dir = context_.paths.container(container.id) / "upper";
+  return listed;
+}
+
+ContainerDetails Containers::details(const Container& container) const {
+  ContainerDetails details{listed(container)};
+  details.spec = container.spec;
+  details.environment = container.config.environment;
+  details.image_config = container.record.image_config;
+  details.pid = container.link != nullptr && is_up(container.status.state) ? container.link->pid() : 0;
+  details.health_check = container.config.health_check;
+  details.health_failing_streak = container.health.failing_streak();
+  for (const ProbeResult& probe : container.health.log()) {
+    details.health_log.push_back(
+        {.start = probe.start, .end = probe.end, .exit_code = probe.exit_code, .output = probe.output});
   }
   details.log_driver = container.spec.log.driver.empty() ? "json-file" : container.spec.log.driver;
   details.log_path = log_file(context_.paths.container(container.id), container.id, details.log_driver);
-  details.upper_dir = context_.paths.container(container.id) / "upper";
   for (const ExecId& exec : container.execs) {
     auto info = inspect_exec(exec);
     if (info.ok() && info->running) details.exec_ids.push_back(exec.str());
@@ -138,25 +145,25 @@ Result<ContainerDetails> Containers::inspect(const ContainerId& id) const {
   return details(*container);
 }
 
-std::vector<ContainerDetails> Containers::newest_first(std::vector<const Container*> chosen) const {
+std::vector<ListedContainer> Containers::newest_first(std::vector<const Container*> chosen) const {
   std::sort(chosen.begin(), chosen.end(), [](const Container* a, const Container* b) {
     if (a->record.created_at != b->record.created_at) return a->record.created_at > b->record.created_at;
     return a->id < b->id;
   });
-  std::vector<ContainerDetails> all;
+  std::vector<ListedContainer> all;
   all.reserve(chosen.size());
-  for (const Container* container : chosen) all.push_back(details(*container));
+  for (const Container* container : chosen) all.push_back(listed(*container));
   return all;
 }
 
-std::vector<ContainerDetails> Containers::list() const {
+std::vector<ListedContainer> Containers::list() const {
   std::vector<const Container*> all;
   all.reserve(containers_.size());
   for (const auto& [id, container] : containers_) all.push_back(container.get());
   return newest_first(std::move(all));
 }
 
-std::vector<ContainerDetails> Containers::list(const std::string& project) const {
+std::vector<ListedContainer> Containers::list(const std::string& project) const {
   std::vector<const Container*> chosen;
   if (const auto found = by_project_.find(project); found != by_project_.end()) {
     for (const ContainerId& id : found->second) chosen.push_back(get(id));

@@ -242,7 +242,7 @@ class EngineWorld {
     changed_.notify_all();
   }
   void remove_everything() {
-    for (const ContainerDetails& container : ask([&] { return engine_->list_containers(); })) {
+    for (const ListedContainer& container : ask([&] { return engine_->list_containers(); })) {
       EXPECT_TRUE(remove(container.observed.id).ok());
     }
     for (const NetworkDetails& network : ask([&] { return engine_->list_networks(); })) {

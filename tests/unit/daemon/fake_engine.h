@@ -143,11 +143,11 @@ class FakeEngine final : public engine::LocalEngine {
     }
     return not_found("No such container: " + id.str());
   }
-  std::vector<engine::ContainerDetails> list_containers() const override {
+  std::vector<engine::ListedContainer> list_containers() const override {
     return {containers.begin(), containers.end()};
   }
-  std::vector<engine::ContainerDetails> list_containers_of(const std::string& project) const override {
-    std::vector<engine::ContainerDetails> found;
+  std::vector<engine::ListedContainer> list_containers_of(const std::string& project) const override {
+    std::vector<engine::ListedContainer> found;
     for (const auto& container : containers) {
       const auto label = container.observed.labels.find("com.docker.compose.project");
       if (label != container.observed.labels.end() && label->second == project) found.push_back(container);
