@@ -1,8 +1,10 @@
 #include "shim/block_writer.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,22 +72,31 @@ bool BlockWriter::start() {
 void BlockWriter::begin(int fd, std::string_view bytes) {
   fd_ = fd;
   bytes_ = bytes;
-  state_.store(busy, std::memory_order_release);
-  state_.notify_one();
+  set(busy);
 }
 
 size_t BlockWriter::wait() {
-  state_.wait(busy, std::memory_order_acquire);
+  wait_while(busy);
   return written_;
+}
+
+void BlockWriter::set(State state) {
+  state_.store(state, std::memory_order_release);
+  ::syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+void BlockWriter::wait_while(State state) {
+  while (state_.load(std::memory_order_acquire) == state) {
+    ::syscall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, state, nullptr, nullptr, 0);
+  }
 }
 
 void* BlockWriter::run(void* self) {
   auto& writer = *static_cast<BlockWriter*>(self);
   for (;;) {
-    writer.state_.wait(idle, std::memory_order_acquire);
+    writer.wait_while(idle);
     writer.written_ = write_as_possible(writer.fd_, writer.bytes_);
-    writer.state_.store(idle, std::memory_order_release);
-    writer.state_.notify_one();
+    writer.set(idle);
   }
 }
 

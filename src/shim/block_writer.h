@@ -20,8 +20,10 @@ class BlockWriter {
  private:
   enum State : uint32_t { idle, busy };
   static void* run(void* self);
+  void set(State state);
+  void wait_while(State state);
 
-  std::atomic<uint32_t> state_ = idle;
+  std::atomic<uint32_t> state_ = idle;  // a futex: std::atomic's own wait brings 20 KB of the library with it
   bool started_ = false;
   bool failed_ = false;
   int fd_ = -1;

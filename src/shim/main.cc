@@ -1,12 +1,21 @@
 // gantry-shim: one process a container, which is its parent, holds its streams and outlives the daemon. Started by
 // the daemon with one end of a socket pair as descriptor 3; takes no arguments.
 #include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <exception>
+
 #include "shim/supervisor.h"
+
+// The library's own handler prints the exception's name, for which it brings a demangler along.
+namespace __cxxabiv1 {
+extern std::terminate_handler __terminate_handler;
+std::terminate_handler __terminate_handler = std::abort;
+}  // namespace __cxxabiv1
 
 namespace {
 
