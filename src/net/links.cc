@@ -27,8 +27,10 @@ namespace gantry::net {
 namespace {
 
 constexpr int kLoopback = 1;  // the first interface of every namespace
-// IFLA_GSO_IPV4_MAX_SIZE (Linux 6.3), which Debian 12's headers do not have. The kernel takes 8 * 65535 at most.
+// IFLA_GSO_IPV4_MAX_SIZE (Linux 6.3), which Debian 12's headers do not have.
 constexpr uint16_t kGsoIpv4MaxSize = 63;
+// The kernel takes 8 * 65535 at most. More than this moves no more, and holds a wire up for longer.
+constexpr uint32_t kBigTcpSize = 192 << 10;
 
 Bytes raw(const IpAddress& address) { return {address.bytes(), address.size()}; }
 uint8_t family_of(const IpAddress& address) { return address.is_v6() ? AF_INET6 : AF_INET; }
@@ -94,7 +96,7 @@ void add_one_queue(NetlinkBatch& batch) {
 }
 
 // An older kernel passes over what it does not know.
-void add_big_tcp(NetlinkBatch& batch) { batch.number(kGsoIpv4MaxSize, uint32_t{8 * 65535}); }
+void add_big_tcp(NetlinkBatch& batch) { batch.number(kGsoIpv4MaxSize, kBigTcpSize); }
 
 void add_address(NetlinkBatch& batch, int index, const std::string& name, const AddressOnLink& wanted) {
   const IpAddress& address = wanted.address;

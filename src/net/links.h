@@ -79,8 +79,8 @@ struct VethPair {
   uint32_t group = 0;
   BridgePortFlags flags;
   std::optional<unsigned> mtu;
-  // TCP over IPv4 hands over up to half a megabyte at once instead of 64 KB (BIG TCP, since Linux 6.3; before, nothing
-  // changes). What leaves through an interface without it is cut into packets by the processor then.
+  // TCP over IPv4 hands over up to 192 KB at once instead of 64 (BIG TCP, since Linux 6.3; before, nothing changes). What
+  // leaves through an interface without it is cut into packets by the processor then.
   bool big_tcp = true;
 };
 // Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the
