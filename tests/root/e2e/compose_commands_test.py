@@ -5,7 +5,7 @@ import os
 import re
 import tarfile
 
-from harness import GantryTest, main, wait_until
+from harness import GantryTest, main, sockets_of, wait_until
 
 YAML = """
     services:
@@ -174,6 +174,7 @@ class Commands(GantryTest):
 
     def test_events(self):
         follower = self.gantry.start(self.directory, "events", "--json", "a")
+        wait_until(lambda: sockets_of(follower.pid), "the follower asks the daemon")
         try:
             self.compose("restart", "-t", "0", "a")
             seen = []
