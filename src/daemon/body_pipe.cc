@@ -1,6 +1,7 @@
 #include "daemon/body_pipe.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 
 #include <thread>
 #include <vector>
@@ -33,6 +34,7 @@ Result<> with_body(Exchange& exchange, const std::function<Result<>(int)>& work)
   });
   Result<> copied = copy_body(exchange, std::move(pipe.write));
   worker.join();
+  ::malloc_trim(0);  // such work needs much, and may be the last for hours
   if (!copied.ok()) return copied;
   return done;
 }

@@ -1,6 +1,8 @@
+// For SHA256_Init: EVP_Digest would load OpenSSL's providers first, and keep 2 MB of them for good.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "engine/image/digest.h"
 
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "base/check.h"
 #include "base/strings.h"
@@ -8,25 +10,23 @@
 namespace gantry::engine {
 
 struct Sha256::Context {
-  EVP_MD_CTX* state = EVP_MD_CTX_new();
-  ~Context() { EVP_MD_CTX_free(state); }
+  SHA256_CTX state;
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  CHECK(context_->state != nullptr && EVP_DigestInit_ex(context_->state, EVP_sha256(), nullptr) == 1);
+  CHECK(SHA256_Init(&context_->state) == 1);
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
-void Sha256::update(std::string_view data) { CHECK(EVP_DigestUpdate(context_->state, data.data(), data.size()) == 1); }
+void Sha256::update(std::string_view data) { CHECK(SHA256_Update(&context_->state, data.data(), data.size()) == 1); }
 
 std::string Sha256::finish() { return "sha256:" + to_hex(finish_bytes()); }
 
 std::array<uint8_t, 32> Sha256::finish_bytes() {
   std::array<uint8_t, 32> bytes;
-  unsigned size = 0;
-  CHECK(EVP_DigestFinal_ex(context_->state, bytes.data(), &size) == 1 && size == bytes.size());
+  CHECK(SHA256_Final(bytes.data(), &context_->state) == 1);
   return bytes;
 }
 
