@@ -10,7 +10,7 @@ OperationView::OperationView(const ProgressStyle& style, const Session& session)
     : view_(ProgressView::make(style, session.err, session.clock())) {
   const std::vector signals = {SIGINT, SIGTERM, SIGHUP};
   if (style.mode != ProgressMode::tty) {
-    exit_ = std::make_unique<ExitOnSignals>(signals);
+    exit_.emplace(signals, [](int) { std::_Exit(kExitInterrupted); });
     return;
   }
   guard_ = std::make_unique<SignalThread>(signals, [this](int) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -33,7 +34,7 @@ class OperationView {
   std::unique_ptr<ProgressView> view_;
   // Nothing needs to be given back without a terminal, and then no thread does either.
   std::unique_ptr<SignalThread> guard_;
-  std::unique_ptr<ExitOnSignals> exit_;
+  std::optional<SignalHandlers> exit_;
 };
 
 // The whole of a command that is one operation: view, request, message. → its exit status.

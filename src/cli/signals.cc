@@ -7,8 +7,6 @@
 #include <atomic>
 #include <cerrno>
 
-#include "cli/exit.h"
-
 namespace gantry::cli {
 
 namespace {
@@ -26,46 +24,38 @@ void on_signal(int signal) {
 
 }  // namespace
 
-SignalPipe::SignalPipe(const std::vector<int>& signals) {
-  auto pipe = make_pipe(O_NONBLOCK);
-  CHECK(pipe.ok());
-  pipe_ = std::move(pipe).value();
+SignalHandlers::SignalHandlers(const std::vector<int>& signals, void (*handler)(int)) {
   for (const int signal : signals) {
-    write_ends[static_cast<size_t>(signal)] = pipe_.write.get() + 1;
     struct sigaction action {};
     struct sigaction old {};
-    action.sa_handler = on_signal;
+    action.sa_handler = handler;
     action.sa_flags = SA_RESTART;
     sigaction(signal, &action, &old);
     previous_.emplace_back(signal, old);
   }
 }
 
+SignalHandlers::~SignalHandlers() {
+  for (const auto& [signal, old] : previous_) sigaction(signal, &old, nullptr);
+}
+
+SignalPipe::SignalPipe(const std::vector<int>& signals) : signals_(signals) {
+  auto pipe = make_pipe(O_NONBLOCK);
+  CHECK(pipe.ok());
+  pipe_ = std::move(pipe).value();
+  for (const int signal : signals_) write_ends[static_cast<size_t>(signal)] = pipe_.write.get() + 1;
+  handlers_.emplace(signals_, on_signal);
+}
+
 SignalPipe::~SignalPipe() {
-  for (const auto& [signal, old] : previous_) {
-    sigaction(signal, &old, nullptr);
-    write_ends[static_cast<size_t>(signal)] = 0;
-  }
+  handlers_.reset();
+  for (const int signal : signals_) write_ends[static_cast<size_t>(signal)] = 0;
 }
 
 std::optional<int> SignalPipe::take() {
   unsigned char byte = 0;
   if (::read(pipe_.read.get(), &byte, 1) != 1) return std::nullopt;
   return byte;
-}
-
-ExitOnSignals::ExitOnSignals(const std::vector<int>& signals) {
-  for (const int signal : signals) {
-    struct sigaction action {};
-    struct sigaction old {};
-    action.sa_handler = [](int) { ::_exit(kExitInterrupted); };
-    sigaction(signal, &action, &old);
-    previous_.emplace_back(signal, old);
-  }
-}
-
-ExitOnSignals::~ExitOnSignals() {
-  for (const auto& [signal, old] : previous_) sigaction(signal, &old, nullptr);
 }
 
 SignalThread::SignalThread(const std::vector<int>& signals, std::function<void(int)> arrived) : pipe_(signals) {

@@ -1,5 +1,4 @@
-// Signals as readable events. Handlers write to a pipe (nothing is blocked, so that a daemon started by this process
-// does not inherit a mask); destroying the object puts the old handlers back. One object at a time per signal.
+// Signals while a command runs. Nothing is blocked, so that a daemon started by this process does not inherit a mask.
 #pragma once
 
 #include <signal.h>
@@ -13,6 +12,18 @@
 
 namespace gantry::cli {
 
+// `handler` for each of the signals; destroying the object puts the old ones back. Of one signal the last object goes first.
+class SignalHandlers {
+ public:
+  SignalHandlers(const std::vector<int>& signals, void (*handler)(int));
+  ~SignalHandlers();
+  SignalHandlers(const SignalHandlers&) = delete;
+
+ private:
+  std::vector<std::pair<int, struct sigaction>> previous_;
+};
+
+// As readable events: handlers write to a pipe. One object at a time per signal.
 class SignalPipe {
  public:
   explicit SignalPipe(const std::vector<int>& signals);
@@ -22,19 +33,9 @@ class SignalPipe {
   std::optional<int> take();                   // the oldest that waits; does not block
 
  private:
+  const std::vector<int> signals_;
   Pipe pipe_;
-  std::vector<std::pair<int, struct sigaction>> previous_;
-};
-
-// Each of the signals ends the program at once with kExitInterrupted.
-class ExitOnSignals {
- public:
-  explicit ExitOnSignals(const std::vector<int>& signals);
-  ~ExitOnSignals();
-  ExitOnSignals(const ExitOnSignals&) = delete;
-
- private:
-  std::vector<std::pair<int, struct sigaction>> previous_;
+  std::optional<SignalHandlers> handlers_;
 };
 
 // Calls `arrived` on a thread of its own for each of the signals.

@@ -234,7 +234,7 @@ Result<> WatchRunner::restart(const std::set<std::string>& services) {
   compose::ServiceOptions options{.services = {services.begin(), services.end()}};
   options.project = project_;
   const auto outcome = TRY(follow_operation(*api_, "POST", project_path(project_.name, "restart"),
-                                            operation_body("", compose::to_json(options)), [](const compose::Progress&) {}));
+                                            operation_body("", compose::to_json(options)), [](const auto&) {}));
   if (!outcome.ok) return internal_error(outcome.message);
   settings_.say("service(s) " + list_text(services) + " restarted");
   return {};

@@ -1,5 +1,5 @@
 // OpenSSL is half of what this program would consist of, and few commands need it: those parts are a shared object of their
-// own beside it (gantry-tls.so, made from src/tls_module.cc), which is loaded when one does. Any thread.
+// own beside it (gantry-tls.so, made from src/tls_main.cc), which is loaded when one does. Any thread.
 #pragma once
 
 #include <memory>

@@ -7,7 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 
 #include "shim/system.h"
@@ -39,17 +38,6 @@ class ChildrenHere {
 };
 
 }  // namespace
-
-size_t write_as_possible(int fd, std::string_view bytes) {
-  size_t written = 0;
-  while (written < bytes.size()) {
-    const ssize_t n = ::write(fd, bytes.data() + written, bytes.size() - written);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    written += static_cast<size_t>(n);
-  }
-  return written;
-}
 
 bool BlockWriter::start() {
   if (started_ || failed_) return started_;

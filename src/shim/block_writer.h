@@ -31,7 +31,4 @@ class BlockWriter {
   size_t written_ = 0;
 };
 
-// All of it, unless the disk is full or failed. → how much.
-size_t write_as_possible(int fd, std::string_view bytes);
-
 }  // namespace gantry::shim

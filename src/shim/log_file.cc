@@ -305,6 +305,7 @@ void LogFile::make_room() {
   std::swap(waiting_, other_);
   const int file = disk_.descriptor();
   if (is_burst) disk_.reserve(size);
+  release_ms_ = -1;  // not while anything is under way: see flush()
   if (is_burst && block_writer_.start()) return block_writer_.begin(file, under_way_);
   note_block_write(write_as_possible(file, under_way_));
 }
@@ -327,7 +328,7 @@ void LogFile::flush() {
 }
 
 void LogFile::tidy_up(int64_t now_ms) {
-  if (release_ms_ < 0 || now_ms < release_ms_ || is_burst_) return;
+  if (release_ms_ < 0 || now_ms < release_ms_) return;
   release_ms_ = -1;
   disk_.release();
 }

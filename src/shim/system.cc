@@ -78,15 +78,18 @@ bool read_file(const std::string& path, std::string& out, size_t limit) {
   return fd && read_whole(fd.get(), out, limit);
 }
 
-bool write_whole(int fd, std::string_view data) {
-  while (!data.empty()) {
-    ssize_t n = ::write(fd, data.data(), data.size());
+size_t write_as_possible(int fd, std::string_view bytes) {
+  size_t written = 0;
+  while (written < bytes.size()) {
+    const ssize_t n = ::write(fd, bytes.data() + written, bytes.size() - written);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    data.remove_prefix(static_cast<size_t>(n));
+    if (n <= 0) break;
+    written += static_cast<size_t>(n);
   }
-  return true;
+  return written;
 }
+
+bool write_whole(int fd, std::string_view data) { return write_as_possible(fd, data) == data.size(); }
 
 bool write_file(const std::string& path, std::string_view data, int flags) {
   Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | flags, 0600));
