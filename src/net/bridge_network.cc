@@ -226,7 +226,7 @@ Result<> BridgeNetwork::attach_to_bridge(const EndpointConfig& endpoint, const N
   int bridge = TRY(index_of_bridge(route.get(), endpoint.bridge_name));
   remover_.keep(endpoint.host_interface);
   TRY(make_interfaces(route.get(), endpoint, netns, bridge));
-  TRY(firewall_.publish(endpoint));
+  TRY(publish(endpoint));
   remember_interface(endpoint);
   announce_if_reused(route.get(), endpoint, bridge);
   return {};
@@ -384,7 +384,7 @@ Result<> BridgeNetwork::detach(const EndpointConfig& endpoint, const NetnsAccess
   }
   forget_interface(endpoint.host_interface);
   // Both are tried, whatever becomes of the first.
-  auto withdrawn = firewall_.withdraw(endpoint);
+  auto withdrawn = withdraw(endpoint);
   auto removed = remover_.remove(endpoint.host_interface);
   remember_addresses(endpoint);
   TRY(std::move(withdrawn));
@@ -394,7 +394,7 @@ Result<> BridgeNetwork::detach(const EndpointConfig& endpoint, const NetnsAccess
 Result<> BridgeNetwork::detach_ended(const EndpointConfig& endpoint) {
   if (endpoint.parent) return {};
   forget_interface(endpoint.host_interface);
-  auto withdrawn = firewall_.withdraw(endpoint);
+  auto withdrawn = withdraw(endpoint);
   remover_.remove_later(endpoint.host_interface);
   remember_addresses(endpoint);
   return withdrawn;
@@ -406,14 +406,23 @@ Result<bool> BridgeNetwork::is_attached(const EndpointConfig& endpoint) {
   return link_index(route.get(), endpoint.host_interface).ok();
 }
 
-Result<> BridgeNetwork::publish(const EndpointConfig& endpoint) { return firewall_.publish(endpoint); }
+Result<> BridgeNetwork::publish(const EndpointConfig& endpoint) {
+  TRY(firewall_.publish(endpoint));
+  if (options_.has_programs) redirect_.publish(endpoint);
+  return {};
+}
+
+Result<> BridgeNetwork::withdraw(const EndpointConfig& endpoint) {
+  redirect_.withdraw(endpoint);
+  return firewall_.withdraw(endpoint);
+}
 
 void BridgeNetwork::let_published_through(const std::string& bridge_name) {
   std::lock_guard lock(mutex_);
   let_published_through_.insert(bridge_name);
 }
 
-Result<> BridgeNetwork::unpublish(const EndpointConfig& endpoint) { return firewall_.withdraw(endpoint); }
+Result<> BridgeNetwork::unpublish(const EndpointConfig& endpoint) { return withdraw(endpoint); }
 
 Result<std::vector<Subnet>> BridgeNetwork::routes_in_use() {
   auto route = TRY(route_.take());
@@ -463,6 +472,7 @@ Result<> BridgeNetwork::remove_all_but(const std::vector<BridgeConfig>& bridges,
     remember_interface(endpoint);
     in_bridges.push_back(endpoint);
   }
+  if (options_.has_programs) redirect_.replace_all(in_bridges);
   return firewall_.replace_all(filtered, in_bridges);
 }
 

@@ -1,6 +1,7 @@
 // The real network stack: a bridge a network, a veth pair an endpoint, an nftables table a daemon.
-// How the pieces fit: links.h and parent_links.h make interfaces, firewall.h lets traffic through and translates it, ports.h holds
-// published ports, dns_redirect.h leads to the name service.
+// How the pieces fit: links.h and parent_links.h make interfaces, firewall.h lets traffic through and translates it,
+// connect_redirect.h shortens the way from the host's own programs, ports.h holds published ports, dns_redirect.h leads to the
+// name service.
 #pragma once
 
 #include <atomic>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "net/change_watch.h"
+#include "net/connect_redirect.h"
 #include "net/firewall.h"
 #include "net/foreign_firewall.h"
 #include "net/link_remover.h"
@@ -76,6 +78,7 @@ class BridgeNetwork final : public NetworkStack {
   BridgePortFlags port_flags(const EndpointConfig& endpoint);
   Result<> configure_port(int route, const EndpointConfig& endpoint);  // that is in its bridge
   void let_take_big_tcp(int route, const std::string& bridge_name);
+  Result<> withdraw(const EndpointConfig& endpoint);
   void remember_interface(const EndpointConfig& endpoint);
   void forget_interface(const std::string& name);
   void repair();
@@ -92,6 +95,7 @@ class BridgeNetwork final : public NetworkStack {
   SocketPool route_;
   Firewall firewall_;
   ForeignFirewall foreign_;
+  ConnectRedirect redirect_;
   LinkRemover remover_;
   PortTable ports_;
 

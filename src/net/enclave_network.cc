@@ -38,7 +38,7 @@ EndpointConfig in_place(EndpointConfig endpoint) {
 // An enclave, and the network stack in it.
 class EnclaveNetwork::Inside {
  public:
-  Inside(Fd netns, const Options& options) : netns_(std::move(netns)), options_(options) {}
+  Inside(Fd netns, const Options& options) : netns_(std::move(netns)), options_(options) { options_.has_programs = false; }
 
   // Runs `action` in the namespace.
   template <class F>
@@ -67,7 +67,7 @@ class EnclaveNetwork::Inside {
 
  private:
   const Fd netns_;
-  const Options options_;
+  Options options_;
   std::unique_ptr<BridgeNetwork> stack_;
 };
 

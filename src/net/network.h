@@ -170,6 +170,7 @@ class NetworkStack {
   struct Options {
     std::string table_name;  // of our nftables table, unique per data root: "gantry-1a2b3c"
     std::string run_dir;     // where enclaves are kept, under "netns"; they outlive the daemon
+    bool has_programs = true;  // false: in the namespace that it belongs to no process connects to anything
   };
   virtual ~NetworkStack() = default;
 

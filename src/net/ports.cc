@@ -1,10 +1,8 @@
 #include "net/ports.h"
 
-#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "net/bpf.h"
 #include "net/port_holder.h"
 #include "net/socket_address.h"
 
@@ -67,15 +66,10 @@ Error bind_failure(int errno_value, const Binding& wanted) {
 // forbidden.
 const Fd& dropping_program() {
   static const Fd program = [] {
-    const bpf_insn nothing[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-                                {.code = BPF_JMP | BPF_EXIT}};
-    bpf_attr load;
-    std::memset(&load, 0, sizeof load);  // its unions, too
-    load.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
-    load.insns = reinterpret_cast<uintptr_t>(nothing);
-    load.insn_cnt = std::size(nothing);
-    load.license = reinterpret_cast<uintptr_t>("");
-    return Fd(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load)));
+    auto loaded = load_program({.type = BPF_PROG_TYPE_SOCKET_FILTER,
+                                .instructions = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+                                                 {.code = BPF_JMP | BPF_EXIT}}});
+    return loaded.ok() ? *std::move(loaded) : Fd();
   }();
   return program;
 }

@@ -251,6 +251,7 @@ TEST_F(BridgeNetwork, RemoveAllButRepairsWhatACrashLeft) {
   host.attach(stale, old);
   EndpointConfig living = endpoint_config(bridge_config(1), 2);
   living.ports = {published(8080, 80)};
+  host.renew();
   host.ns.run([&] {
     // Another program emptied the rules.
     NftBatch batch(NftFamily::inet, "gantry-test01");
@@ -258,12 +259,11 @@ TEST_F(BridgeNetwork, RemoveAllButRepairsWhatACrashLeft) {
     auto netfilter = open_netlink(NETLINK_NETFILTER);
     host.expect_ok(batch.commit(netfilter->get()));
   });
-  auto next = make_network_stack({.table_name = "gantry-test01"});  // the daemon's next life
   host.ns.run([&] {
-    host.expect_ok(next->set_up());
-    host.expect_ok(next->create_bridge(bridge_config(1)));
-    host.expect_ok(next->attach(living, web.access()));
-    host.expect_ok(next->remove_all_but({bridge_config(1)}, {living}));
+    host.expect_ok(host.stack->set_up());
+    host.expect_ok(host.stack->create_bridge(bridge_config(1)));
+    host.expect_ok(host.stack->attach(living, web.access()));
+    host.expect_ok(host.stack->remove_all_but({bridge_config(1)}, {living}));
   });
   EXPECT_EQ(host.interfaces(), (std::vector<std::string>{"br-test1", living.host_interface}));
   Server server(web.ns, "web", 80);
