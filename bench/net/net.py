@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What networks cost: throughput to and from the server and connections a second through a published port, on one bridge
 and from container to container through the host's port, each as a ratio to the same two processes on the two ends of a
-plain veth pair; and beside dockerd's, where it is installed. Then the price of joining a network and publishing ports.
+plain veth pair; and beside dockerd's, where it is installed. How soon a container has an answer for another's name, beside a
+datagram there and back over that pair. Then the price of joining a network and publishing ports.
 
   bench/net/net.py [--bin build/release/bin] [--seconds 0.5] [--rounds 15] [--json FILE]
 
@@ -55,10 +56,10 @@ class Place:
 
 
 class Candidate:
-    """Lines of the table: name → (client's place, address, port). The server runs in `server`."""
+    """Lines of the table: name → (client's place, address, port). The server runs in `server`. `asker`: who asks 127.0.0.11."""
 
-    def __init__(self, name, server, lines):
-        self.name, self.server, self.lines = name, server, lines
+    def __init__(self, name, server, lines, asker=None):
+        self.name, self.server, self.lines, self.asker = name, server, lines, asker
 
     def measure(self, traffic, line, seconds):
         place, address, port = self.lines[line]
@@ -105,6 +106,35 @@ def plain_veth(stack):
     return Candidate("plain veth", far, {"veth": (near, "10.90.0.2", PORT)})
 
 
+def ask(lookup, place, address, port):
+    """(Median, the 99th of a hundred) in microseconds."""
+    words = [str(lookup), "ask", address, str(port), "server", "1000"]
+    return tuple(map(float, run(*place.on_processor(CLIENT, words)).split()))
+
+
+def measure_lookups(lookup, plain, candidates, rounds, table):
+    near, address, _ = plain.lines["veth"]
+    echo = subprocess.Popen(plain.server.on_processor(SERVER, [str(lookup), "echo", str(PORT)]), stdout=subprocess.PIPE,
+                            text=True)
+    samples = {candidate.name: [] for candidate in candidates}
+    try:
+        echo.stdout.readline()
+        for _ in range(rounds):
+            floor = ask(lookup, near, address, PORT)
+            for candidate in candidates:
+                samples[candidate.name].append((*ask(lookup, candidate.asker, "127.0.0.11", 53), floor[0]))
+    finally:
+        echo.kill()
+        echo.wait()
+        echo.stdout.close()
+    for name, answers in samples.items():
+        half, late, floor = (statistics.median(column) for column in zip(*answers))
+        times = statistics.median(answer[0] / answer[2] for answer in answers)
+        table[f"{name}: name of a neighbour, us"] = [half, late, floor]
+        print(f"{'name of a neighbour':<50} {name:<8} {half:.0f} us (99 of 100 within {late:.0f}), {times:.1f} times a datagram there "
+              f"and back over the veth pair")
+
+
 LINES = ("host to published port", "container to container, one bridge", "container to the host's port",
          "container of another network to the host's port")
 
@@ -127,7 +157,7 @@ def gantry(stack, binaries):
     return Candidate("gantry", Place(pid("server")), dict(zip(LINES, [
         (host, "127.0.0.1", PORT), (Place(pid("client")), network["IPAddress"], PORT),
         (Place(pid("client")), network["Gateway"], PORT),
-        (Place(pid("stranger")), HOST_ADDRESS, PORT)])))
+        (Place(pid("stranger")), HOST_ADDRESS, PORT)])), Place(pid("client")))
 
 
 def docker(stack):
@@ -175,7 +205,7 @@ def docker(stack):
     network = json.loads(call("inspect", "server"))[0]["NetworkSettings"]["Networks"]["one"]
     return Candidate("dockerd", Place(pid("server")), dict(zip(LINES, [
         (place, "127.0.0.1", port), (Place(pid("client")), network["IPAddress"], PORT),
-        (Place(pid("client")), network["Gateway"], port), (Place(pid("stranger")), HOST_ADDRESS, port)])))
+        (Place(pid("client")), network["Gateway"], port), (Place(pid("stranger")), HOST_ADDRESS, port)])), Place(pid("client")))
 
 
 def median(results):
@@ -284,6 +314,7 @@ def main():
                 table[f"{candidate.name}: {line}, ratio"] = to_plain
                 print(f"{line:<50} {candidate.name:<8} {to_plain['stream']:6.1%} of veth's throughput, "
                       f"{to_plain['fetch']:6.1%} back, {to_plain['connect']:6.1%} of its connections")
+        measure_lookups(arguments.bin / "bench_lookup", plain, candidates, arguments.rounds, table)
         costs = publish_cost(arguments.bin)
         for count, (join, ports, join_cpu, ports_cpu) in costs.items():
             print(f"{count:>4} ports published before: joining a network {join:.2f} ms ({join_cpu:.2f} of the processor), "
