@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/fd.h"
+#include "base/rights.h"
 #include "base/strings.h"
 
 namespace gantry::http {
@@ -334,18 +335,12 @@ Result<> send_apart(int fd, std::string_view data) {
   const Fd attached(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!attached) return send_all(fd, data);
   iovec pieces[1] = {piece(data)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message{};
   message.msg_iov = pieces;
   message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  head->cmsg_level = SOL_SOCKET;
-  head->cmsg_type = SCM_RIGHTS;
-  head->cmsg_len = CMSG_LEN(sizeof(int));
-  const int sent_fd = attached.get();
-  std::memcpy(CMSG_DATA(head), &sent_fd, sizeof sent_fd);
+  DescriptorRoom<1> room;
+  const int fds[] = {attached.get()};
+  room.send(message, fds);
   const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL);
   return send_all(fd, data.substr(sent < 0 ? 0 : static_cast<size_t>(sent)));
 }

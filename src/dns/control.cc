@@ -4,10 +4,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <tuple>
 #include <vector>
+
+#include "base/rights.h"
 
 namespace gantry::dns {
 namespace {
@@ -32,19 +34,15 @@ struct Received {
 ssize_t receive(int socket, Received& into) {
   static char buffer[net::kMaxDnsRequest];  // one thread, and too large for every stack
   iovec part{.iov_base = buffer, .iov_len = sizeof buffer};
-  alignas(cmsghdr) char control[CMSG_SPACE(std::tuple_size_v<decltype(Received::fds)> * sizeof(int))];
-  msghdr header{.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  msghdr header{.msg_iov = &part, .msg_iovlen = 1};
+  DescriptorRoom<std::tuple_size_v<decltype(Received::fds)>> room;
+  room.receive(header);
   ssize_t got = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got <= 0) return got;
   into.message.assign(buffer, static_cast<size_t>(got));
   into.complete = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
-    size_t count = std::min<size_t>((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int), into.fds.size());
-    int fds[std::tuple_size_v<decltype(Received::fds)>];
-    std::memcpy(fds, CMSG_DATA(rights), count * sizeof(int));
-    for (size_t i = 0; i < count; ++i) into.fds[i] = Fd(fds[i]);
-  }
+  auto fds = take_descriptors(header);
+  std::move(fds.begin(), fds.begin() + std::min(fds.size(), into.fds.size()), into.fds.begin());
   return got;
 }
 

@@ -12,10 +12,10 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/rights.h"
 #include "base/scope_exit.h"
 #include "base/strings.h"
 
@@ -42,19 +42,10 @@ Result<Fd> connect_socket(int run_directory) {
 constexpr size_t kMostDescriptors = 3;
 
 Result<> send_message(int socket, const std::string& message, const std::vector<int>& fds) {
-  CHECK(fds.size() <= kMostDescriptors);
   iovec part{.iov_base = const_cast<char*>(message.data()), .iov_len = message.size()};
   msghdr header{.msg_iov = &part, .msg_iovlen = 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))] = {};
-  if (!fds.empty()) {
-    header.msg_control = control;
-    header.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(rights), fds.data(), fds.size() * sizeof(int));
-  }
+  DescriptorRoom<kMostDescriptors> room;
+  room.send(header, fds);
   for (;;) {
     if (::sendmsg(socket, &header, MSG_NOSIGNAL) >= 0) return {};
     if (errno != EINTR) return Error::from_errno(errno, "send to the name service");

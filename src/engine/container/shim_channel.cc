@@ -5,45 +5,19 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "base/rights.h"
+
 namespace gantry::engine {
-namespace {
-
-std::vector<Fd> take_descriptors(msghdr& message) {
-  std::vector<Fd> fds;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
-      fds.emplace_back(fd);
-    }
-  }
-  return fds;
-}
-
-}  // namespace
-
 Result<> send_to_shim(int channel, const std::string& packet, const std::vector<int>& fds) {
   if (packet.size() > shim::kMaxPacket) return invalid("a message to the container's shim is too large");
   iovec part{const_cast<char*>(packet.data()), packet.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * shim::kMaxDescriptors)] = {};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (!fds.empty()) {
-    CHECK(fds.size() <= static_cast<size_t>(shim::kMaxDescriptors));
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-    std::memcpy(CMSG_DATA(header), fds.data(), sizeof(int) * fds.size());
-  }
+  DescriptorRoom<shim::kMaxDescriptors> room;
+  room.send(message, fds);
   for (;;) {
     if (::sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
     if (errno == EINTR) continue;
@@ -55,12 +29,11 @@ Result<> send_to_shim(int channel, const std::string& packet, const std::vector<
 Result<std::optional<ShimPacket>> receive_from_shim(int channel) {
   std::string bytes(shim::kMaxPacket, '\0');
   iovec part{bytes.data(), bytes.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * shim::kMaxDescriptors)];
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
+  DescriptorRoom<shim::kMaxDescriptors> room;
+  room.receive(message);
   // A peer that closed with something of ours unread shows ECONNRESET, once, before what it had sent itself.
   ssize_t n = 0;
   bool was_reset = false;
