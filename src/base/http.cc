@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <memory>
 
 #include "base/fd.h"
 #include "base/rights.h"
@@ -17,6 +18,7 @@ namespace gantry::http {
 namespace {
 
 constexpr size_t kReadSize = 16 * 1024;
+constexpr size_t kMostReserved = 1 << 20;  // for what the other side only says will come
 constexpr size_t kMaxChunkLine = 4096;  // size and extensions
 constexpr size_t kMaxTrailers = 64 * 1024;
 constexpr size_t kMaxFields = 1000;
@@ -315,18 +317,24 @@ Result<size_t> BodyReader::read(std::span<char> into) {
 
 Result<std::string> BodyReader::read_all(size_t limit) {
   std::string body;
-  std::vector<char> piece(kReadSize);
+  if (length_.kind == BodyLength::Kind::bytes) body.reserve(std::min<uint64_t>({left_, limit, kMostReserved}));
+  const auto piece = std::make_unique_for_overwrite<char[]>(kReadSize);
   for (;;) {
-    const size_t got = TRY(read(piece));
+    const size_t got = TRY(read({piece.get(), kReadSize}));
     if (got == 0) return body;
     if (body.size() + got > limit) return Error(Code::exhausted, "the HTTP body is too long");
-    body.append(piece.data(), got);
+    body.append(piece.get(), got);
   }
 }
 
 Result<> send_all(int fd, std::string_view data) {
   iovec pieces[1] = {piece(data)};
   return send_pieces(fd, pieces, data.empty() ? 0 : 1);
+}
+
+Result<> send_message(int fd, std::string_view head, std::string_view body) {
+  iovec pieces[2] = {piece(head), piece(body)};
+  return send_pieces(fd, pieces, body.empty() ? 1 : 2);
 }
 
 // A call that has read a message with descriptors takes no further message (unix(7), "Ancillary messages"). A reader

@@ -107,6 +107,8 @@ class BodyReader {
 
 // Sends everything, never raising SIGPIPE. Code::unavailable if the other side has gone.
 Result<> send_all(int fd, std::string_view data);
+// A head with the body behind it, as one message.
+Result<> send_message(int fd, std::string_view head, std::string_view body);
 // As send_all, to a unix socket: what the other side reads `data` with returns nothing that is sent later. Some clients
 // (docker-py) take the head of an answer through a buffer and the stream behind it from the socket itself, and would lose
 // what comes together with the head.

@@ -57,9 +57,12 @@ std::string exec_start_body(bool detach, bool tty, TerminalSize size) {
 }
 
 std::string operation_body(std::string_view project, std::string_view options) {
-  std::string body = "{";
-  if (!project.empty()) body += "\"project\":" + std::string(project) + ",";
-  return body + "\"options\":" + std::string(options) + "}";
+  std::string body;
+  body.reserve(project.size() + options.size() + 32);
+  body += '{';
+  if (!project.empty()) body.append("\"project\":").append(project).append(",");
+  body.append("\"options\":").append(options).append("}");
+  return body;
 }
 
 std::string filters_query(const std::map<std::string, std::vector<std::string>>& filters) {

@@ -198,11 +198,11 @@ class HttpClient final : public ApiClient {
       const std::string text = TRY(own(connection_->read_body(kMaxBody)));
       return error_of_answer(head.status, text);
     }
-    std::vector<char> piece(kPiece);
+    const auto piece = std::make_unique_for_overwrite<char[]>(kPiece);  // pages that are not needed stay untouched
     for (;;) {
-      const size_t size = TRY(own(connection_->read_body(std::span(piece))));
+      const size_t size = TRY(own(connection_->read_body({piece.get(), kPiece})));
       if (size == 0) return {};
-      if (!on_bytes({piece.data(), size})) {
+      if (!on_bytes({piece.get(), size})) {
         hang_up();
         return {};
       }

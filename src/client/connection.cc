@@ -173,8 +173,7 @@ Result<> Connection::send_request(const Request& request) {
   }
   head += request.extra_head;
   head += "\r\n";
-  head += request.body;
-  TRY(http::send_all(socket_.get(), head));
+  TRY(http::send_message(socket_.get(), head, request.body));
   if (request.body_source == nullptr) return {};
   for (;;) {
     const std::string piece = TRY((*request.body_source)());
