@@ -1,6 +1,5 @@
 #include "base/json_text.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace gantry {
@@ -11,13 +10,22 @@ bool stands_for_itself(unsigned char c) { return c >= ' ' && c < 0x7f && c != '"
 }  // namespace
 
 void append_json(std::string& out, std::string_view text) {
-  if (!std::all_of(text.begin(), text.end(), stands_for_itself)) {
-    using nlohmann::json;
-    out += json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-    return;
-  }
+  const size_t before = out.size();
   out += '"';
-  out += text;
+  size_t written = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (stands_for_itself(static_cast<unsigned char>(text[i]))) continue;
+    if (text[i] != '"' && text[i] != '\\') {  // control characters and what is not ASCII: rare
+      using nlohmann::json;
+      out.resize(before);
+      out += json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+      return;
+    }
+    out += text.substr(written, i - written);
+    out += '\\';
+    written = i;  // the character itself comes with those behind it
+  }
+  out += text.substr(written);
   out += '"';
 }
 

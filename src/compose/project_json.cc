@@ -12,6 +12,7 @@ using Json = nlohmann::json;
 
 constexpr size_t kMostBytes = 64u << 20;
 constexpr int kMostDepth = 32;  // a project is about ten deep
+constexpr size_t kBytesOfService = 1024;  // more than most take
 
 // The members of every struct of project.h, by name: one list for both directions.
 template <class T>
@@ -527,6 +528,7 @@ bool decode(const Json& json, T& value) {
 
 std::string to_json(const Project& project) {
   std::string out;
+  out.reserve(kBytesOfService * (project.services.size() + 4));  // growing would copy it time and again
   write(out, project);
   return out;
 }
