@@ -453,20 +453,51 @@ FileSource bind_source(const Entry& entry, const Environment& environment) {
 }
 
 // Marks of elements, their attributes, and one level into these: deeper ones fall back on the nearest above.
-void collect_marks(const Node& node, const std::string& path, int levels, const Report& report,
-                   std::map<std::string, Mark>& marks) {
-  if (levels == 0) return;
-  for (const Entry& entry : node.entries) {
-    std::string child = path.empty() ? entry.key : path + "." + entry.key;
-    const Place& place = entry.value.place.line > 0 && entry.value.is_scalar() ? entry.value.place : entry.place;
-    collect_marks(entry.value, child, levels - 1, report, marks);
-    if (place.file >= 0) marks.emplace(std::move(child), report.mark(place));
+class MarkCollector {
+ public:
+  explicit MarkCollector(const Report& report) : report_(report) {}
+
+  std::map<std::string, Mark> collect(const Node& tree) {
+    add_below(tree, 4);
+    return std::move(marks_);
   }
-  for (size_t i = 0; i < node.items.size(); ++i) {
-    std::string child = path + "[" + std::to_string(i) + "]";
-    if (node.items[i].place.file >= 0) marks.emplace(std::move(child), report.mark(node.items[i].place));
+
+ private:
+  // By key: nearly all marks then come in the order of the map, whose end needs no search.
+  void add_below(const Node& node, int levels) {
+    if (levels == 0) return;
+    const size_t length = path_.size();
+    for (const Entry* entry : by_key(node)) {
+      if (!path_.empty()) path_ += '.';
+      path_ += entry->key;
+      const bool scalar = entry->value.place.line > 0 && entry->value.is_scalar();
+      add(scalar ? entry->value.place : entry->place);
+      add_below(entry->value, levels - 1);
+      path_.resize(length);
+    }
+    for (size_t i = 0; i < node.items.size(); ++i) {
+      path_.append("[").append(std::to_string(i)).append("]");
+      add(node.items[i].place);
+      path_.resize(length);
+    }
   }
-}
+
+  static std::vector<const Entry*> by_key(const Node& node) {
+    std::vector<const Entry*> sorted;
+    sorted.reserve(node.entries.size());
+    for (const Entry& entry : node.entries) sorted.push_back(&entry);
+    std::sort(sorted.begin(), sorted.end(), [](const Entry* a, const Entry* b) { return a->key < b->key; });
+    return sorted;
+  }
+
+  void add(const Place& place) {
+    if (place.file >= 0) marks_.emplace_hint(marks_.end(), path_, report_.mark(place));
+  }
+
+  const Report& report_;
+  std::string path_;  // of where we are
+  std::map<std::string, Mark> marks_;
+};
 
 template <class T, class F>
 std::map<std::string, T> section(const Node& tree, const char* name, F read) {
@@ -491,7 +522,7 @@ Project bind_project(const Node& tree, const Environment& environment, const Rep
   out.volumes = section<Volume>(tree, "volumes", bind_volume);
   out.secrets = section<FileSource>(tree, "secrets", source);
   out.configs = section<FileSource>(tree, "configs", source);
-  collect_marks(tree, "", 4, report, out.marks);
+  out.marks = MarkCollector(report).collect(tree);
   return out;
 }
 
