@@ -1,6 +1,9 @@
 #include "cli/api_types.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
+#include "base/json_cursor.h"
 #include "base/strings.h"
 #include "cli/json_view.h"
 
@@ -27,28 +30,77 @@ std::string own_name(const std::vector<std::string>& names) {
   return names.empty() ? "" : without_slash(names.front());
 }
 
-ContainerRow container_row(View view) {
-  ContainerRow row{.id = view["Id"].text(),
-                   .name = own_name(view["Names"].texts()),
-                   .image = view["Image"].text(),
-                   .image_id = view["ImageID"].text(),
-                   .command = view["Command"].text(),
-                   .created = view["Created"].number(),
-                   .labels = view["Labels"].text_map(),
-                   .state = view["State"].text(),
-                   .status = view["Status"].text(),
-                   .networks = view["NetworkSettings"]["Networks"].keys()};
-  for (const View& port : view["Ports"].items()) {
-    row.ports.push_back({.ip = port["IP"].text(),
-                         .target = static_cast<uint16_t>(port["PrivatePort"].number()),
-                         .published = static_cast<uint16_t>(port["PublicPort"].number()),
-                         .protocol = port["Type"].text()});
-  }
-  for (const View& mount : view["Mounts"].items()) {
-    const std::string name = mount["Name"].text();
-    row.mounts.push_back(name.empty() ? mount["Source"].text() : name);
-    if (mount["Type"].text() == "volume") ++row.local_volumes;
-  }
+std::vector<PortBinding> port_bindings(JsonCursor& json) {
+  std::vector<PortBinding> ports;
+  json.items([&] {
+    PortBinding port{.protocol = {}};
+    json.members([&](std::string_view key) {
+      if (key == "IP") port.ip = json.text();
+      else if (key == "PrivatePort") port.target = static_cast<uint16_t>(json.number());
+      else if (key == "PublicPort") port.published = static_cast<uint16_t>(json.number());
+      else if (key == "Type") port.protocol = json.text();
+      else json.skip();
+    });
+    ports.push_back(std::move(port));
+  });
+  return ports;
+}
+
+void read_mounts(JsonCursor& json, ContainerRow& row) {
+  json.items([&] {
+    std::string name;
+    std::string source;
+    std::string type;
+    json.members([&](std::string_view key) {
+      if (key == "Name") name = json.text();
+      else if (key == "Source") source = json.text();
+      else if (key == "Type") type = json.text();
+      else json.skip();
+    });
+    row.mounts.push_back(name.empty() ? std::move(source) : std::move(name));
+    if (type == "volume") ++row.local_volumes;
+  });
+}
+
+StringMap text_map(JsonCursor& json) {
+  StringMap values;
+  json.members([&](std::string_view key) {
+    std::string name(key);
+    values[std::move(name)] = json.text();
+  });
+  return values;
+}
+
+std::vector<std::string> network_names(JsonCursor& settings) {
+  std::vector<std::string> names;
+  settings.members([&](std::string_view key) {
+    if (key != "Networks") return settings.skip();
+    settings.members([&](std::string_view name) {
+      names.emplace_back(name);
+      settings.skip();
+    });
+  });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+ContainerRow container_row(JsonCursor& json) {
+  ContainerRow row;
+  json.members([&](std::string_view key) {
+    if (key == "Id") row.id = json.text();
+    else if (key == "Names") row.name = own_name(json.texts());
+    else if (key == "Image") row.image = json.text();
+    else if (key == "ImageID") row.image_id = json.text();
+    else if (key == "Command") row.command = json.text();
+    else if (key == "Created") row.created = json.number();
+    else if (key == "Labels") row.labels = text_map(json);
+    else if (key == "State") row.state = json.text();
+    else if (key == "Status") row.status = json.text();
+    else if (key == "NetworkSettings") row.networks = network_names(json);
+    else if (key == "Ports") row.ports = port_bindings(json);
+    else if (key == "Mounts") read_mounts(json, row);
+    else json.skip();
+  });
   return row;
 }
 
@@ -118,7 +170,14 @@ HistoryRow history_row(View item) {
 
 }  // namespace
 
-Result<std::vector<ContainerRow>> parse_containers(std::string_view json) { return parse_list(json, container_row); }
+// The longest of the lists: a hundred rows and more, read without a document.
+Result<std::vector<ContainerRow>> parse_containers(std::string_view text) {
+  JsonCursor json(text);
+  std::vector<ContainerRow> rows;
+  json.items([&] { rows.push_back(container_row(json)); });
+  if (!json.finished()) return not_json(text);
+  return rows;
+}
 Result<std::vector<ImageRow>> parse_images(std::string_view json) { return parse_list(json, image_row); }
 Result<std::vector<NetworkRow>> parse_networks(std::string_view json) { return parse_list(json, network_row); }
 Result<std::vector<KnownProject>> parse_projects(std::string_view json) { return parse_list(json, known_project); }

@@ -61,11 +61,13 @@ class View {
   const Json* value_;
 };
 
+inline Error not_json(std::string_view text) {
+  return internal_error("the daemon's answer is no JSON: " + quoted(text.substr(0, 200)));
+}
+
 inline Result<Json> parsed(std::string_view text) {
   Json value = Json::parse(text, nullptr, false);
-  if (value.is_discarded()) {
-    return internal_error("the daemon's answer is no JSON: " + quoted(text.substr(0, 200)));
-  }
+  if (value.is_discarded()) return not_json(text);
   return value;
 }
 

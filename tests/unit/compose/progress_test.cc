@@ -36,6 +36,14 @@ TEST(Progress, BytesThatAreNoTextDoNotBreakTheLine) {
   EXPECT_EQ(parsed->progress->details, "bad \xef\xbf\xbd byte");
 }
 
+TEST(Progress, WhatANewerDaemonAddsIsLeftOut) {
+  const Progress progress{.resource = Progress::Resource::container, .name = "web-1", .service = "web", .text = "Running"};
+  const std::string line = to_json_line(progress);
+  const std::string longer = line.substr(0, line.size() - 3) + R"(,"colour":"red","weight":1}})";
+  EXPECT_EQ(parse_progress_line(longer)->progress, progress);
+  EXPECT_FALSE(parse_progress_line(line.substr(0, line.size() - 3) + R"(,"colour":null}})").ok());
+}
+
 TEST(Progress, OtherLinesAreRefused) {
   for (const char* line : {"", "x", "[]", "{}", R"({"progress":1})", R"({"progress":{"status":"new"}})",
                            R"({"progress":{"name":1}})", R"({"outcome":{"message":1}})"}) {
