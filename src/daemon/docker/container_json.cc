@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "daemon/docker/container_spec.h"
 #include "daemon/docker/host_config.h"
 #include "daemon/docker/status_text.h"
@@ -250,31 +251,78 @@ std::string command_text(const std::vector<std::string>& arguments) {
   return text;
 }
 
-json labels_json(const engine::Labels& labels, const std::optional<std::vector<std::string>>& chosen) {
-  if (!chosen) return labels;
-  json shown = json::object();
-  for (const std::string& name : *chosen) {
-    if (const auto found = labels.find(name); found != labels.end()) shown[name] = found->second;
+namespace {
+
+// An object as text. Members come in the order of their names, as a document of nlohmann's has them.
+class ObjectText {
+ public:
+  explicit ObjectText(std::string& out) : out_(out) { out_ += '{'; }
+
+  std::string& member(std::string_view name) {
+    if (out_.back() != '{') out_ += ',';
+    append_json(out_, name);
+    out_ += ':';
+    return out_;
   }
-  return shown;
+  void text(std::string_view name, std::string_view value) { append_json(member(name), value); }
+  void document(std::string_view name, const json& value) {
+    member(name) += value.dump(-1, ' ', false, json::error_handler_t::replace);
+  }
+  void end() { out_ += '}'; }
+
+ private:
+  std::string& out_;
+};
+
+void append_labels(std::string& out, const engine::Labels& labels, const std::optional<std::vector<std::string>>& chosen) {
+  ObjectText shown(out);
+  if (chosen) {
+    for (const std::string& name : std::set(chosen->begin(), chosen->end())) {
+      if (const auto found = labels.find(name); found != labels.end()) shown.text(name, found->second);
+    }
+  } else {
+    for (const auto& [name, value] : labels) shown.text(name, value);
+  }
+  shown.end();
+}
+
+void append_networks(std::string& out, const ListedContainer& container, bool names_only) {
+  ObjectText settings(out);
+  settings.document("Networks", networks_json(container, names_only));
+  settings.end();
+}
+
+}  // namespace
+
+void append_summary(std::string& out, const ListedContainer& container, const std::string& image, WallTime now,
+                    const SummaryParts& parts) {
+  const engine::ObservedContainer& seen = container.observed;
+  const auto created = std::chrono::duration_cast<std::chrono::seconds>(seen.created_at.time_since_epoch()).count();
+  ObjectText summary(out);
+  summary.text("Command", command_text(container.arguments));
+  summary.member("Created") += std::to_string(created);
+  ObjectText host(summary.member("HostConfig"));
+  host.text("NetworkMode", network_mode_text(container.network_mode, container.first_network));
+  host.end();
+  summary.text("Id", seen.id.str());
+  summary.text("Image", image);
+  summary.text("ImageID", seen.image_id.str());
+  append_labels(summary.member("Labels"), seen.labels, parts.labels);
+  summary.document("Mounts", mounts_json(container));
+  append_json(summary.member("Names") += '[', "/" + seen.name);
+  out += ']';
+  append_networks(summary.member("NetworkSettings"), container, parts.network_names_only);
+  summary.document("Ports", summary_ports(container));
+  summary.text("State", engine::to_string(seen.state));
+  summary.text("Status", status_text(seen, now));
+  summary.end();
 }
 
 json container_summary(const ListedContainer& container, const std::string& image, WallTime now,
                        const SummaryParts& parts) {
-  const engine::ObservedContainer& seen = container.observed;
-  return {{"Id", seen.id.str()},
-          {"Names", {"/" + seen.name}},
-          {"Image", image},
-          {"ImageID", seen.image_id.str()},
-          {"Command", command_text(container.arguments)},
-          {"Created", std::chrono::duration_cast<std::chrono::seconds>(seen.created_at.time_since_epoch()).count()},
-          {"Ports", summary_ports(container)},
-          {"Labels", labels_json(seen.labels, parts.labels)},
-          {"State", engine::to_string(seen.state)},
-          {"Status", status_text(seen, now)},
-          {"HostConfig", {{"NetworkMode", network_mode_text(container.network_mode, container.first_network)}}},
-          {"NetworkSettings", {{"Networks", networks_json(container, parts.network_names_only)}}},
-          {"Mounts", mounts_json(container)}};
+  std::string text;
+  append_summary(text, container, image, now, parts);
+  return json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 json container_inspect(const ContainerDetails& container) {

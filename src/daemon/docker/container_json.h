@@ -18,6 +18,9 @@ struct SummaryParts {
   std::optional<std::vector<std::string>> labels;  // labels=NAME,NAME: these alone; nullopt: all
 };
 // `image`: what to show as Image, i.e. the reference it was made from while that still names the same image.
+// As text: a list of a hundred is asked for all the time, and a document of it cost more than to find its contents.
+void append_summary(std::string& out, const engine::ListedContainer& container, const std::string& image, WallTime now,
+                    const SummaryParts& parts = {});
 nlohmann::json container_summary(const engine::ListedContainer& container, const std::string& image, WallTime now,
                                  const SummaryParts& parts = {});
 nlohmann::json container_inspect(const engine::ContainerDetails& container);

@@ -35,6 +35,15 @@ std::string shown_image(World& world, const ListedContainer& container, std::map
   return same ? asked : container.observed.image_id.str();
 }
 
+std::string sized_summary(World& world, const ListedContainer& container, const std::string& image, WallTime now,
+                          const SummaryParts& parts) {
+  json summary = container_summary(container, image, now, parts);
+  add_sizes(world, container, summary);
+  return summary.dump();
+}
+
+constexpr size_t kBytesOfSummary = 600;  // about what most take
+
 Result<> list(Exchange& exchange, const Call& call, World& world) {
   const ContainerQuery query = TRY(ContainerQuery::parse(call.query));
   const std::vector<ListedContainer> all = world.loop.ask([&, project = query.project()] {
@@ -44,13 +53,17 @@ Result<> list(Exchange& exchange, const Call& call, World& world) {
   if (call.query.has("labels")) parts.labels = split(call.query.get("labels"), ',');
   const std::vector<const ListedContainer*> chosen = TRY(query.choose(all, world.images));
   std::map<std::string, std::string> known;
-  json answer = json::array();
+  std::string answer;
+  answer.reserve(kBytesOfSummary * chosen.size() + 3);
   const WallTime now = world.loop.clock().wall();
   for (const ListedContainer* container : chosen) {
-    answer.push_back(container_summary(*container, shown_image(world, *container, known), now, parts));
-    if (call.query.flag("size")) add_sizes(world, *container, answer.back());
+    answer += answer.empty() ? '[' : ',';
+    const std::string image = shown_image(world, *container, known);
+    if (call.query.flag("size")) answer += sized_summary(world, *container, image, now, parts);
+    else append_summary(answer, *container, image, now, parts);
   }
-  return send_json(exchange, 200, answer);
+  answer += answer.empty() ? "[]\n" : "]\n";
+  return exchange.send(200, answer, kJson);
 }
 
 Result<> inspect(Exchange& exchange, const Call& call, World& world) {

@@ -172,11 +172,16 @@ std::vector<ListedContainer> Containers::list(const std::string& project) const 
 }
 
 std::vector<ObservedContainer> Containers::observe(const std::string& project) const {
-  std::vector<ObservedContainer> seen;
   auto at = by_project_.find(project);
-  if (at == by_project_.end()) return seen;
-  for (const ContainerId& id : at->second) seen.push_back(observed(*get(id)));
-  std::sort(seen.begin(), seen.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  if (at == by_project_.end()) return {};
+  std::vector<const Container*> chosen;
+  chosen.reserve(at->second.size());
+  for (const ContainerId& id : at->second) chosen.push_back(get(id));
+  std::sort(chosen.begin(), chosen.end(),
+            [](const Container* a, const Container* b) { return a->spec.name < b->spec.name; });
+  std::vector<ObservedContainer> seen;
+  seen.reserve(chosen.size());
+  for (const Container* container : chosen) seen.push_back(observed(*container));
   return seen;
 }
 
