@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cli/container_options.h"
 
 namespace gantry::cli {
@@ -108,8 +110,22 @@ constexpr Flag kFlags[] = {
     {.name = "workdir", .letter = 'w', .kind = K::text, .value_name = "DIR", .help = "Run in this directory"},
 };
 
+constexpr Flag kRunOnly[] = {
+    {.name = "detach", .letter = 'd', .help = "Run in the background and print the container's id"},
+    {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
+    {.name = "sig-proxy", .help = "Pass signals on to the container (default true)"},
+};
+
+constexpr std::array<Flag, kRunFlagCount> with_run_flags() {
+  std::array<Flag, kRunFlagCount> flags;
+  static_assert(std::size(kFlags) + std::size(kRunOnly) == kRunFlagCount);
+  std::copy(std::begin(kRunOnly), std::end(kRunOnly), std::copy(std::begin(kFlags), std::end(kFlags), flags.begin()));
+  return flags;
+}
+
 }  // namespace
 
-std::span<const Flag> container_flags() { return kFlags; }
+constinit const std::array<Flag, kContainerFlagCount> kContainerFlags = std::to_array(kFlags);
+constinit const std::array<Flag, kRunFlagCount> kRunFlags = with_run_flags();
 
 }  // namespace gantry::cli

@@ -2,8 +2,8 @@
 // they mean. Reads the files that options name (--env-file, --label-file, seccomp profiles); else pure.
 #pragma once
 
+#include <array>
 #include <map>
-#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -11,8 +11,12 @@
 
 namespace gantry::cli {
 
-// Those of both commands; run has a few of its own.
-std::span<const Flag> container_flags();
+// Those of both commands, and with the few of run's own. Put together by the compiler: what is made before main() delays
+// every command.
+inline constexpr size_t kContainerFlagCount = 99;
+inline constexpr size_t kRunFlagCount = kContainerFlagCount + 3;
+extern const std::array<Flag, kContainerFlagCount> kContainerFlags;
+extern const std::array<Flag, kRunFlagCount> kRunFlags;
 
 struct ContainerRequest {
   std::string name;

@@ -26,11 +26,13 @@ std::string last_line(const ContainerStory& container) {
   return "";
 }
 
+using Words = std::array<std::string_view, 7>;  // "": none
+
 // The last line that holds one of the words; "" if none does.
-std::string line_with(const ContainerStory& container, std::initializer_list<std::string_view> words) {
+std::string line_with(const ContainerStory& container, const Words& words) {
   for (auto line = container.log.rbegin(); line != container.log.rend(); ++line) {
     for (const std::string_view word : words) {
-      if (has(*line, word)) return std::string(trim(*line));
+      if (!word.empty() && has(*line, word)) return std::string(trim(*line));
     }
   }
   return "";
@@ -39,12 +41,12 @@ std::string line_with(const ContainerStory& container, std::initializer_list<std
 
 // What programs say on their way out, and what it means.
 struct Complaint {
-  std::initializer_list<std::string_view> words;
+  Words words;
   std::string_view meaning;
   std::string_view attribute;
 };
 
-const std::array<Complaint, 15> kComplaints = {{
+constexpr std::array<Complaint, 15> kComplaints = {{
     {{"error while loading shared libraries", "error loading shared library", "cannot open shared object file"},
      "a library that the program needs is not in the image", "image"},
     {{"exec format error"}, "the program is for another processor, or a script without a #! line", "image"},

@@ -22,11 +22,6 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kRunOnly[] = {
-    {.name = "detach", .letter = 'd', .help = "Run in the background and print the container's id"},
-    {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
-    {.name = "sig-proxy", .help = "Pass signals on to the container (default true)"},
-};
 constexpr Flag kAttachFlags[] = {
     {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
     {.name = "no-stdin", .help = "Don't attach standard input"},
@@ -41,16 +36,6 @@ constexpr Flag kCommitFlags[] = {
 constexpr Flag kExportFlags[] = {
     {.name = "output", .letter = 'o', .kind = K::text, .value_name = "FILE", .help = "Write to a file, not to standard output"},
 };
-
-std::vector<Flag> joined_flags(std::span<const Flag> more) {
-  std::vector<Flag> flags(container_flags().begin(), container_flags().end());
-  flags.insert(flags.end(), more.begin(), more.end());
-  return flags;
-}
-std::span<const Flag> run_flags() {
-  static const std::vector<Flag> kAll = joined_flags(kRunOnly);
-  return kAll;
-}
 
 // The file appears with the id in it, or not at all.
 class CidFile {
@@ -240,8 +225,8 @@ Result<int> export_(Session& session, const Arguments& arguments) {
 
 }  // namespace
 
-const Command kEngineRun{.syntax = {.name = "run", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Run a command in a new container", .flags = run_flags(), .least_arguments = 1, .interspersed = false}, .run = run};
-const Command kEngineCreate{.syntax = {.name = "create", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Make a container without starting it", .flags = container_flags(), .least_arguments = 1, .interspersed = false}, .run = create};
+constinit const Command kEngineRun{.syntax = {.name = "run", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Run a command in a new container", .flags = kRunFlags, .least_arguments = 1, .interspersed = false}, .run = run};
+constinit const Command kEngineCreate{.syntax = {.name = "create", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Make a container without starting it", .flags = kContainerFlags, .least_arguments = 1, .interspersed = false}, .run = create};
 const Command kEngineAttach{.syntax = {.name = "attach", .arguments = "CONTAINER", .summary = "Attach to a running container", .flags = kAttachFlags, .least_arguments = 1, .most_arguments = 1}, .run = attach};
 const Command kEngineCommit{.syntax = {.name = "commit", .arguments = "CONTAINER [REPOSITORY[:TAG]]", .summary = "Make an image of a container's changes", .flags = kCommitFlags, .least_arguments = 1, .most_arguments = 2}, .run = commit};
 const Command kEngineExport{.syntax = {.name = "export", .arguments = "CONTAINER", .summary = "Write a container's file system as a tar archive", .flags = kExportFlags, .least_arguments = 1, .most_arguments = 1}, .run = export_};

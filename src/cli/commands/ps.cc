@@ -26,10 +26,18 @@ constexpr Flag kFlags[] = {
     {.name = "orphans", .help = "Show containers of services that are not in the file (on if not given)"},
 };
 
-const std::vector<FormatColumn> kColumns = {{"NAME", "{{.Name}}"},       {"IMAGE", "{{.Image}}"},
-                                      {"COMMAND", "{{.Command}}"}, {"SERVICE", "{{.Service}}"},
-                                      {"CREATED", "{{.RunningFor}}"}, {"STATUS", "{{.Status}}"},
-                                      {"PORTS", "{{.Ports}}"}};
+// Made when they are asked for: what is made before main() delays every command.
+const std::vector<FormatColumn>& columns() {
+  static const std::vector<FormatColumn> kColumns = {
+      {"NAME", "{{.Name}}"},
+      {"IMAGE", "{{.Image}}"},
+      {"COMMAND", "{{.Command}}"},
+      {"SERVICE", "{{.Service}}"},
+      {"CREATED", "{{.RunningFor}}"},
+      {"STATUS", "{{.Status}}"},
+      {"PORTS", "{{.Ports}}"}};
+  return kColumns;
+}
 
 Result<std::vector<std::string>> wanted_states(const Arguments& arguments) {
   std::vector<std::string> states = arguments.list("status");
@@ -61,7 +69,7 @@ bool is_plain_table(const Arguments& arguments) {
 
 std::string table_text(const std::vector<ContainerRow>& rows, bool whole, int64_t now) {
   std::vector<std::string> header;
-  for (const FormatColumn& column : kColumns) header.push_back(column.header);
+  for (const FormatColumn& column : columns()) header.push_back(column.header);
   Table table(header);
   for (const ContainerRow& row : rows) table.add(ps_cells(row, whole, now));
   return table.text();
@@ -98,7 +106,7 @@ Result<int> ps(Session& session, const Arguments& arguments) {
   } else {
     std::vector<Value> lines;
     for (const ContainerRow& row : rows) lines.push_back(ps_row(row, whole, now));
-    text = TRY(formatted_rows(arguments.text("format"), lines, kColumns));
+    text = TRY(formatted_rows(arguments.text("format"), lines, columns()));
   }
   session.out.write(text);
   return 0;

@@ -20,14 +20,19 @@ constexpr Flag kFlags[] = {
     {.name = "no-trunc", .help = "Don't cut ids"},
 };
 
-const std::vector<FormatColumn> kColumns = {{"CONTAINER ID", "{{.ID}}"},
-                                      {"NAME", "{{.Name}}"},
-                                      {"CPU %", "{{.CPUPerc}}"},
-                                      {"MEM USAGE / LIMIT", "{{.MemUsage}}"},
-                                      {"MEM %", "{{.MemPerc}}"},
-                                      {"NET I/O", "{{.NetIO}}"},
-                                      {"BLOCK I/O", "{{.BlockIO}}"},
-                                      {"PIDS", "{{.PIDs}}"}};
+// Made when they are asked for: what is made before main() delays every command.
+const std::vector<FormatColumn>& columns() {
+  static const std::vector<FormatColumn> kColumns = {
+      {"CONTAINER ID", "{{.ID}}"},
+      {"NAME", "{{.Name}}"},
+      {"CPU %", "{{.CPUPerc}}"},
+      {"MEM USAGE / LIMIT", "{{.MemUsage}}"},
+      {"MEM %", "{{.MemPerc}}"},
+      {"NET I/O", "{{.NetIO}}"},
+      {"BLOCK I/O", "{{.BlockIO}}"},
+      {"PIDS", "{{.PIDs}}"}};
+  return kColumns;
+}
 
 std::string percent(double value) {
   char text[32];
@@ -102,7 +107,7 @@ Result<int> stats(Session& session, const Arguments& arguments) {
     TRY(read_samples(session, samples));
     std::vector<std::string> rows;
     for (const Sample& sample : samples) rows.push_back(row_json(sample, arguments.on("no-trunc")));
-    const std::string text = TRY(formatted(format, rows, kColumns));
+    const std::string text = TRY(formatted(format, rows, columns()));
     const bool redraws = live && session.out.is_terminal() && format != "json";
     session.out.write((redraws ? "\x1b[H\x1b[J" : "") + text);
     if (!live || samples.empty()) return 0;

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 Result<Json> body(std::vector<std::string> words) {
-  const Syntax syntax{.name = "run", .arguments = "", .summary = "", .flags = container_flags(), .least_arguments = 1, .interspersed = false};
+  const Syntax syntax{.name = "run", .arguments = "", .summary = "", .flags = kContainerFlags, .least_arguments = 1, .interspersed = false};
   const Arguments arguments = TRY(parse(syntax, {}, words));
   const auto request = TRY(container_request(arguments, {{"FROM_HERE", "1"}, {"HOME", "/home/u"}}, {.out = true, .err = true}));
   return Json::parse(request.body);
