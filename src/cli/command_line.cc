@@ -1,5 +1,7 @@
 #include "cli/command_line.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 
@@ -119,6 +121,7 @@ void add_compose_variables(const Arguments& given, Environment& environment) {
   const compose::Environment own(environment.begin(), environment.end());
   std::map<std::string, std::string> found;
   for (const std::string& file : files) {
+    if (::access(file.c_str(), R_OK) != 0) continue;  // most often: then there is no error to be put into words
     const auto text = read_file(file, size_t{16} << 20);
     if (!text.ok()) continue;
     const auto assignments = compose::parse_dotenv(*text, compose::lookup_in(own));

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/boxed.h"
 #include "compose/source.h"
 
 namespace gantry::compose {
@@ -169,7 +170,7 @@ struct RestartRule {  // deploy.restart_policy
 struct Service {
   std::string name;
   std::string image;  // "" with `build`: PROJECT-NAME
-  std::optional<BuildConfig> build;
+  Boxed<BuildConfig> build;
   std::string pull_policy;
   std::string platform;
   std::string container_name;
@@ -192,8 +193,8 @@ struct Service {
   std::string stop_signal;
   std::optional<Duration> stop_grace_period;
   std::string restart;
-  std::optional<RestartRule> deploy_restart;
-  std::optional<ServiceHealthCheck> healthcheck;
+  Boxed<RestartRule> deploy_restart;
+  Boxed<ServiceHealthCheck> healthcheck;
   std::vector<Hook> post_start;
   std::vector<Hook> pre_stop;
 
@@ -250,7 +251,7 @@ struct Service {
   std::optional<int64_t> oom_score_adj;
   bool oom_kill_disable = false;
   std::optional<int64_t> blkio_weight;
-  std::optional<Logging> logging;
+  Boxed<Logging> logging;
 
   // The service as it is printed by `config`, canonical JSON text with keys in the format's order. Attributes that
   // have no field above live only here; the controller refuses those that it cannot apply (validate: `unsupported`).

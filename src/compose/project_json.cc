@@ -358,6 +358,8 @@ void write(std::string& out, const T& value);
 template <class T>
 void write(std::string& out, const std::optional<T>& value);
 template <class T>
+void write(std::string& out, const Boxed<T>& value);
+template <class T>
 void write(std::string& out, const std::vector<T>& value);
 template <class T>
 void write(std::string& out, const std::map<std::string, T>& value);
@@ -374,6 +376,12 @@ void write(std::string& out, const Mark& value) { write_array(out, value.file, v
 
 template <class T>
 void write(std::string& out, const std::optional<T>& value) {
+  if (value) write(out, *value);
+  else out += "null";
+}
+
+template <class T>
+void write(std::string& out, const Boxed<T>& value) {
   if (value) write(out, *value);
   else out += "null";
 }
@@ -481,12 +489,20 @@ bool decode(const Json& json, T& value);
 template <class T>
 bool decode(const Json& json, std::optional<T>& value);
 template <class T>
+bool decode(const Json& json, Boxed<T>& value);
+template <class T>
 bool decode(const Json& json, std::vector<T>& value);
 template <class T>
 bool decode(const Json& json, std::map<std::string, T>& value);
 
 template <class T>
 bool decode(const Json& json, std::optional<T>& value) {
+  if (json.is_null()) return true;
+  return decode(json, value.emplace());
+}
+
+template <class T>
+bool decode(const Json& json, Boxed<T>& value) {
   if (json.is_null()) return true;
   return decode(json, value.emplace());
 }
