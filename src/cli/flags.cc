@@ -216,7 +216,7 @@ std::string options_help(std::span<const Flag> flags) {
     width = std::max(width, left.size());
     rows.emplace_back(std::move(left), &flag);
   }
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second->name < b.second->name; });
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return std::string_view(a.second->name) < std::string_view(b.second->name); });
   std::string text;
   for (const auto& [left, flag] : rows) {
     const std::string help = flag->refused.empty() ? std::string(flag->help) : "Not supported: " + std::string(flag->refused);

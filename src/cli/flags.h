@@ -3,6 +3,7 @@
 // `-n value`, `-nvalue`, `-abc` for switches, `--` ends the options. Pure; any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -15,14 +16,33 @@
 
 namespace gantry::cli {
 
-enum class FlagKind { boolean, text, list, number };
+enum class FlagKind : uint8_t { boolean, text, list, number };
+
+// A literal that lies in the table itself. Each pointer in a table of a position-independent program is corrected at every
+// start, whatever the command: a thousand flags with three texts each were seventeen pages.
+template <size_t N>
+class TableText {
+ public:
+  constexpr TableText() = default;
+  template <size_t M>
+  constexpr TableText(const char (&literal)[M]) : size_(M - 1) {  // NOLINT: as a string_view's
+    static_assert(M - 1 <= N, "a longer text needs more room");
+    std::copy_n(literal, M - 1, text_);
+  }
+  constexpr operator std::string_view() const { return {text_, size_}; }  // NOLINT
+  constexpr bool empty() const { return size_ == 0; }
+
+ private:
+  uint8_t size_ = 0;
+  char text_[N] = {};
+};
 
 struct Flag {
-  std::string_view name;  // "file", without dashes
-  char letter = 0;        // 'f'; 0: none
+  TableText<31> name;  // "file", without dashes
+  char letter = 0;     // 'f'; 0: none
   FlagKind kind = FlagKind::boolean;
-  std::string_view value_name;  // "FILE", for the help page
-  std::string_view help;
+  TableText<63> value_name;  // "FILE", for the help page
+  TableText<111> help;
   // Known from other tools, but not built: using it is an error with this text. Empty: built.
   std::string_view refused = {};
   bool hidden = false;  // works, but is not on the help page
