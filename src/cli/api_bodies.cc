@@ -46,15 +46,12 @@ std::string exec_body(const ExecRequest& request) {
   if (!request.user.empty()) body["User"] = request.user;
   if (!request.working_dir.empty()) body["WorkingDir"] = request.working_dir;
   if (request.privileged) body["Privileged"] = true;
+  if (request.tty) body["ConsoleSize"] = {request.size.rows, request.size.columns};
   if (!request.detach_keys.empty()) body["DetachKeys"] = request.detach_keys;
   return dumped(body);
 }
 
-std::string exec_start_body(bool detach, bool tty, TerminalSize size) {
-  Json body = {{"Detach", detach}, {"Tty", tty}};
-  if (tty) body["ConsoleSize"] = {size.rows, size.columns};
-  return dumped(body);
-}
+std::string exec_start_body(bool tty) { return dumped({{"Detach", true}, {"Tty", tty}}); }
 
 std::string operation_body(std::string_view project, std::string_view options) {
   std::string body;

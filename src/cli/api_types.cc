@@ -249,12 +249,6 @@ Result<ImageRow> parse_image(std::string_view text, std::string& platform) {
   return row;
 }
 
-Result<ExecState> parse_exec(std::string_view text) {
-  const Json json = TRY(parsed(text));
-  const View view(&json);
-  return ExecState{.running = view["Running"].flag(), .exit_code = static_cast<int>(view["ExitCode"].number())};
-}
-
 Result<int> parse_wait(std::string_view text) {
   const Json json = TRY(parsed(text));
   return static_cast<int>(View(&json)["StatusCode"].number());

@@ -103,11 +103,6 @@ struct VolumeRow {
 };
 Result<std::vector<VolumeRow>> parse_volumes(std::string_view json);
 
-struct ExecState {
-  bool running = false;
-  int exit_code = 0;
-};
-Result<ExecState> parse_exec(std::string_view json);
 // StatusCode of POST …/wait.
 Result<int> parse_wait(std::string_view json);
 
@@ -152,10 +147,10 @@ struct ExecRequest {
   bool attach_stdin = false;
   bool attach_output = true;
   bool privileged = false;
+  TerminalSize size = {};  // of the terminal, so that the program finds it from the first moment; only with tty
 };
 std::string exec_body(const ExecRequest& request);
-// `size`: of the terminal, so that the program finds it from the first moment; only with tty.
-std::string exec_start_body(bool detach, bool tty, TerminalSize size = {});
+std::string exec_start_body(bool tty);  // of a detached one
 
 // {"project": …, "options": …}; an empty `project` is left out. Both are JSON texts.
 std::string operation_body(std::string_view project, std::string_view options);

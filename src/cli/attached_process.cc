@@ -10,6 +10,7 @@
 #include "cli/exit.h"
 #include "cli/detach_keys.h"
 #include "cli/interactive.h"
+#include "cli/open_exec.h"
 
 namespace gantry::cli {
 
@@ -90,29 +91,37 @@ Result<TerminalChoice> choose_terminal(const Session& session, const TerminalWis
   return choice;
 }
 
+namespace {
+
+Result<> run_detached(client::ApiClient& api, const std::string& container, ExecRequest request) {
+  request.attach_stdin = request.attach_output = false;
+  const auto created = TRY(TRY(api.request("POST", container_path(container, "exec"), exec_body(request))).ok_body());
+  return post(api, "/exec/" + TRY(parse_id(created)) + "/start", exec_start_body(request.tty));
+}
+
+}  // namespace
+
 Result<int> run_exec(Session& session, const std::string& container, ExecRequest request, bool detach) {
   client::ApiClient* api = TRY(session.api());
-  if (detach) request.attach_stdin = request.attach_output = false;
-  const auto created = TRY(TRY(api->request("POST", container_path(container, "exec"), exec_body(request))).ok_body());
-  const std::string exec = "/exec/" + TRY(parse_id(created));
-  const std::string start = exec_start_body(detach, request.tty, session.out.size());
   if (detach) {
-    TRY(post(*api, exec + "/start", start));
+    TRY(run_detached(*api, container, std::move(request)));
     return 0;
   }
-  auto connection = TRY(api->upgrade("POST", exec + "/start", start));
+  if (request.tty) request.size = session.out.size();
+  OpenExec open = TRY(open_exec(*api, container, request));
   DetachKeys keys(request.tty && request.attach_stdin ? request.detach_keys : "none");
-  TRY(interact(
-      {.connection = std::move(connection),
+  const std::optional<int> exit_code = TRY(interact(
+      {.connection = std::move(open.connection),
        .input = request.attach_stdin ? session.in : -1,
        .out = session.out,
        .err = session.err,
        .tty = request.tty,
-       .resize = [&](TerminalSize size) { (void)api->request("POST", exec + "/resize" + size_query(size)).ok(); },
+       .resize = [&](TerminalSize size) { (void)api->request("POST", open.path + "/resize" + size_query(size)).ok(); },
        .forward_signal = {},
        .typed = [&keys](std::string_view bytes) { keys.typed(bytes); }}));
   if (keys.were_typed()) return 0;
-  return TRY(parse_exec(TRY(TRY(api->request("GET", exec + "/json")).ok_body()))).exit_code;
+  if (!exit_code) return Error(Code::unavailable, "the daemon went away while the command was running");
+  return *exit_code;
 }
 
 namespace {
@@ -136,6 +145,7 @@ Result<bool> talk(Session& session, client::ApiClient& api, const std::string& c
       .out = session.out,
       .err = session.err,
       .tty = terminal.tty,
+      .framed = !terminal.tty,
       .resize =
           [&](TerminalSize size) {
             (void)api.request("POST", container_path(container, "resize") + size_query(size)).ok();

@@ -1,12 +1,17 @@
 #include "cli/frames.h"
 
 #include <algorithm>
+#include <climits>
+
+#include "base/strings.h"
 
 namespace gantry::cli {
 
 namespace {
 
 constexpr size_t kHeaderSize = 8;
+constexpr char kExitCode = 4;
+constexpr size_t kMostDigits = 10;
 
 size_t payload_size(const std::string& header) {
   size_t size = 0;
@@ -28,18 +33,29 @@ bool FrameReader::add(std::string_view bytes) {
       bytes.remove_prefix(take);
       if (header_.size() < kHeaderSize) return true;
       // 0 is standard input, which nobody sends back, 3 an error of the daemon: shown as standard error.
-      if (static_cast<unsigned char>(header_[0]) > 3 || header_[1] != 0) return false;
+      if (static_cast<unsigned char>(header_[0]) > kExitCode || header_[1] != 0) return false;
+      is_exit_code_ = header_[0] == kExitCode;
       kind_ = header_[0] <= 1 ? StreamKind::stdout_stream : StreamKind::stderr_stream;
       payload_left_ = payload_size(header_);
       header_.clear();
       continue;
     }
     const size_t take = std::min(payload_left_, bytes.size());
-    receive_(kind_, bytes.substr(0, take));
+    take_payload(bytes.substr(0, take));
     bytes.remove_prefix(take);
     payload_left_ -= take;
   }
   return true;
+}
+
+void FrameReader::take_payload(std::string_view part) {
+  if (!is_exit_code_) return receive_(kind_, part);
+  exit_code_ += part.substr(0, kMostDigits - std::min(kMostDigits, exit_code_.size()));
+}
+
+std::optional<int> FrameReader::exit_code() const {
+  const auto code = parse_unsigned(exit_code_);
+  return code && *code <= INT_MAX ? std::optional<int>(static_cast<int>(*code)) : std::nullopt;
 }
 
 void LineSplitter::add(StreamKind kind, std::string_view bytes) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,13 +18,19 @@ class FrameReader {
   FrameReader(bool raw, Receiver receive) : raw_(raw), receive_(std::move(receive)) {}
   // Hands over whole and part payloads as they come. False: the bytes are no such stream.
   bool add(std::string_view bytes);
+  // What the last frame of POST /gantry/v1/containers/{id}/exec tells, once it has come.
+  std::optional<int> exit_code() const;
 
  private:
+  void take_payload(std::string_view part);
+
   bool raw_;
   Receiver receive_;
   std::string header_;
   size_t payload_left_ = 0;
   StreamKind kind_ = StreamKind::stdout_stream;
+  bool is_exit_code_ = false;  // the frame that is read
+  std::string exit_code_;
 };
 
 // Cuts the two streams into lines, each on its own, and hands them over without line feed. finish() hands over what

@@ -47,11 +47,11 @@ class Pump {
       : it_(interaction),
         socket_(interaction.connection.socket.get()),
         input_open_(interaction.input >= 0),
-        frames_(interaction.tty, [this](StreamKind kind, std::string_view bytes) {
+        frames_(!interaction.framed, [this](StreamKind kind, std::string_view bytes) {
           (kind == StreamKind::stdout_stream ? it_.out : it_.err).write(bytes);
         }) {}
 
-  Result<> run() {
+  Result<std::optional<int>> run() {
     std::vector<int> signals{SIGWINCH, SIGTERM, SIGHUP, SIGINT};
     if (it_.forward_signal) signals.insert(signals.end(), {SIGQUIT, SIGUSR1, SIGUSR2});
     SignalPipe pipe(signals);
@@ -61,7 +61,7 @@ class Pump {
     if (!input_open_) ::shutdown(socket_, SHUT_WR);
     bool more = true;
     while (more) more = TRY(turn(pipe));
-    return {};
+    return frames_.exit_code();
   }
 
  private:
@@ -142,7 +142,7 @@ class Pump {
 
 }  // namespace
 
-Result<> interact(Interaction interaction) {
+Result<std::optional<int>> interact(Interaction interaction) {
   auto pump = std::make_unique<Pump>(interaction);
   return pump->run();
 }

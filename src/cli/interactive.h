@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/fd.h"
@@ -17,7 +18,8 @@ struct Interaction {
   int input = 0;  // -1: no input is sent; the writing side is shut down at once
   Output out{1};
   Output err{2};
-  bool tty = false;  // bytes are not framed; the terminal is switched to raw mode
+  bool tty = false;  // the terminal is switched to raw mode
+  bool framed = true;  // the bytes come in Docker's frames
   // Tells the daemon the size of the terminal; called once before anything else and at every change. Only with tty.
   std::function<void(TerminalSize)> resize;
   // Signals that the user sends to the command (SIGINT, SIGTERM, …) while it is attached. Empty: they end the program.
@@ -27,7 +29,7 @@ struct Interaction {
 };
 
 // Returns when the other side has closed the connection. The terminal is as before, also when a signal ends the
-// program. Errors: the connection breaks, or the bytes are no stream of frames.
-Result<> interact(Interaction interaction);
+// program. The exit code, if the stream told it. Errors: the connection breaks, or the bytes are no stream of frames.
+Result<std::optional<int>> interact(Interaction interaction);
 
 }  // namespace gantry::cli

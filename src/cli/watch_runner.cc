@@ -13,6 +13,7 @@
 #include "cli/commands/commands.h"
 #include "cli/file_watch.h"
 #include "cli/frames.h"
+#include "cli/open_exec.h"
 #include "cli/image_build.h"
 #include "cli/operation.h"
 #include "cli/tar_stream.h"
@@ -79,9 +80,7 @@ Result<ExecOutcome> exec_to_end(client::ApiClient& api, const std::string& conta
   for (const auto& [name, value] : command.environment) {
     if (value) request.environment.push_back(name + "=" + *value);
   }
-  const auto created = TRY(TRY(api.request("POST", container_path(container, "exec"), exec_body(request))).ok_body());
-  const std::string exec = "/exec/" + TRY(parse_id(created));
-  auto connection = TRY(api.upgrade("POST", exec + "/start", exec_start_body(false, false)));
+  auto connection = TRY(open_exec(api, container, request)).connection;
   ExecOutcome outcome;
   FrameReader frames(false, [&outcome](StreamKind, std::string_view bytes) {
     outcome.output += bytes.substr(0, kMaxOutput - std::min(kMaxOutput, outcome.output.size()));
@@ -95,7 +94,9 @@ Result<ExecOutcome> exec_to_end(client::ApiClient& api, const std::string& conta
     if (got <= 0) break;
     frames.add({buffer, static_cast<size_t>(got)});
   }
-  outcome.exit_code = TRY(parse_exec(TRY(TRY(api.request("GET", exec + "/json")).ok_body()))).exit_code;
+  const std::optional<int> exit_code = frames.exit_code();
+  if (!exit_code) return Error(Code::unavailable, "the daemon went away while the command was running");
+  outcome.exit_code = *exit_code;
   return outcome;
 }
 

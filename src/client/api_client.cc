@@ -91,6 +91,12 @@ class LineCutter {
   std::string rest_;
 };
 
+std::map<std::string, std::string> in_lower_case(const http::Headers& headers) {
+  std::map<std::string, std::string> map;
+  for (const auto& [name, value] : headers.fields()) map[to_lower(name)] = value;
+  return map;
+}
+
 class HttpClient final : public ApiClient {
  public:
   HttpClient(Endpoint endpoint, bool start, Fd socket) : endpoint_(std::move(endpoint)), start_(start) {
@@ -103,9 +109,7 @@ class HttpClient final : public ApiClient {
     const http::ResponseHead head =
         TRY(exchange({.method = method, .path = path, .content_type = content_type, .body = body}));
     std::string content = TRY(own(connection_->read_body(kMaxBody)));
-    Response response{.status = head.status, .body = std::move(content)};
-    for (const auto& [name, value] : head.headers.fields()) response.headers[to_lower(name)] = value;
-    return response;
+    return Response{.status = head.status, .body = std::move(content), .headers = in_lower_case(head.headers)};
   }
 
   Result<> stream_lines(const std::string& method, const std::string& path, const std::string& body,
@@ -139,17 +143,23 @@ class HttpClient final : public ApiClient {
   }
 
   Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body) override {
-    Fd socket = TRY(open_connection(endpoint_, start_));
-    Connection connection(std::move(socket));
-    const http::ResponseHead head = TRY(connection.exchange(
-        {.method = method, .path = path, .content_type = "application/json", .body = body, .upgrade = true}));
+    TRY(make_ready());
+    const std::unique_ptr<Connection> connection = take_connection();
+    if (!connection) return cancelled();
+    const http::ResponseHead head = TRY(connection->exchange({.method = method,
+                                                              .path = path,
+                                                              .content_type = "application/json",
+                                                              .body = body,
+                                                              .upgrade = true,
+                                                              .extra_head = extra_head_}));
     if (head.status != 101) {
-      const std::string text = TRY(connection.read_body(kMaxBody));
+      const std::string text = TRY(connection->read_body(kMaxBody));
       if (head.status < 400) return internal_error("the daemon did not hand over the connection: " + text);
       return error_of_answer(head.status, text);
     }
-    Connection::Released released = connection.release();
-    return Upgraded{.socket = std::move(released.socket), .read_ahead = std::move(released.read_ahead)};
+    Connection::Released released = connection->release();
+    return Upgraded{
+        .socket = std::move(released.socket), .read_ahead = std::move(released.read_ahead), .headers = in_lower_case(head.headers)};
   }
 
   void set_header(const std::string& name, const std::string& value) override {
@@ -179,6 +189,11 @@ class HttpClient final : public ApiClient {
     if (interrupted_) return cancelled();
     if (fresh) connection_ = std::move(fresh);
     return {};
+  }
+
+  std::unique_ptr<Connection> take_connection() {
+    const std::lock_guard lock(mutex_);
+    return std::move(connection_);
   }
 
   bool is_interrupted() {

@@ -71,10 +71,12 @@ class ApiClient {
   virtual Result<> upload(const std::string& method, const std::string& path, const std::string& content_type,
                           const std::function<Result<std::string>()>& next,
                           const std::function<bool(std::string_view)>& on_line) = 0;
-  // `Connection: Upgrade`: the raw socket after 101, with what was read ahead. Uses a connection of its own.
+  // `Connection: Upgrade`: the raw socket after 101, with what was read ahead. Takes this object's connection; the next request
+  // makes another.
   struct Upgraded {
     Fd socket;
     std::string read_ahead;
+    std::map<std::string, std::string> headers = {};  // names in lower case
   };
   virtual Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body) = 0;
   // Sent with every later request of this object (X-Registry-Auth); an empty value takes it back.

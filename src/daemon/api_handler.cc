@@ -25,6 +25,7 @@ std::unique_ptr<Router> make_router(World& world, engine::RegistrySettings regis
   api::add_project_routes(*router, world);
   api::add_past_log_routes(*router, world);
   api::add_artifact_routes(*router, std::move(registries));
+  api::add_exec_route(*router, world);
   api::add_metrics_routes(*router, world);
   docker::add_system_routes(*router, world);
   docker::add_event_routes(*router, world);

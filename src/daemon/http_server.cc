@@ -108,7 +108,7 @@ std::string Exchange::head_of(int status, std::string_view content_type) const {
     head.append(name).append(": ").append(value).append("\r\n");
   };
   for (const auto& [name, value] : common_headers().fields()) add(name, value);
-  for (const auto& [name, value] : extra_.fields()) add(name, value);
+  head += extra_lines();
   if (!content_type.empty()) add("Content-Type", content_type);
   return head;
 }
@@ -151,6 +151,12 @@ Result<> Exchange::end() {
   return http::send_all(socket_, http::kLastChunk);
 }
 
+std::string Exchange::extra_lines() const {
+  std::string lines;
+  for (const auto& [name, value] : extra_.fields()) lines.append(name).append(": ").append(value).append("\r\n");
+  return lines;
+}
+
 Result<Exchange::Hijacked> Exchange::hijack(std::string_view content_type) {
   CHECK(state_ == State::open);
   state_ = State::hijacked;
@@ -160,9 +166,9 @@ Result<Exchange::Hijacked> Exchange::hijack(std::string_view content_type) {
     head = std::move(*websocket);
   } else if (head_.headers.has_token("connection", "upgrade") && head_.headers.find("upgrade") != nullptr) {
     head = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + std::string(content_type) +
-           "\r\nConnection: Upgrade\r\nUpgrade: " + head_.headers.get("upgrade") + "\r\n\r\n";
+           "\r\nConnection: Upgrade\r\nUpgrade: " + head_.headers.get("upgrade") + "\r\n" + extra_lines() + "\r\n";
   } else {
-    head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
+    head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n" + extra_lines() + "\r\n";
   }
   TRY(http::send_apart(socket_, head));
   return Hijacked{.socket = socket_, .read_ahead = source_.take_buffered()};

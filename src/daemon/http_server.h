@@ -55,6 +55,7 @@ class Exchange {
 
  private:
   enum class State { open, streaming, complete, hijacked };
+  std::string extra_lines() const;
   std::string head_of(int status, std::string_view content_type) const;
 
   int socket_;

@@ -15,7 +15,8 @@
 namespace gantry::daemon {
 
 // Docker's multiplexed stream: an 8-byte head (stream, 0, 0, 0, length in network order), then the payload.
-enum class Stream : uint8_t { in = 0, out = 1, err = 2 };
+// The last one is Gantry's own (POST /gantry/v1/containers/{id}/exec): the exit code in decimal, as the last frame.
+enum class Stream : uint8_t { in = 0, out = 1, err = 2, exit_code = 4 };
 std::string frame_head(Stream stream, size_t size);
 std::string frame(Stream stream, std::string_view payload);
 

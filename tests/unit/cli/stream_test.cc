@@ -44,6 +44,26 @@ TEST(Frames, WhatIsNoFrameIsRefused) {
   EXPECT_FALSE(reader.add("HTTP/1.1 500"));
 }
 
+TEST(Frames, AnExitCodeIsNoOutput) {
+  const std::string bytes = framed(1, "out") + framed(4, "137");
+  for (size_t piece = 1; piece < 12; ++piece) {
+    std::string out;
+    FrameReader reader(false, [&](StreamKind, std::string_view text) { out += text; });
+    EXPECT_EQ(reader.exit_code(), std::nullopt);
+    for (size_t i = 0; i < bytes.size(); i += piece) ASSERT_TRUE(reader.add(std::string_view(bytes).substr(i, piece)));
+    EXPECT_EQ(out, "out");
+    EXPECT_EQ(reader.exit_code(), 137);
+  }
+}
+
+TEST(Frames, AnExitCodeThatIsNoneIsNotThere) {
+  for (const char* text : {"", "x", "-1", "99999999999999999999"}) {
+    FrameReader reader(false, [](StreamKind, std::string_view) {});
+    EXPECT_TRUE(reader.add(framed(4, text)));
+    EXPECT_EQ(reader.exit_code(), std::nullopt) << text;
+  }
+}
+
 TEST(Frames, ATerminalHasNone) {
   std::string out;
   FrameReader reader(true, [&](StreamKind, std::string_view text) { out += text; });

@@ -198,12 +198,13 @@ TEST(ApiClient, SendsUploadsInChunks) {
 }
 
 TEST(ApiClient, TakesAnUpgradedConnectionWithWhatWasReadAhead) {
-  ScriptedDaemon daemon({{"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly", true},
+  ScriptedDaemon daemon({{"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nGantry-Exec: 1\r\n\r\nearly", true},
                          {answer(409, "{\"message\":\"container x is not running\"}")}});
   auto client = ApiClient::connect(daemon.endpoint(), false);
   {
     const auto upgraded = (*client)->upgrade("POST", "/exec/1/start", "{}");
     ASSERT_TRUE(upgraded.ok()) << upgraded.error().message();
+    EXPECT_EQ(upgraded->headers.at("gantry-exec"), "1");
     EXPECT_EQ(upgraded->read_ahead + *read_all(upgraded->socket.get()), "early");
   }
   const auto refused = (*client)->upgrade("POST", "/exec/2/start", "{}");
