@@ -19,6 +19,7 @@
 #include "daemon/hook_runner.h"
 #include "daemon/http_server.h"
 #include "daemon/instance_lock.h"
+#include "daemon/loaded_files.h"
 #include "daemon/project_store.h"
 #include "daemon/tls_front.h"
 #include "daemon/world.h"
@@ -201,6 +202,7 @@ Result<> run_daemon(const DaemonOptions& options) {
   }
   log_info("ready on unix://" + options.socket_path + ", data root " + options.roots.data.native());
   tell(options.ready_fd, "ready\n");
+  give_back_loaded_tables();
   daemon.run();
   log_info("stopped");
   return {};
