@@ -15,6 +15,7 @@ namespace gantry {
 namespace {
 
 constexpr size_t kPiece = 32 << 10;
+constexpr int kLastWordsMilliseconds = 10'000;  // for what a client that is gone has said
 constexpr int kHandshakeSeconds = 20;  // a peer that says nothing must not hold a thread for ever
 
 std::string reason() {
@@ -65,7 +66,9 @@ Error file_problem(const std::string& path, const char* what) {
 
 class PumpedSession final : public TlsContext::Session {
  public:
-  PumpedSession(std::unique_ptr<SSL, FreeSession> session, Fd socket) : session_(std::move(session)), socket_(std::move(socket)) {}
+  // `ends_with_plain`: a session of a client's, which is for nobody once the plain side's other end is closed.
+  PumpedSession(std::unique_ptr<SSL, FreeSession> session, Fd socket, bool ends_with_plain)
+      : session_(std::move(session)), socket_(std::move(socket)), ends_with_plain_(ends_with_plain) {}
 
   void pump(int plain) override {
     const WithoutSigpipe quiet;
@@ -90,18 +93,33 @@ class PumpedSession final : public TlsContext::Session {
       moved = from_plain() || moved;
       moved = to_network() || moved;
     }
-    if (broken_ || (network_ended_ && to_plain_.empty() && plain_ended_ && to_network_.empty())) return false;
+    announce_end();
+    if (broken_ || is_over()) return false;
     short plain_events = 0;
     if (!to_plain_.empty()) plain_events |= POLLOUT;
     if (!plain_ended_ && to_network_.empty()) plain_events |= POLLIN;
     short network_events = wants_;
-    if (!network_ended_ && to_plain_.empty()) network_events |= POLLIN;
-    pollfd ready[] = {{plain_events != 0 ? plain_ : -1, plain_events, 0}, {socket_.get(), network_events, 0}};
-    if (::poll(ready, 2, -1) < 0 && errno != EINTR) return false;
+    if (!network_ended_ && !plain_gone_ && to_plain_.empty()) network_events |= POLLIN;
+    const bool watches_plain = plain_events != 0 || (ends_with_plain_ && !plain_gone_);
+    pollfd ready[] = {{watches_plain ? plain_ : -1, plain_events, 0}, {socket_.get(), network_events, 0}};
+    const int count = ::poll(ready, 2, plain_gone_ ? kLastWordsMilliseconds : -1);
+    if (count == 0 || (count < 0 && errno != EINTR)) return false;
+    if (count < 0) return true;
     // Our side is gone altogether: nobody would read what still comes.
     if ((ready[0].revents & (POLLERR | POLLNVAL)) != 0) return false;
     if ((ready[1].revents & (POLLERR | POLLNVAL)) != 0 && network_events == 0) return false;
+    if (ends_with_plain_ && (ready[0].revents & POLLHUP) != 0) leave_plain();
     return true;
+  }
+
+  bool is_over() const {
+    return (network_ended_ || plain_gone_) && to_plain_.empty() && plain_ended_ && to_network_.empty() && !end_is_due_;
+  }
+
+  // What was said on the plain side before is still sent.
+  void leave_plain() {
+    plain_gone_ = true;
+    to_plain_.clear();
   }
 
   // What to wait for after a call of OpenSSL; true: it worked.
@@ -116,7 +134,7 @@ class PumpedSession final : public TlsContext::Session {
   }
 
   bool from_network() {
-    if (network_ended_ || !to_plain_.empty()) return false;
+    if (network_ended_ || plain_gone_ || !to_plain_.empty()) return false;
     ::ERR_clear_error();
     const int got = ::SSL_read(session_.get(), buffer_, sizeof buffer_);
     if (settled(got)) {
@@ -147,9 +165,17 @@ class PumpedSession final : public TlsContext::Session {
     }
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
     plain_ended_ = true;
-    ::ERR_clear_error();
-    ::SSL_shutdown(session_.get());  // sends close_notify; the other side may go on
+    end_is_due_ = true;
     return false;
+  }
+
+  // Sends close_notify, now or when the network takes more; the other side may go on.
+  void announce_end() {
+    if (!end_is_due_ || broken_) return;
+    ::ERR_clear_error();
+    const int done = ::SSL_shutdown(session_.get());
+    end_is_due_ = done < 0 && ::SSL_get_error(session_.get(), done) == SSL_ERROR_WANT_WRITE;
+    if (end_is_due_) wants_ |= POLLOUT;
   }
 
   bool to_network() {
@@ -168,6 +194,9 @@ class PumpedSession final : public TlsContext::Session {
   std::string to_network_;
   bool network_ended_ = false;
   bool plain_ended_ = false;
+  const bool ends_with_plain_;
+  bool plain_gone_ = false;  // with ends_with_plain_: nobody holds its other end
+  bool end_is_due_ = false;  // our side has ended, and the other has not been told
   bool broken_ = false;
   short wants_ = 0;
   char buffer_[kPiece];
@@ -216,7 +245,7 @@ class OpenSslContext final : public TlsContext {
       if (!is_server_ && verified != X509_V_OK) why = ::X509_verify_cert_error_string(verified);
       return Error(Code::unauthorized, "TLS handshake" + (host.empty() ? "" : " with " + host) + ": " + why);
     }
-    return std::unique_ptr<Session>(std::make_unique<PumpedSession>(std::move(session), std::move(socket)));
+    return std::unique_ptr<Session>(std::make_unique<PumpedSession>(std::move(session), std::move(socket), !is_server_));
   }
 
  private:

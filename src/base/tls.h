@@ -32,7 +32,8 @@ class TlsContext {
    public:
     virtual ~Session() = default;
     // Carries bytes between the network and `plain` until both directions have ended; blocks. An end of one side's
-    // output is passed on as such: close_notify ⇄ shutdown(SHUT_WR).
+    // output is passed on as such: close_notify ⇄ shutdown(SHUT_WR). A client's session ends, too, when nobody holds the
+    // other end of `plain` any more.
     virtual void pump(int plain) = 0;
     // From another thread: ends pump().
     virtual void interrupt() = 0;
