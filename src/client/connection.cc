@@ -1,8 +1,5 @@
 #include "client/connection.h"
 
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -14,16 +11,13 @@
 #include <cstring>
 #include <thread>
 
-#include "client/tls_module.h"
+#include "client/tcp.h"
+#include "client/tls_program.h"
 
 namespace gantry::client {
 namespace {
 
 constexpr size_t kMaxHead = 1 << 20;  // as Go's client
-
-Error not_there(const std::string& where, int errno_value) {
-  return {Code::unavailable, "cannot connect to the Gantry daemon at " + where + ": " + std::strerror(errno_value)};
-}
 
 Result<Fd> dial_unix(const std::string& path) {
   sockaddr_un address{};
@@ -43,39 +37,17 @@ Result<Fd> dial_unix(const std::string& path) {
       return Error(Code::forbidden, "permission denied on the daemon's socket unix://" + path +
                                         ": run as root or as a member of the group that owns it");
     }
-    return not_there("unix://" + path, failure);
+    return nobody_there("unix://" + path, failure);
   }
   return socket;
 }
 
-Result<Fd> dial_tcp(const Address& address) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const std::string where = "tcp://" + address.host + ":" + address.port;
-  const int failure = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
-  if (failure != 0) return Error(Code::unavailable, "cannot resolve " + where + ": " + ::gai_strerror(failure));
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> guard(found, &::freeaddrinfo);
-  int last = ECONNREFUSED;
-  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
-    Fd socket(::socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, at->ai_protocol));
-    if (socket && ::connect(socket.get(), at->ai_addr, at->ai_addrlen) == 0) {
-      const int on = 1;
-      ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      return socket;
-    }
-    last = errno;
-  }
-  return not_there(where, last);
-}
-
-// The caller gets one end of a socket pair; a thread carries the bytes and ends with either side.
-Result<Fd> wrap_in_tls(Fd socket, const std::string& host, const TlsWish& tls) {
-  const std::shared_ptr<TlsContext> context = TRY(TRY(tls_module())->client_context(tls.files, tls.verify));
-  std::shared_ptr<TlsContext::Session> session = TRY(context->handshake(std::move(socket), host));
-  auto [ours, carried] = TRY(make_socket_pair(SOCK_STREAM));
-  std::thread([session, context, plain = std::move(carried)] { session->pump(plain.get()); }).detach();
-  return std::move(ours);
+// An address in digits needs nobody else; what a name means is found out elsewhere.
+Result<Fd> dial_tcp(const Address& address, const TlsWish& tls) {
+  if (tls.on) return connect_with_tls(address, tls);
+  const auto numeric = numeric_address(address.host, address.port);
+  if (!numeric) return connect_by_name(address);
+  return connect_tcp({&*numeric, 1}, "tcp://" + address.host + ":" + address.port);
 }
 
 // The system's ssh, with the user's keys and configuration; its messages go where ours go.
@@ -154,8 +126,7 @@ Result<Address> Address::parse(std::string_view text) {
 Result<Fd> dial(const Address& address, const TlsWish& tls) {
   if (address.kind == Address::Kind::unix_socket) return dial_unix(address.path);
   if (address.kind == Address::Kind::ssh) return dial_ssh(address);
-  Fd socket = TRY(dial_tcp(address));
-  return tls.on ? wrap_in_tls(std::move(socket), address.host, tls) : Result<Fd>(std::move(socket));
+  return dial_tcp(address, tls);
 }
 
 Connection::Connection(Fd socket) : socket_(std::move(socket)), source_(socket_.get()) {}

@@ -36,6 +36,7 @@ struct TlsWish {
 };
 
 // Code::unavailable if nobody listens there, or the socket does not exist; unauthorized if the certificates do not fit.
+// TLS and names of machines are gantry-tls's business (client/tls_program.h), whose errors these are then.
 // ssh:// runs `ssh HOST gantry system dial-stdio`, which ends with the connection.
 Result<Fd> dial(const Address& address, const TlsWish& tls = {});
 

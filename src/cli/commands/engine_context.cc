@@ -11,7 +11,7 @@
 #include "base/strings.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/engine_helpers.h"
-#include "client/tls_module.h"
+#include "client/tls_program.h"
 #include "client/contexts.h"
 
 namespace gantry::cli {
@@ -178,7 +178,7 @@ Result<int> certs(Session& session, const Arguments& arguments) {
                                      .client = arguments.text("client", "client")};
   request.days = static_cast<int>(arguments.number("days").value_or(request.days));
   if (request.days < 1 || request.days > 3650) return invalid("--days must be 1 to 3650");
-  TRY(TRY(client::tls_module())->make_certificates(request));
+  TRY(client::make_certificates_elsewhere(request));
   const std::string directory = request.directory.string();
   session.out.write("Certificates are in " + directory + "\n\nDaemon:  gantry daemon --host unix://" + (roots.run / "gantry.sock").string() +
                     " --host tcp://ADDRESS:2376 --tlsverify \\\n           --tlscacert " + directory + "/ca.pem --tlscert " + directory +

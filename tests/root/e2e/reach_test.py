@@ -1,13 +1,29 @@
 """Two daemons at once, one of them over TLS on loopback: who gets in, and how contexts lead to each."""
 import json
 import os
+import pathlib
 import re
+import shutil
 import socket
 import stat
 import subprocess
+import threading
 import unittest
 
 from harness import BIN, Gantry, free_port, main, wait_until
+
+
+def children(pid, name):
+    """Processes of that name which `pid` has started."""
+    listed = subprocess.run(["pgrep", "-P", str(pid), "-x", name], capture_output=True, text=True).stdout
+    return [int(word) for word in listed.split()]
+
+
+def is_running(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Reach(unittest.TestCase):
@@ -116,6 +132,67 @@ class Reach(unittest.TestCase):
         env = {"DOCKER_CONFIG": str(docker)}
         self.assertEqual(self.client("--context", "theirs", "ps", "-aq", "--format", "{{.Names}}", env=env).out, "near\n")
         self.assertIn("Docker's", self.client("context", "rm", "theirs", env=env, code=1).err)
+
+    def forwarder(self):
+        """A port on loopback that leads to the near daemon's socket, for plain tcp://."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+        path = self.near.host.removeprefix("unix://")
+
+        def copy(source, target):
+            while piece := source.recv(65536):
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+
+        def serve():
+            while True:
+                try:
+                    client = listening.accept()[0]
+                except OSError:
+                    return
+                daemon = socket.socket(socket.AF_UNIX)
+                daemon.connect(path)
+                for pair in ((client, daemon), (daemon, client)):
+                    threading.Thread(target=copy, args=pair, daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        return listening.getsockname()[1]
+
+    def test_a_name_is_as_good_as_an_address(self):
+        port = self.forwarder()
+        for host in ("127.0.0.1", "localhost"):
+            words = ["--host", f"tcp://{host}:{port}"]
+            self.assertEqual(self.client(*words, "ps", "-a", "--format", "{{.Names}}").out, "near\n")
+            result = self.client(*words, "run", "--rm", "-i", "busybox:test", "wc", "-c", stdin="x" * 100000)
+            self.assertEqual(result.out.strip(), "100000")
+        words = ["--host", f"tcp://localhost:{self.port}", *self.tls()[2:]]
+        self.assertEqual(self.client(*words, "ps", "-a", "--format", "{{.Names}}").out, "far\n")
+
+    def test_a_name_that_means_nothing_is_named(self):
+        for tls in ([], self.tls()[2:]):
+            result = self.client("--host", "tcp://no..such..name:1", *tls, "ps", code=None)
+            self.assertNotEqual(result.code, 0)
+            self.assertIn("cannot resolve tcp://no..such..name:1: ", result.err)
+
+    def test_a_missing_part_is_named(self):
+        alone = self.near.root / "alone"
+        alone.mkdir()
+        shutil.copy(BIN / "gantry", alone / "gantry")
+        for words in (["certs", "init", "--dir", alone / "certs"], ["--host", "tcp://localhost:1", "ps"], [*self.tls(), "ps"]):
+            process = subprocess.run([alone / "gantry", *words], capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(process.returncode, 0)
+            self.assertIn(f'gantry-tls is missing: looked at "{alone}/gantry-tls"', process.stderr)
+        self.assertFalse((alone / "certs").exists())
+
+    def test_nothing_outlives_a_killed_client(self):
+        # What waits for the end of this pipe, as a shell's $(…) does, is not held up either.
+        process = subprocess.Popen([BIN / "gantry", *self.tls(), "events"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   env={"HOME": str(self.near.root), "PATH": os.environ["PATH"]})
+        helper = wait_until(lambda: children(process.pid, "gantry-tls"), "gantry-tls to be started")[0]
+        wait_until(lambda: os.readlink(f"/proc/{helper}/cwd") == "/", "the connection")
+        process.kill()
+        self.assertEqual(process.communicate(timeout=10)[0], b"")
+        wait_until(lambda: not is_running(helper), "gantry-tls to end")
 
     def test_ssh_runs_the_systems_ssh(self):
         # A stand-in for ssh that runs what it is told here, as its last words.
