@@ -6,7 +6,8 @@ namespace gantry::cli {
 
 Result<OpenExec> open_exec(client::ApiClient& api, const std::string& container, const ExecRequest& request) {
   OpenExec open;
-  open.connection = TRY(api.upgrade("POST", "/gantry/v1" + container_path(container, "exec"), exec_body(request)));
+  open.connection = TRY(api.upgrade("POST", "/gantry/v1" + container_path(container, "exec"), exec_body(request),
+                                    client::ApiClient::Upon::this_connection));
   open.path = "/exec/" + open.connection.headers["gantry-exec"];
   return open;
 }

@@ -142,10 +142,10 @@ class HttpClient final : public ApiClient {
     return {};
   }
 
-  Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body) override {
-    TRY(make_ready());
-    const std::unique_ptr<Connection> connection = take_connection();
-    if (!connection) return cancelled();
+  Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body,
+                           Upon upon) override {
+    const std::unique_ptr<Connection> connection =
+        TRY(upon == Upon::this_connection ? take_connection() : make_connection());
     const http::ResponseHead head = TRY(connection->exchange({.method = method,
                                                               .path = path,
                                                               .content_type = "application/json",
@@ -181,18 +181,21 @@ class HttpClient final : public ApiClient {
   Result<> make_ready() {
     const bool usable = connection_ && connection_->reusable() && !connection_->is_stale();
     std::unique_ptr<Connection> fresh;
-    if (!usable && !is_interrupted()) {
-      Fd socket = TRY(open_connection(endpoint_, start_));
-      fresh = std::make_unique<Connection>(std::move(socket));
-    }
+    if (!usable && !is_interrupted()) fresh = TRY(make_connection());
     const std::lock_guard lock(mutex_);
     if (interrupted_) return cancelled();
     if (fresh) connection_ = std::move(fresh);
     return {};
   }
 
-  std::unique_ptr<Connection> take_connection() {
+  Result<std::unique_ptr<Connection>> make_connection() {
+    return std::make_unique<Connection>(TRY(open_connection(endpoint_, start_)));
+  }
+
+  Result<std::unique_ptr<Connection>> take_connection() {
+    TRY(make_ready());
     const std::lock_guard lock(mutex_);
+    if (!connection_) return cancelled();
     return std::move(connection_);
   }
 

@@ -71,14 +71,17 @@ class ApiClient {
   virtual Result<> upload(const std::string& method, const std::string& path, const std::string& content_type,
                           const std::function<Result<std::string>()>& next,
                           const std::function<bool(std::string_view)>& on_line) = 0;
-  // `Connection: Upgrade`: the raw socket after 101, with what was read ahead. Takes this object's connection; the next request
-  // makes another.
+  // `Connection: Upgrade`: the raw socket after 101, with what was read ahead.
   struct Upgraded {
     Fd socket;
     std::string read_ahead;
     std::map<std::string, std::string> headers = {};  // names in lower case
   };
-  virtual Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body) = 0;
+  // Which connection becomes the stream: one of its own, so that this object's can carry further requests even when the daemon
+  // takes no more; or this object's, which is there already (the next request makes another).
+  enum class Upon { another_connection, this_connection };
+  virtual Result<Upgraded> upgrade(const std::string& method, const std::string& path, const std::string& body,
+                                   Upon upon = Upon::another_connection) = 0;
   // Sent with every later request of this object (X-Registry-Auth); an empty value takes it back.
   virtual void set_header(const std::string& /*name*/, const std::string& /*value*/) {}
   // A second connection to the same daemon, for another thread.

@@ -65,7 +65,7 @@ class FakeClient final : public client::ApiClient {
     }
     return stream_lines(method, path, "", on_line, {});
   }
-  Result<Upgraded> upgrade(const std::string&, const std::string&, const std::string&) override {
+  Result<Upgraded> upgrade(const std::string&, const std::string&, const std::string&, Upon) override {
     return unsupported("the fake has no upgraded connections");
   }
   Result<std::unique_ptr<ApiClient>> another() override {

@@ -207,7 +207,7 @@ TEST(ApiClient, TakesAnUpgradedConnectionWithWhatWasReadAhead) {
     EXPECT_EQ(upgraded->headers.at("gantry-exec"), "1");
     EXPECT_EQ(upgraded->read_ahead + *read_all(upgraded->socket.get()), "early");
   }
-  const auto refused = (*client)->upgrade("POST", "/exec/2/start", "{}");
+  const auto refused = (*client)->upgrade("POST", "/exec/2/start", "{}", ApiClient::Upon::this_connection);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), Code::conflict);
   EXPECT_EQ(refused.error().message(), "container x is not running");

@@ -66,10 +66,10 @@ class Listener {
     });
   }
   void serve_tls(const TlsFiles& files, Talk talk) {
-    serve([files, talk = std::move(talk)](int socket) {
-      const auto context = TlsContext::server(files);
-      ASSERT_TRUE(context.ok());
-      auto session = (*context)->handshake(Fd(::dup(socket)), "");
+    auto context = TlsContext::server(files);  // here: a test may end, and its files go, before the thread begins
+    ASSERT_TRUE(context.ok());
+    serve([context = *std::move(context), talk = std::move(talk)](int socket) {
+      auto session = context->handshake(Fd(::dup(socket)), "");
       if (!session.ok()) return;
       auto pair = make_socket_pair(SOCK_STREAM);
       std::thread pump([&session, plain = std::move(pair->second)] { (*session)->pump(plain.get()); });
