@@ -214,6 +214,18 @@ TEST(ApiClient, TakesAnUpgradedConnectionWithWhatWasReadAhead) {
   client->reset();
 }
 
+TEST(ApiClient, AStreamTakesTheConnectionThatIsThereOrAnother) {
+  using Upon = ApiClient::Upon;
+  for (const auto& [upon, connections] : {std::pair(Upon::this_connection, 1), std::pair(Upon::another_connection, 2)}) {
+    ScriptedDaemon daemon({{answer(200, "one")}, {"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n", true}});
+    auto client = ApiClient::connect(daemon.endpoint(), false);
+    EXPECT_EQ((*client)->request("GET", "/a")->body, "one");
+    EXPECT_TRUE((*client)->upgrade("POST", "/b", "{}", upon).ok());
+    EXPECT_EQ(daemon.connections(), connections);
+    client->reset();
+  }
+}
+
 TEST(ApiClient, InterruptEndsACallThatWaits) {
   ScriptedDaemon daemon({{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na\n\r\n"}});
   auto client = ApiClient::connect(daemon.endpoint(), false);
