@@ -1,13 +1,10 @@
 #include "engine/container/device_program.h"
 
 #include <linux/bpf.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <cerrno>
 
 #include "base/strings.h"
 #include "engine/container/devices.h"
+#include "net/bpf.h"
 
 namespace gantry::engine {
 namespace {
@@ -117,20 +114,8 @@ std::vector<std::string> all_device_rules(const Resources& resources) {
 Result<Fd> load_device_program(const std::vector<std::string>& rules) {
   Program program;
   for (const std::string& text : rules) program.allow(TRY(parse_device_rule(text)));
-  const std::vector<bpf_insn> instructions = program.finish();
-  static const char kLicense[] = "GPL";
-  bpf_attr attributes{};
-  attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-  attributes.insns = reinterpret_cast<uint64_t>(instructions.data());
-  attributes.insn_cnt = static_cast<uint32_t>(instructions.size());
-  attributes.license = reinterpret_cast<uint64_t>(kLicense);
-  // The verifier gives up with EAGAIN when it is interrupted (bpf(2)); a few turns are what libbpf takes, too.
-  Fd loaded;
-  for (int turns = 0; !loaded && turns < 5 && (turns == 0 || errno == EAGAIN); ++turns) {
-    loaded = Fd(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes)));
-  }
-  if (!loaded) return Error::from_errno(errno, "bpf", "load the device program");
-  return loaded;
+  return net::load_program({.type = BPF_PROG_TYPE_CGROUP_DEVICE, .instructions = program.finish()})
+      .within("devices of the container");
 }
 
 }  // namespace gantry::engine

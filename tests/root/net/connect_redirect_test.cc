@@ -62,6 +62,13 @@ class ConnectRedirectTest : public NetworkTest {
     });
   }
 
+  EndpointConfig publish(const FakeContainer& container, int number) {
+    EndpointConfig endpoint = endpoint_config(bridge_config(1), number);
+    endpoint.ports = {port()};
+    host.attach(endpoint, container);
+    return endpoint;
+  }
+
   PortForward port(const std::string& host_ip = "") { return published(8080, 80, host_ip); }
 
  private:
@@ -159,9 +166,7 @@ TEST_F(ConnectRedirectTest, OtherNamespacesAreLeftAlone) {
 
 TEST_F(ConnectRedirectTest, APortThatIsTakenBackLeadsNowhere) {
   FakeContainer web;
-  EndpointConfig endpoint = endpoint_config(bridge_config(1), 2);
-  endpoint.ports = {port()};
-  host.attach(endpoint, web);
+  const EndpointConfig endpoint = publish(web, 2);
   Server server(web.ns, "web", 80);
   EXPECT_TRUE(connect("127.0.0.1", 2).led);
   host.ns.run([&] { host.expect_ok(host.stack->unpublish(endpoint)); });
@@ -171,10 +176,8 @@ TEST_F(ConnectRedirectTest, APortThatIsTakenBackLeadsNowhere) {
 // The old container is cleared away after the new one has the port.
 TEST_F(ConnectRedirectTest, APortThatLeadsElsewhereByNowStaysWhenTheOldContainerGoes) {
   FakeContainer old, web;
-  EndpointConfig before = endpoint_config(bridge_config(1), 2), after = endpoint_config(bridge_config(1), 3);
-  before.ports = after.ports = {port()};
-  host.attach(before, old);
-  host.attach(after, web);
+  const EndpointConfig before = publish(old, 2);
+  publish(web, 3);
   Server server(web.ns, "web", 80);
   EXPECT_TRUE(connect("127.0.0.1", 3).led);
   host.detach(before);
@@ -184,9 +187,7 @@ TEST_F(ConnectRedirectTest, APortThatLeadsElsewhereByNowStaysWhenTheOldContainer
 // The programs end with the daemon; the rules don't. Its next life leads again.
 TEST_F(ConnectRedirectTest, WithoutADaemonTranslationServes) {
   FakeContainer web;
-  EndpointConfig endpoint = endpoint_config(bridge_config(1), 2);
-  endpoint.ports = {port()};
-  host.attach(endpoint, web);
+  const EndpointConfig endpoint = publish(web, 2);
   Server server(web.ns, "web", 80);
   host.renew();
   EXPECT_FALSE(connect("127.0.0.1", 2).led);
