@@ -31,19 +31,33 @@ def write_lines(path, megabytes):
             file.write(block)
 
 
-def through_a_pipe(lines, out):
+# cat hands the file's own pages to its pipe; dd copies them there, as programs do that make what they write.
+PROGRAMS = {"cat": "cat {0}", "dd": "dd bs=64k if={0}"}
+
+
+def warm_memory(root, megabytes):
+    """The host of a virtual machine takes free memory back, and whoever needs it next waits while it is given again, three times as
+    long as a log takes: before each measurement there is enough for the file, whoever writes it."""
+    block = bytes(256 << 10)
+    with open(root / "warm", "wb", buffering=0) as file:
+        for _ in range(megabytes * 4):
+            file.write(block)
+    (root / "warm").unlink()
+
+
+def through_a_pipe(program, lines, out):
     """Milliseconds."""
     begin = time.perf_counter()
-    subprocess.run(["busybox", "sh", "-c", f"busybox cat {lines} | busybox cat > {out}"], check=True)
+    subprocess.run(["busybox", "sh", "-c", f"busybox {program.format(lines)} 2>/dev/null | busybox cat > {out}"], check=True)
     spent = (time.perf_counter() - begin) * 1000
     os.unlink(out)
     return spent
 
 
-def run_writer(api, place, file):
+def run_writer(api, place, file, program="cat {0}"):
     """A container that writes `file` of `place`; its id, and how long its program ran."""
     made = api.call("POST", "/containers/create", {
-        "Image": "busybox:test", "Cmd": ["cat", f"/data/{file}"],
+        "Image": "busybox:test", "Cmd": program.format(f"/data/{file}").split(),
         "HostConfig": {"NetworkMode": "none", "Binds": [f"{place}:/data"]}})
     path = f"/containers/{made['Id']}"
     api.call("POST", path + "/start")
@@ -126,11 +140,14 @@ def main():
             engines.append(load_beside.Docker(root))
         apis = {engine.name: Api(engine.socket) for engine in engines}
         for _ in range(options.rounds):
-            note("write, floor", through_a_pipe(root / "lines", root / "out"))
-            for engine in engines:
-                path, spent = run_writer(apis[engine.name], root, "lines")
-                note(f"write, {engine.name}", spent)
-                apis[engine.name].call("DELETE", path)
+            for name, program in PROGRAMS.items():
+                warm_memory(root, 3 * options.megabytes)
+                note(f"write by {name}, floor", through_a_pipe(program, root / "lines", root / "out"))
+                for engine in engines:
+                    warm_memory(root, 3 * options.megabytes)
+                    path, spent = run_writer(apis[engine.name], root, "lines", program)
+                    note(f"write by {name}, {engine.name}", spent)
+                    apis[engine.name].call("DELETE", path)
         for engine in engines:
             path, _ = run_writer(apis[engine.name], root, "more")
             for _ in range(min(3, options.rounds)):
@@ -148,7 +165,7 @@ def main():
     for what, values in samples.items():
         action = what.split(",")[0]
         base = samples[f"{action}, floor"] if f"{action}, floor" in samples else samples[f"{action}, Gantry"]
-        print(f"  {what:18} {spread(values, 2)}   × {statistics.median(values) / statistics.median(base):.2f}")
+        print(f"  {what:22} {spread(values, 2)}   × {statistics.median(values) / statistics.median(base):.2f}")
     pathlib.Path(options.json).write_text(json.dumps(samples, indent=1))
 
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,14 +25,12 @@ constexpr uint64_t kBlock = 128 << 10;
 constexpr size_t kSpace = 384 << 10;  // touched as far as it is used
 constexpr size_t kLongestFrame = 4096;
 constexpr uint64_t kReserve = 16 << 20;
-constexpr int64_t kReleaseAfterMs = 1000;
-constexpr size_t kPipePage = 4096;
+constexpr size_t kPage = 4096;
 constexpr int kWriterPatienceMs = 2000;  // a disk that hangs must not keep the container's end from being told
 constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 
-char record_space[kSpace];
-char other_space[kSpace];
-static_assert(kSpace >= 2 * kBlock + kMostText + kLongestFrame);
+alignas(kPage) char record_space[kSpace];
+static_assert(kSpace >= 2 * kBlock + kMostText + kLongestFrame);  // see make_room()
 
 char last_byte(const std::string& path, off_t size) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -75,18 +74,19 @@ void LogDisk::append(std::string_view records) {
   }
 }
 
-size_t LogDisk::whole_blocks(std::string_view records) const {
+std::string_view LogDisk::append_blocks(std::string_view records) {
   const uint64_t end = (size_ + records.size()) / kBlock * kBlock;
-  return options_.max_size != 0 || end <= size_ ? 0 : static_cast<size_t>(end - size_);
+  if (options_.max_size != 0 || end <= size_) return records;
+  const auto size = static_cast<size_t>(end - size_);
+  // What follows a record that is torn now is its rest, up to where the next one begins.
+  if (write_out(records.substr(0, size)) || records[size - 1] == '\n') return records.substr(size);
+  return records.substr(records.find('\n', size) + 1);
 }
 
-int LogDisk::descriptor() {
-  end_torn_record();
-  return fd_.get();
-}
+size_t LogDisk::until_block_end() const { return kBlock - size_ % kBlock; }
 
 void LogDisk::reserve(size_t coming) {
-  if (size_ + coming <= reserved_until_) return;
+  if (options_.max_size != 0 || size_ + coming <= reserved_until_) return;  // one that rotates is left before it is filled
   (void)::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size_), kReserve);
   reserved_until_ = size_ + kReserve;  // also if it failed: half of it may be there, and to ask again is of no use
 }
@@ -98,9 +98,9 @@ void LogDisk::release() {
   if (::fstat(fd_.get(), &status) == 0) (void)!::ftruncate(fd_.get(), status.st_size);
 }
 
-bool LogDisk::write_out(std::string_view bytes) { return note_written(bytes, write_as_possible(descriptor(), bytes)); }
-
-bool LogDisk::note_written(std::string_view bytes, size_t written) {
+bool LogDisk::write_out(std::string_view bytes) {
+  end_torn_record();
+  const size_t written = write_as_possible(fd_.get(), bytes);
   size_ += written;
   if (written > 0) in_record_ = bytes[written - 1] != '\n';
   if (written == bytes.size()) return true;
@@ -175,7 +175,6 @@ bool LogFile::open(LogOptions options, LogFormat format, const std::string& attr
   format_ = format;
   attributes_ = attributes;
   waiting_ = RecordSpace(record_space, sizeof record_space);
-  other_ = RecordSpace(other_space, sizeof other_space);
   if (!disk_.open(static_cast<LogOptions&&>(options))) return false;
   return buffer == 0 || start_writer(buffer);
 }
@@ -220,9 +219,8 @@ bool LogFile::start_writer(uint64_t buffer) {
   }
 }
 
-void LogFile::write(LineCutter& stream, std::string_view data) {
+void LogFile::write(LineCutter& stream, std::string_view data, int64_t now) {
   if (!is_open()) return;
-  const int64_t now = wall_ns();
   while (!data.empty()) {
     if (!pipe_ && stream.at_line_start()) write_whole_lines(stream.stream(), data, now);
     if (data.empty()) break;
@@ -245,7 +243,7 @@ void LogFile::write_whole_lines(const char* stream, std::string_view& data, int6
   set_time(now);
   const bool compact = format_ == LogFormat::compact;
   const RecordFrame frame = compact ? compact_frame(stream, now) : json_frame(stream, time_.text(), attributes_);
-  if (frame.head.size() + frame.tail.size() > kLongestFrame) return;
+  if (frame.size() > kLongestFrame) return;
   for (size_t before = 0; before != data.size();) {
     before = data.size();
     if (waiting_.room() < kMostText + kLongestFrame) make_room();
@@ -258,8 +256,6 @@ void LogFile::finish(LineCutter& stream) {
   if (!is_open()) return;
   stream.finish([&](std::string_view text, bool newline, int64_t time) { add(stream.stream(), text, newline, time); });
   flush();
-  if (disk_.has_reserve()) disk_.release();
-  release_ms_ = -1;
 }
 
 void LogFile::close() {
@@ -289,48 +285,33 @@ void LogFile::hand_over(std::string_view record) {
   // A write that fits in the pipe's free pages is never cut.
   int waiting = 0;
   bool fits = ::ioctl(pipe_.get(), FIONREAD, &waiting) == 0 &&
-              static_cast<size_t>(waiting) + record.size() + 2 * kPipePage <= capacity_;
+              static_cast<size_t>(waiting) + record.size() + 2 * kPage <= capacity_;
   if (!fits || ::write(pipe_.get(), record.data(), record.size()) != static_cast<ssize_t>(record.size())) ++dropped_;
 }
 
 void LogFile::make_room() {
-  end_block_write();
-  const bool is_burst = std::exchange(is_burst_, true);
-  const std::string_view records = waiting_.records();
-  const size_t size = disk_.whole_blocks(records);
-  if (size == 0) return flush();
-  other_.clear();
-  (void)other_.append(records.substr(size));  // less than a block: it has room
-  under_way_ = records.substr(0, size);
-  std::swap(waiting_, other_);
-  const int file = disk_.descriptor();
-  if (is_burst) disk_.reserve(size);
-  release_ms_ = -1;  // not while anything is under way: see flush()
-  if (is_burst && block_writer_.start()) return block_writer_.begin(file, under_way_);
-  note_block_write(write_as_possible(file, under_way_));
-}
-
-void LogFile::end_block_write() {
-  if (!under_way_.empty()) note_block_write(block_writer_.wait());
-}
-
-void LogFile::note_block_write(size_t written) {
-  if (!disk_.note_written(under_way_, written)) waiting_.clear();  // it begins with the rest of a torn record
-  under_way_ = {};
+  if (in_burst_) disk_.reserve(waiting_.records().size());
+  const std::string_view left = disk_.append_blocks(waiting_.records());
+  if (left.size() == waiting_.records().size()) return flush();
+  waiting_.keep(left);
+  // Full with the end of the next blocks and little more: what is left over is moved.
+  waiting_.set_size(disk_.until_block_end() + kBlock + kMostText + kLongestFrame);
 }
 
 void LogFile::flush() {
-  end_block_write();
   disk_.append(waiting_.records());
   waiting_.clear();
-  is_burst_ = false;
-  if (disk_.has_reserve()) release_ms_ = mono_ms() + kReleaseAfterMs;
 }
 
-void LogFile::tidy_up(int64_t now_ms) {
-  if (release_ms_ < 0 || now_ms < release_ms_) return;
-  release_ms_ = -1;
-  disk_.release();
+void LogFile::begin_burst() {
+  in_burst_ = true;
+  ::madvise(record_space, sizeof record_space, MADV_POPULATE_WRITE);  // at once: each page's fault costs as much as its lines
+}
+
+void LogFile::end_burst() {
+  in_burst_ = false;
+  if (disk_.has_reserve()) disk_.release();
+  ::madvise(record_space, sizeof record_space, MADV_DONTNEED);
 }
 
 }  // namespace gantry::shim

@@ -10,7 +10,6 @@
 #include <string>
 #include <string_view>
 
-#include "shim/block_writer.h"
 #include "shim/log_line.h"
 #include "shim/log_lines.h"
 #include "shim/protocol.h"
@@ -37,13 +36,10 @@ class LogDisk {
   bool is_open() const { return static_cast<bool>(fd_); }
   // A full disk drops records and tries again with the next ones. Rotates between records only.
   void append(std::string_view records);
-  // How much of them fills the file's last block and further whole ones, also in the middle of a record: the kernel takes
-  // whole blocks for two thirds of the price. 0 with a size to rotate at.
-  size_t whole_blocks(std::string_view records) const;
-  // For whoever writes these himself to descriptor(), and then tells how much of them it became: false: not all of them,
-  // and what follows in the same record is to be dropped.
-  int descriptor();
-  bool note_written(std::string_view bytes, size_t written);
+  // Writes as much of them as fills the file's last block and further whole ones, also in the middle of a record: the kernel
+  // takes whole blocks for two thirds of the price. → what is left. Nothing is written with a size to rotate at.
+  std::string_view append_blocks(std::string_view records);
+  size_t until_block_end() const;
   // Has the filesystem set room aside for `coming` and more beyond the file's end: blocks that it has already cost it half
   // as much to fill. A filesystem that cannot is as good, only slower.
   void reserve(size_t coming);
@@ -74,8 +70,8 @@ class LogFile {
   // `buffer` > 0: by a process of its own, see above.
   bool open(LogOptions options, LogFormat format, const std::string& attributes, uint64_t buffer);
 
-  // Data as it was read from one stream. Some of it may wait for flush().
-  void write(LineCutter& stream, std::string_view data);
+  // Data as it was read from one stream at `now`. Some of it may wait for flush().
+  void write(LineCutter& stream, std::string_view data, int64_t now);
   // Nothing more is at hand.
   void flush();
   void finish(LineCutter& stream);
@@ -85,9 +81,10 @@ class LogFile {
   bool busy() const { return disk_.busy(); }
   void work() { disk_.work(); }
 
-  // Until when there is something to tidy up, on mono_ms()'s clock; -1: nothing.
-  int64_t due_ms() const { return release_ms_; }
-  void tidy_up(int64_t now_ms);
+  // Between them the program writes as fast as it can: room on the disk is set aside.
+  void begin_burst();
+  void end_burst();
+  bool has_process() const { return static_cast<bool>(pipe_); }
 
  private:
   void set_time(int64_t time);
@@ -95,8 +92,6 @@ class LogFile {
   void add(const char* stream, std::string_view text, bool newline, int64_t time);
   void hand_over(std::string_view record);
   void make_room();
-  void end_block_write();
-  void note_block_write(size_t written);
   bool start_writer(uint64_t buffer);
   bool is_open() const { return disk_.is_open() || static_cast<bool>(pipe_); }
 
@@ -104,12 +99,7 @@ class LogFile {
   LogFormat format_ = LogFormat::json;
   std::string attributes_;
   RecordSpace waiting_;  // records not written yet: one system call for many
-  // Of a program that writes as fast as it can: whole blocks are written while the next ones are made.
-  RecordSpace other_;
-  BlockWriter block_writer_;
-  std::string_view under_way_;  // in `other_`
-  bool is_burst_ = false;       // `waiting_` was full since the last flush
-  int64_t release_ms_ = -1;     // what is reserved is given back when the program has been slower for that long
+  bool in_burst_ = false;
   std::string record_;   // scratch
   LogTime time_;
   int64_t time_ns_ = -1;

@@ -4,10 +4,14 @@
 // those that Docker's readers were written against.
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <string>
 #include <string_view>
 
@@ -61,10 +65,15 @@ inline size_t plain_of_sixteen(const char* text) {
   std::memcpy(&c, text, sizeof c);
   // Bytes from 0x80 are negative; '<' and '>' differ in one bit.
   const Sixteen special = (c < 0x20) | (c == '"') | (c == '\\') | ((c | 2) == '>') | (c == '&');
+#ifdef __SSE2__
+  const auto bits = static_cast<unsigned>(_mm_movemask_epi8(reinterpret_cast<__m128i>(special)));
+  return bits == 0 ? kSixteen : static_cast<size_t>(__builtin_ctz(bits));
+#else
   uint64_t halves[2];  // a byte each, the first in the lowest bits
   std::memcpy(halves, &special, sizeof halves);
   if (halves[0] != 0) return static_cast<size_t>(__builtin_ctzll(halves[0])) / 8;
   return halves[1] != 0 ? 8 + static_cast<size_t>(__builtin_ctzll(halves[1])) / 8 : kSixteen;
+#endif
 }
 
 // How many plain characters `text` begins with.
@@ -107,22 +116,22 @@ inline void append_json_text(std::string& out, std::string_view text) {
   }
 }
 
-// RFC 3339 with nanoseconds, trailing zeros dropped, as Go's RFC3339Nano.
+// RFC 3339 with nanoseconds, trailing zeros dropped, as Go's RFC3339Nano. Not by gmtime_r: glibc's looks for the local time
+// zone's file first, in whatever root it is by then.
 class LogTime {
  public:
   void set(int64_t ns) {
-    time_t seconds = static_cast<time_t>(ns / 1'000'000'000);
+    const int64_t seconds = ns / 1'000'000'000;
     if (seconds != seconds_ || length_ == 0) {
-      tm parts{};
-      gmtime_r(&seconds, &parts);
-      prefix_ = strftime(text_, sizeof text_, "%Y-%m-%dT%H:%M:%S", &parts);
+      set_second(seconds);
       seconds_ = seconds;
     }
-    length_ = prefix_;
-    int64_t fraction = ns % 1'000'000'000;
+    length_ = kSecondLength;
+    const int64_t fraction = ns % 1'000'000'000;
     if (fraction != 0) {
-      length_ += static_cast<size_t>(snprintf(text_ + prefix_, sizeof text_ - prefix_, ".%09lld",
-                                              static_cast<long long>(fraction)));
+      text_[length_] = '.';
+      put_digits(text_ + length_ + 1, 9, fraction);
+      length_ += 10;
       while (text_[length_ - 1] == '0') --length_;
     }
     text_[length_++] = 'Z';
@@ -130,10 +139,28 @@ class LogTime {
   std::string_view text() const { return {text_, length_}; }
 
  private:
+  static constexpr size_t kSecondLength = sizeof "2006-01-02T15:04:05" - 1;
+
+  static void put_digits(char* to, int count, int64_t number) {
+    for (; count > 0; number /= 10) to[--count] = static_cast<char>('0' + number % 10);
+  }
+  void set_second(int64_t seconds) {
+    const std::chrono::sys_seconds time{std::chrono::seconds(seconds)};
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(time - day);
+    std::memcpy(text_, "0000-00-00T00:00:00", kSecondLength);
+    put_digits(text_, 4, static_cast<int>(date.year()));
+    put_digits(text_ + 5, 2, static_cast<unsigned>(date.month()));
+    put_digits(text_ + 8, 2, static_cast<unsigned>(date.day()));
+    put_digits(text_ + 11, 2, clock.hours().count());
+    put_digits(text_ + 14, 2, clock.minutes().count());
+    put_digits(text_ + 17, 2, clock.seconds().count());
+  }
+
   char text_[48] = {};
-  size_t prefix_ = 0;
   size_t length_ = 0;
-  time_t seconds_ = -1;
+  int64_t seconds_ = -1;
 };
 
 // `attributes`: a JSON object for "attrs", or empty.

@@ -14,12 +14,9 @@ namespace {
 
 constexpr size_t kPipeSize = 64 << 10;       // as it is made
 constexpr int kLargePipeSize = 512 << 10;
-constexpr size_t kReadSize = 128 << 10;
 constexpr int kReadsATurn = 8;              // of one stream, before others have their turn
 constexpr size_t kStdinBuffer = 64 << 10;   // above it clients are not read
 constexpr size_t kFixedPolls = 3;           // stdout, stderr, stdin
-
-char read_buffer[kReadSize];
 
 bool make_pipe(Fd& read_end, Fd& write_end) {
   int ends[2];
@@ -113,28 +110,37 @@ void Streams::handle(const pollfd* polls) {
     if (client.fd && (ready & (POLLERR | POLLHUP)) != 0 && (ready & POLLIN) == 0) client.fd.reset();
   }
   drop_dead_clients();
-  log_.tidy_up(mono_ms());
+  if (log_has_work()) log_.work();
 }
 
 void Streams::read_source(Source& source, LineCutter& cutter) {
   int reads = 0;
   for (; reads < kReadsATurn && source.fd; ++reads) {
-    ssize_t n = ::read(source.fd.get(), read_buffer, sizeof read_buffer);
+    char* const room = log_thread_.room();
+    ssize_t n = ::read(source.fd.get(), room, LogThread::kPiece);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) break;
     if (n <= 0) {  // end; EIO is how a terminal says that its last program closed it
       source.fd.reset();
       break;
     }
-    const auto size = static_cast<size_t>(n);
-    enlarge_pipe(source, size);
-    log_.write(cutter, {read_buffer, size});
-    fan_out(source.stream, {read_buffer, size});
-    if (size < sizeof read_buffer || (!draining_ && congested())) break;
+    const std::string_view data(room, static_cast<size_t>(n));
+    enlarge_pipe(source, data.size());
+    write_log(cutter, data);
+    fan_out(source.stream, data);
+    if (data.size() < LogThread::kPiece || (!draining_ && congested())) break;
   }
   // A program that writes as fast as we read: its next turn comes at once.
   int at_hand = 0;
   if (reads == kReadsATurn && source.fd && !congested() && ::ioctl(source.fd.get(), FIONREAD, &at_hand) == 0 && at_hand > 0) return;
-  log_.flush();
+  if (!log_thread_.has_log()) log_.flush();
+}
+
+void Streams::write_log(LineCutter& cutter, std::string_view data) {
+  const int64_t now = wall_ns();
+  if (log_thread_.write(cutter, data.size(), now)) return;
+  const bool fills_its_pipe = data.size() >= kPipeSize && !log_.has_process();
+  if (fills_its_pipe && log_thread_.begin_burst() && log_thread_.write(cutter, data.size(), now)) return;
+  log_.write(cutter, data, now);
 }
 
 // A program that fills its pipe gets a larger one and goes on while we log. Not every program: they share what root may have
@@ -180,7 +186,7 @@ void Streams::flush_client(Client& client) {
   client.pending.clear();
   client.sent = 0;
   client.stalled_since = 0;
-  if (client.pending.capacity() > kReadSize) client.pending.shrink_to_fit();
+  if (client.pending.capacity() > LogThread::kPiece) client.pending.shrink_to_fit();
   if (finished_) client.fd.reset();
 }
 
@@ -216,9 +222,9 @@ void Streams::flush_stdin() {
   if (close_stdin_) stdin_.reset();
 }
 
-int Streams::timeout_ms() const {
+int Streams::timeout_ms() {
+  if (log_has_work()) return 0;
   int64_t due = -1;
-  if (log_.due_ms() >= 0) due = std::max<int64_t>(log_.due_ms() - mono_ms(), 0);
   for (const auto& client : clients_) {
     if (client->stalled_since == 0) continue;
     int64_t left = client->stalled_since + kStallMs - mono_ms();
@@ -242,6 +248,7 @@ void Streams::drop_dead_clients() {
 }
 
 void Streams::finish() {
+  log_thread_.take_back();
   log_.finish(out_);
   log_.finish(err_);
   log_.close();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "shim/log_file.h"
+#include "shim/log_thread.h"
 #include "shim/system.h"
 
 namespace gantry::shim {
@@ -29,8 +30,8 @@ class Streams {
 
   // Pipes, unless `tty`: then terminal() is told the master when the child has made it.
   bool open(bool tty, bool open_stdin, ChildStreams& child);
-  LogFile& log() { return log_; }
-  const LogFile& log() const { return log_; }
+  LogFile& log() { return log_; }  // before anything is written to it
+  LogThread& log_thread() { return log_thread_; }
   void set_terminal(Fd master);
   bool resize(uint16_t rows, uint16_t columns);
   void attach(Fd client, bool close_stdin_at_end);
@@ -38,7 +39,7 @@ class Streams {
   // One turn of the loop: appends what to wait for, then gets the same entries back.
   void want(std::vector<pollfd>& polls);
   void handle(const pollfd* polls);
-  int timeout_ms() const;  // until a stalled client is due; -1: none
+  int timeout_ms();  // until a stalled client is due or there is work on the log; -1: none
 
   // The program has ended: what is left in its pipes is read even if a client is slow.
   void begin_drain() { draining_ = true; }
@@ -67,6 +68,8 @@ class Streams {
   };
 
   void read_source(Source& source, LineCutter& cutter);
+  void write_log(LineCutter& cutter, std::string_view data);
+  bool log_has_work() { return !log_thread_.has_log() && log_.busy(); }
   static void enlarge_pipe(Source& source, size_t was_full_of);
   void fan_out(uint8_t stream, std::string_view data);
   void flush_client(Client& client);
@@ -81,6 +84,7 @@ class Streams {
   bool draining_ = false;
   bool finished_ = false;
   LogFile log_;
+  LogThread log_thread_{log_};
   LineCutter out_;
   LineCutter err_;
   Source out_source_;

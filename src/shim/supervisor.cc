@@ -177,8 +177,7 @@ void Supervisor::fail_start(int exit_code, const std::string& message) {
 
 // ---- The loop ----------------------------------------------------------------------------------------
 
-int Supervisor::timeout_ms() const {
-  if (streams_.log().busy()) return 0;
+int Supervisor::timeout_ms() {
   int64_t timeout = streams_.timeout_ms();
   if (phase_ == Phase::draining) {
     int64_t left = drain_until_ms_ - mono_ms();
@@ -201,7 +200,6 @@ void Supervisor::turn() {
   streams_.want(polls);
   if (::poll(polls.data(), polls.size(), timeout_ms()) < 0) return;
 
-  if (streams_.log().busy()) streams_.log().work();
   streams_.handle(polls.data() + first_stream);
   for (size_t i = 0; i < exec_count; ++i) {
     if (polls[first_exec + i].revents != 0) read_exec(*execs_[i]);
@@ -472,6 +470,7 @@ void Supervisor::begin_exec(std::string_view body, std::vector<Fd>& fds) {
               open_pipe(streams.err, false);
     if (!ok) return refuse(128, "pipe: " + errno_text(errno));
   }
+  const LogThread::Pause pause(streams_.log_thread());
   exec->child = start_exec(request, privileges_, private_cgroup_namespace_, init_.pidfd.get(), root_.get(), std::move(streams),
                            cgroup_.unified().get());
   if (exec->child.pid < 0) return refuse(128, "clone3: " + errno_text(errno));

@@ -4,7 +4,8 @@
 //      └── failure, or the daemon leaves before its go: everything is undone ─────────────► gone
 //
 // Daemons come and go meanwhile: each new one connects to the socket in the run directory and is greeted with
-// `hello`. The last one that came is talked to. One thread, one poll() loop.
+// `hello`. The last one that came is talked to. One thread, one poll() loop; the log of a
+// program that fills its pipe is written by a thread of its own (log_thread.h).
 #pragma once
 
 #include <poll.h>
@@ -50,7 +51,7 @@ class Supervisor {
 
   // the loop
   void turn();
-  int timeout_ms() const;
+  int timeout_ms();
   void accept_daemon();
   void read_daemon();
   void handle(MessageType type, std::string_view body, std::vector<Fd>& fds);

@@ -207,6 +207,7 @@ class Commands(GantryTest):
             """)
         self.gantry.compose(directory, "up", "-d")
         waiter = self.gantry.start(directory, "wait", "a")
+        wait_until(lambda: sockets_of(waiter.pid) == 2, "it has found the container and makes a connection for it")
         self.gantry.compose(directory, "kill", "-s", "KILL", "a")
         out, _ = waiter.communicate(timeout=60)
         self.assertRegex(out, r'^container "[0-9a-f]{64}" exited with status code 137\n$')

@@ -226,6 +226,45 @@ class Logs(GantryTest):
         # What was set aside for more of it is given back.
         wait_until(lambda: log.stat().st_blocks * 512 < log.stat().st_size + (1 << 20), "the reserve's return")
 
+    def test_floods_of_both_streams_while_programs_are_started(self):
+        wanted = [f"line {i}, {'x' * (40_000 if i % 5000 == 77 else i % 90)}" for i in range(60_000)]
+        lines = self.gantry.root / "both"
+        lines.write_text("\n".join(wanted) + "\n")
+        self.gantry.command("run", "-d", "--name", "both", "-v", f"{lines}:/lines:ro", "busybox:test", "sh", "-c",
+                            "for turn in 1 2; do until [ -e /go$turn ]; do sleep 0.05; done; cat /lines >&2 & cat /lines; wait; "
+                            "echo end $turn; done; exec sleep 1000")
+        log = pathlib.Path(self.gantry.inspect("both")["LogPath"])
+        for turn in (1, 2):  # the second one after the first one's thread has given the log back
+            self.gantry.command("exec", "both", "touch", f"/go{turn}")
+            for _ in range(10):
+                self.assertEqual(self.gantry.command("exec", "both", "echo", "started").out, "started\n")
+            wait_until(lambda: f'"log":"end {turn}'.encode() in log.read_bytes()[-200:], "the end of the flood in the log")
+            wait_until(lambda: log.stat().st_blocks * 512 < log.stat().st_size + (1 << 20), "the reserve's return")
+        texts = {"stdout": [], "stderr": []}
+        for record in map(json.loads, log.read_text().splitlines()):
+            texts[record["stream"]].append(record["log"])
+        once = lines.read_text()
+        self.assertEqual("".join(texts["stderr"]), once * 2)
+        self.assertEqual("".join(texts["stdout"]), f"{once}end 1\n{once}end 2\n")
+
+    def test_a_flood_into_files_that_rotate(self):
+        wanted = [f"line {i} of a flood" for i in range(200_000)]
+        lines = self.gantry.root / "rotating"
+        lines.write_text("\n".join(wanted) + "\n")
+        self.gantry.command("run", "-d", "--name", "rotating", "-v", f"{lines}:/lines:ro", "--log-opt", "max-size=1m",
+                            "--log-opt", "max-file=100", "--log-opt", "compress=true", "busybox:test", "sh", "-c",
+                            "cat /lines; echo end; exec sleep 1000")
+        wait_until(lambda: self.gantry.command("logs", "--tail", "1", "rotating").out == "end\n", "the end of the flood in the log")
+        directory = pathlib.Path(self.gantry.inspect("rotating")["LogPath"]).parent
+        wait_until(lambda: not [path for path in directory.glob("*.log.*") if path.suffix != ".gz"], "all old files are compressed")
+        self.assertEqual(self.gantry.command("logs", "rotating").out.splitlines(), wanted + ["end"])
+        # No room is set aside in files that are left before they could use it.
+        self.gantry.command("run", "--name", "left", "-v", f"{lines}:/lines:ro", "--log-opt", "max-size=1m", "--log-opt", "max-file=100",
+                            "busybox:test", "cat", "/lines")
+        old = list(pathlib.Path(self.gantry.inspect("left")["LogPath"]).parent.glob("*.log.*"))
+        self.assertGreater(len(old), 5)
+        self.assertEqual([path for path in old if path.stat().st_blocks * 512 > path.stat().st_size + (64 << 10)], [])
+
     def test_attributes_are_shown_on_demand(self):
         self.gantry.command("run", "--name", "tagged", "-l", "team=x", "-e", "MODE=1", "--log-opt", "labels=team", "--log-opt", "env=MODE",
                             "--log-opt", "tag={{.Name}}", "busybox:test", "echo", "hello")

@@ -74,6 +74,23 @@ std::string at_once(std::string_view& text, bool compact) {
   return std::string(space.records());
 }
 
+TEST(LogTime, IsAsGoWritesIt) {
+  const std::pair<int64_t, std::string_view> cases[] = {
+      {0, "1970-01-01T00:00:00Z"},
+      {1, "1970-01-01T00:00:00.000000001Z"},
+      {951'782'400'500'000'000, "2000-02-29T00:00:00.5Z"},
+      {951'782'400'000'100'000, "2000-02-29T00:00:00.0001Z"},
+      {1'709'251'199'999'999'999, "2024-02-29T23:59:59.999999999Z"},
+      {1'764'201'600'120'000'000, "2025-11-27T00:00:00.12Z"},
+      {4'102'444'799'000'000'000, "2099-12-31T23:59:59Z"},
+  };
+  LogTime time;  // one for all: it keeps the second
+  for (const auto& [ns, text] : cases) {
+    time.set(ns);
+    EXPECT_EQ(time.text(), text);
+  }
+}
+
 TEST(LogLines, ManyAtOnceAreTheSameRecords) {
   std::mt19937 random(1);
   const std::string_view parts[] = {"x",  "plain words of some length", "\n", "\"", "\\", "\t", "<", "\xc3\xa4", "\xe2\x80\xa8",
@@ -114,10 +131,10 @@ TEST(LogLines, ALineThatMayHaveNoRoomIsLeft) {
   RecordSpace space(bytes.data(), bytes.size());
   std::string_view rest = "first\nsecond\n";
   append_whole_lines(space, rest, compact_frame("stdout", 7), copy_compact_line);
-  append_whole_lines(space, rest, {.head = std::string(90, 'h'), .tail = "\n"}, copy_compact_line);
+  append_whole_lines(space, rest, {.head = ShortText(std::string(90, 'h')), .tail = ShortText("\n")}, copy_compact_line);
   EXPECT_EQ(space.records(), "o7 first\no7 second\n");
   rest = "third\n";
-  append_whole_lines(space, rest, {.head = std::string(90, 'h'), .tail = "\n"}, copy_compact_line);
+  append_whole_lines(space, rest, {.head = ShortText(std::string(90, 'h')), .tail = ShortText("\n")}, copy_compact_line);
   EXPECT_EQ(rest, "third\n");
 }
 

@@ -1,0 +1,196 @@
+#include "shim/log_thread.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
+#include "shim/system.h"
+
+namespace gantry::shim {
+namespace {
+
+constexpr size_t kStack = 64 << 10;
+constexpr time_t kBurstEndsAfterSeconds = 1;
+constexpr size_t kPage = 4096;
+
+alignas(kPage) char piece_space[LogThread::kPieces][LogThread::kPiece];
+
+// The kernel makes no threads for whose children are to be in another pid namespace than itself (clone(2), EINVAL): for a
+// moment they are to be in its own.
+class ChildrenHere {
+ public:
+  ChildrenHere()
+      : own_(::open("/proc/thread-self/ns/pid", O_RDONLY | O_CLOEXEC)),
+        before_(::open("/proc/thread-self/ns/pid_for_children", O_RDONLY | O_CLOEXEC)) {
+    // Before the first child there is no other namespace to come back to.
+    is_set_ = own_ && before_ && ::setns(own_.get(), CLONE_NEWPID) == 0;
+  }
+  ~ChildrenHere() {
+    if (is_set_) ::setns(before_.get(), CLONE_NEWPID);
+  }
+  ChildrenHere(const ChildrenHere&) = delete;
+
+ private:
+  Fd own_;
+  Fd before_;
+  bool is_set_ = false;
+};
+
+class Lock {
+ public:
+  explicit Lock(pthread_mutex_t& mutex) : mutex_(mutex) { ::pthread_mutex_lock(&mutex_); }
+  ~Lock() { ::pthread_mutex_unlock(&mutex_); }
+  Lock(const Lock&) = delete;
+
+ private:
+  pthread_mutex_t& mutex_;
+};
+
+class Unlock {
+ public:
+  explicit Unlock(pthread_mutex_t& mutex) : mutex_(mutex) { ::pthread_mutex_unlock(&mutex_); }
+  ~Unlock() { ::pthread_mutex_lock(&mutex_); }
+  Unlock(const Unlock&) = delete;
+
+ private:
+  pthread_mutex_t& mutex_;
+};
+
+}  // namespace
+
+// ---- The caller's side -------------------------------------------------------------------------------
+
+char* LogThread::room() {
+  Lock lock(mutex_);
+  // Half of it at once: each wait costs both sides a switch.
+  if (count_ == kPieces) {
+    while (count_ > kPieces / 2) ::pthread_cond_wait(&for_caller_, &mutex_);
+  }
+  if (!has_log_) first_ = 0;  // always the same memory, for programs that say little
+  return piece_space[(first_ + count_) % kPieces];
+}
+
+bool LogThread::begin_burst() {
+  if (!start()) return false;
+  Lock lock(mutex_);
+  log_.begin_burst();
+  ::madvise(piece_space[1], sizeof piece_space - sizeof piece_space[0], MADV_POPULATE_WRITE);
+  has_log_ = true;
+  return true;
+}
+
+bool LogThread::write(LineCutter& stream, size_t size, int64_t now) {
+  Lock lock(mutex_);
+  if (!has_log_) return false;
+  pieces_[(first_ + count_) % kPieces] = {.stream = &stream, .size = size, .time = now};
+  if (++count_ == 1) ::pthread_cond_signal(&for_thread_);
+  return true;
+}
+
+bool LogThread::has_log() {
+  if (!started_) return false;
+  Lock lock(mutex_);
+  return has_log_;
+}
+
+void LogThread::take_back() {
+  if (!started_) return;
+  Lock lock(mutex_);
+  is_wanted_ = true;
+  ::pthread_cond_signal(&for_thread_);
+  while (has_log_) ::pthread_cond_wait(&for_caller_, &mutex_);
+  is_wanted_ = false;
+}
+
+void LogThread::pause() {
+  if (!started_) return;
+  Lock lock(mutex_);
+  is_paused_ = true;
+  while (is_working_) ::pthread_cond_wait(&for_caller_, &mutex_);
+}
+
+void LogThread::resume() {
+  if (!started_) return;
+  Lock lock(mutex_);
+  is_paused_ = false;
+  ::pthread_cond_signal(&for_thread_);
+}
+
+bool LogThread::start() {
+  if (started_ || failed_) return started_;
+  ::mallopt(M_ARENA_MAX, 1);  // a second one would cost every shim that had a burst its memory
+  const ChildrenHere here;
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_setstacksize(&attributes, kStack);
+  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the thread that waits for them
+  pthread_t thread;
+  started_ = ::pthread_create(&thread, &attributes, &LogThread::run, this) == 0;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::pthread_attr_destroy(&attributes);
+  failed_ = !started_;
+  return started_;
+}
+
+// ---- The thread's side -------------------------------------------------------------------------------
+
+void* LogThread::run(void* self) {
+  static_cast<LogThread*>(self)->loop();
+  return nullptr;
+}
+
+void LogThread::loop() {
+  ::pthread_mutex_lock(&mutex_);
+  for (;;) {
+    if (!has_log_ || is_paused_) ::pthread_cond_wait(&for_thread_, &mutex_);
+    else if (!work()) wait_for_more();
+  }
+}
+
+// One step, with the mutex let go meanwhile. False: there is none.
+bool LogThread::work() {
+  const Piece piece = count_ > 0 ? pieces_[first_] : Piece{};
+  if (piece.stream == nullptr && (is_wanted_ || !log_.busy())) return false;
+  is_working_ = true;
+  {
+    Unlock unlock(mutex_);
+    if (piece.stream == nullptr) log_.work();
+    else log_.write(*piece.stream, {piece_space[first_], piece.size}, piece.time);
+  }
+  if (count_ == 1) {  // nothing more is at hand
+    Unlock unlock(mutex_);
+    log_.flush();
+  }
+  is_working_ = false;
+  if (piece.stream != nullptr) {
+    first_ = (first_ + 1) % kPieces;
+    --count_;
+  }
+  if (is_paused_ || count_ == kPieces / 2) ::pthread_cond_signal(&for_caller_);
+  return true;
+}
+
+void LogThread::wait_for_more() {
+  if (!is_wanted_) {
+    timespec until;
+    ::clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += kBurstEndsAfterSeconds;
+    const int error = ::pthread_cond_clockwait(&for_thread_, &mutex_, CLOCK_MONOTONIC, &until);
+    if (error != ETIMEDOUT || count_ > 0 || is_wanted_ || is_paused_) return;
+  }
+  log_.end_burst();
+  ::madvise(piece_space[1], sizeof piece_space - sizeof piece_space[0], MADV_DONTNEED);
+  has_log_ = false;
+  ::pthread_cond_signal(&for_caller_);
+}
+
+}  // namespace gantry::shim
