@@ -140,7 +140,7 @@ void to_mode(Node& node, Format format, const Path& path, Report& report) {
     if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) {
       return report.error(node.place, path, "not an octal mode: " + gantry::quoted(node.text), "write for example 0440");
     }
-  } else if (auto number = parse_number(node.text); number && *number >= 0) {
+  } else if (auto number = parse_number(node.text); number && *number >= 0 && *number <= 07777) {
     value = static_cast<uint64_t>(*number);
   } else {
     return report.error(node.place, path, "not a mode: " + node.text, "write for example 0440");
