@@ -7,6 +7,12 @@ namespace {
 class BridgeNetwork : public NetworkTest {};
 class Endpoint : public NetworkTest {};
 
+// That Gantry turned forwarding on stands in its rules: without them it stays on. Here it was on before.
+class BridgeNetworkWithoutItsRules : public NetworkTest {
+ protected:
+  BridgeNetworkWithoutItsRules() : NetworkTest(true) {}
+};
+
 TEST_F(BridgeNetwork, ContainersOfOneNetworkReachEachOtherWithTheirOwnAddresses) {
   FakeContainer web, db;
   BridgeConfig bridge = bridge_config(1);
@@ -242,7 +248,7 @@ TEST_F(BridgeNetwork, AttachAgainMovesTheDefaultRoute) {
   EXPECT_EQ(ask(web.ns, "10.99.0.2", 80), "internet sees 10.99.0.1");
 }
 
-TEST_F(BridgeNetwork, RemoveAllButRepairsWhatACrashLeft) {
+TEST_F(BridgeNetworkWithoutItsRules, AreMadeAnewAndWhatACrashLeftIsRemoved) {
   FakeContainer web, old;
   host.create(bridge_config(1));
   host.create(bridge_config(2));

@@ -15,7 +15,9 @@ class NetworkTest : public testing::Test {
  protected:
   static void SetUpTestSuite() { NEEDS_NETWORK_NAMESPACES(); }
 
-  NetworkTest() {
+  // `forwards`: the host does already. A new namespace has the machine's setting, which other tests' daemons change meanwhile.
+  explicit NetworkTest(bool forwards = false) {
+    host.ns.run([&] { host.expect_ok(write_file("/proc/sys/net/ipv4/ip_forward", forwards ? "1" : "0")); });
     host.connect_outside(outside);
     before_ = traces(host.ns);
     host.set_up();
