@@ -72,7 +72,6 @@ char* LogThread::room() {
   if (count_ == kPieces) {
     while (count_ > kPieces / 2) ::pthread_cond_wait(&for_caller_, &mutex_);
   }
-  if (!has_log_) first_ = 0;  // always the same memory, for programs that say little
   return piece_space[(first_ + count_) % kPieces];
 }
 
@@ -80,7 +79,7 @@ bool LogThread::begin_burst() {
   if (!start()) return false;
   Lock lock(mutex_);
   log_.begin_burst();
-  ::madvise(piece_space[1], sizeof piece_space - sizeof piece_space[0], MADV_POPULATE_WRITE);
+  ::madvise(piece_space, sizeof piece_space, MADV_POPULATE_WRITE);
   has_log_ = true;
   return true;
 }
@@ -188,7 +187,8 @@ void LogThread::wait_for_more() {
     if (error != ETIMEDOUT || count_ > 0 || is_wanted_ || is_paused_) return;
   }
   log_.end_burst();
-  ::madvise(piece_space[1], sizeof piece_space - sizeof piece_space[0], MADV_DONTNEED);
+  // But the caller's next one: it may be reading into it this moment.
+  for (size_t i = 1; i < kPieces; ++i) ::madvise(piece_space[(first_ + i) % kPieces], kPiece, MADV_DONTNEED);
   has_log_ = false;
   ::pthread_cond_signal(&for_caller_);
 }
