@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace gantry {
@@ -23,6 +24,13 @@ class SystemClock final : public Clock {
   WallTime wall() const override;
   MonoTime mono() const override;
 };
+
+// Since the epoch.
+inline int64_t seconds_of(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+// Nanoseconds since the epoch now, for what no test needs to be virtual.
+inline int64_t now_ns() { return SystemClock().wall().time_since_epoch().count(); }
 
 // RFC 3339 with up to nine fraction digits, trailing zeros dropped, as Go's RFC3339Nano:
 // "2026-01-02T03:04:05.6Z". The epoch prints as Go's zero time, "0001-01-01T00:00:00Z".

@@ -233,7 +233,7 @@ Result<std::optional<std::string>> Source::read_head(size_t limit) {
         continue;
       }
       if (head.ends_with("\n\n") || head.ends_with("\n\r\n")) {
-        head.resize(head.size() - (head.ends_with("\n\r\n") ? 2 : 1));
+        head.erase(head.end() - (head.ends_with("\n\r\n") ? 2 : 1), head.end());
         return std::optional<std::string>(std::move(head));
       }
     }

@@ -5,7 +5,7 @@
 namespace gantry {
 namespace {
 
-bool stands_for_itself(unsigned char c) { return c >= ' ' && c < 0x7f && c != '"' && c != '\\'; }
+bool is_printed_as_it_is(unsigned char c) { return c >= ' ' && c < 0x7f && c != '"' && c != '\\'; }
 
 }  // namespace
 
@@ -14,7 +14,7 @@ void append_json(std::string& out, std::string_view text) {
   out += '"';
   size_t written = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    if (stands_for_itself(static_cast<unsigned char>(text[i]))) continue;
+    if (is_printed_as_it_is(static_cast<unsigned char>(text[i]))) continue;
     if (text[i] != '"' && text[i] != '\\') {  // control characters and what is not ASCII: rare
       using nlohmann::json;
       out.resize(before);

@@ -10,6 +10,8 @@
 
 namespace gantry {
 
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 std::vector<std::string> split(std::string_view text, char separator);  // "" gives one empty piece
 std::string join(std::span<const std::string> pieces, std::string_view separator);
 std::string_view trim(std::string_view text);  // ASCII white space at both ends
@@ -23,6 +25,9 @@ std::optional<uint64_t> parse_unsigned(std::string_view text);
 // The candidate nearest to `word` by edit distance, if it is near enough to be a likely typing slip:
 // for "did you mean …?".
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
+
+// One character of UTF-8.
+void append_utf8(std::string& out, uint32_t code);
 
 // SHA-256 as 64 hexadecimal digits.
 std::string sha256_hex(std::string_view data);

@@ -5,12 +5,12 @@
 namespace gantry::cli {
 
 std::string bake_json(const compose::Project& project, const std::vector<ImageBuild>& builds) {
-  using Json = nlohmann::ordered_json;
-  Json file = {{"group", {{"default", {{"targets", Json::array()}}}}}, {"target", Json::object()}};
+  using OrderedJson = nlohmann::ordered_json;
+  OrderedJson file = {{"group", {{"default", {{"targets", OrderedJson::array()}}}}}, {"target", OrderedJson::object()}};
   for (const ImageBuild& image : builds) {
     const compose::Service& service = project.services.at(image.services.front());
     const compose::BuildConfig& build = *service.build;
-    Json target = {{"context", build.context}};
+    OrderedJson target = {{"context", build.context}};
     if (build.dockerfile_inline) {
       target["dockerfile-inline"] = *build.dockerfile_inline;
     } else {
@@ -27,7 +27,7 @@ std::string bake_json(const compose::Project& project, const std::vector<ImageBu
     file["group"]["default"]["targets"].push_back(service.name);
     file["target"][service.name] = std::move(target);
   }
-  return file.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return file.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace gantry::cli

@@ -1,7 +1,6 @@
-#include <nlohmann/json.hpp>
-
 #include "base/json_text.h"
 #include "base/strings.h"
+#include "cli/json_view.h"
 #include "cli/ps_row.h"
 #include "client/api_client.h"
 
@@ -9,22 +8,8 @@ namespace gantry::cli {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr size_t kCommandWidth = 20;
-
-std::string dumped(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string comma_list(const StringMap& values) {
-  std::vector<std::string> pieces;
-  for (const auto& [key, value] : values) pieces.push_back(key + "=" + value);
-  return join(pieces, ",");
-}
-
-Json publishers(const ContainerRow& row) {
-  Json list = Json::array();
+OrderedJson publishers(const ContainerRow& row) {
+  OrderedJson list = OrderedJson::array();
   for (const PortBinding& port : row.ports) {
     list.push_back({{"URL", port.ip},
                     {"TargetPort", port.target},
@@ -37,11 +22,11 @@ Json publishers(const ContainerRow& row) {
 }  // namespace
 
 std::string exec_body(const ExecRequest& request) {
-  Json body = {{"AttachStdin", request.attach_stdin},
-               {"AttachStdout", request.attach_output},
-               {"AttachStderr", request.attach_output},
-               {"Tty", request.tty},
-               {"Cmd", request.command}};
+  OrderedJson body = {{"AttachStdin", request.attach_stdin},
+                      {"AttachStdout", request.attach_output},
+                      {"AttachStderr", request.attach_output},
+                      {"Tty", request.tty},
+                      {"Cmd", request.command}};
   if (!request.environment.empty()) body["Env"] = request.environment;
   if (!request.user.empty()) body["User"] = request.user;
   if (!request.working_dir.empty()) body["WorkingDir"] = request.working_dir;
@@ -63,11 +48,11 @@ std::string operation_body(std::string_view project, std::string_view options) {
 }
 
 std::string filters_query(const std::map<std::string, std::vector<std::string>>& filters) {
-  return client::url_encode(dumped(Json(filters)));
+  return client::url_encode(dumped(OrderedJson(filters)));
 }
 
-std::string json_list(const std::vector<std::string>& values) { return dumped(Json(values)); }
-std::string json_map(const StringMap& values) { return dumped(values.empty() ? Json::object() : Json(values)); }
+std::string json_list(const std::vector<std::string>& values) { return dumped(OrderedJson(values)); }
+std::string json_map(const StringMap& values) { return dumped(values.empty() ? OrderedJson::object() : OrderedJson(values)); }
 std::string json_string(std::string_view text) {
   std::string out;
   append_json(out, text);
@@ -118,7 +103,7 @@ Value ps_row(const ContainerRow& row, bool whole, int64_t now) {
 std::string ps_json(const ContainerRow& row, bool whole, int64_t now) { return dumped(ps_row(row, whole, now)) + "\n"; }
 
 std::string projects_json(const std::vector<ProjectListRow>& rows) {
-  Json list = Json::array();
+  OrderedJson list = OrderedJson::array();
   for (const ProjectListRow& row : rows) {
     list.push_back({{"Name", row.name}, {"Status", row.status}, {"ConfigFiles", row.config_files}});
   }
@@ -127,7 +112,7 @@ std::string projects_json(const std::vector<ProjectListRow>& rows) {
 
 std::string images_json(const std::vector<ImageListRow>& rows) {
   if (rows.empty()) return "null\n";  // as Compose prints an empty list
-  Json list = Json::array();
+  OrderedJson list = OrderedJson::array();
   for (const ImageListRow& row : rows) {
     list.push_back({{"ID", row.id},
                     {"ContainerName", row.container},

@@ -5,14 +5,6 @@
 
 namespace gantry::cli {
 
-namespace {
-
-std::string dumped(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
-
-}  // namespace
-
 Result<std::string> parse_distribution(std::string_view text) {
   const Json json = TRY(parsed(text));
   std::string digest = View(&json)["Descriptor"]["digest"].text();

@@ -7,16 +7,6 @@ namespace gantry::cli {
 
 namespace {
 
-std::string dumped(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string comma_list(const StringMap& values) {
-  std::vector<std::string> pieces;
-  for (const auto& [key, value] : values) pieces.push_back(key + "=" + value);
-  return join(pieces, ",");
-}
-
 // As Docker's command line counts: the share of the machine's CPU time times the number of CPUs.
 double cpu_percent(View stats) {
   const View now = stats["cpu_stats"];

@@ -13,8 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kLargestSecret = 500 << 10;  // BuildKit's limit
-
 std::string secrets_header(const std::map<std::string, std::string>& secrets) {
   if (secrets.empty()) return "";
   StringMap encoded;

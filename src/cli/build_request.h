@@ -13,6 +13,8 @@
 
 namespace gantry::cli {
 
+constexpr size_t kLargestSecret = 500 << 10;  // BuildKit's limit
+
 struct BuildCall {
   std::string query;           // of POST /build, without tags
   std::vector<std::string> tags;

@@ -7,7 +7,7 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kFlags[] = {
+constexpr Flag kOptionFlags[] = {
     {.name = "add-host", .kind = K::list, .value_name = "NAME:IP", .help = "Add a line to /etc/hosts"},
     {.name = "annotation", .kind = K::list, .value_name = "KEY=VALUE", .help = "Add an annotation"},
     {.name = "attach", .letter = 'a', .kind = K::list, .value_name = "STREAM", .help = "Attach to stdin, stdout or stderr"},
@@ -118,14 +118,14 @@ constexpr Flag kRunOnly[] = {
 
 constexpr std::array<Flag, kRunFlagCount> with_run_flags() {
   std::array<Flag, kRunFlagCount> flags;
-  static_assert(std::size(kFlags) + std::size(kRunOnly) == kRunFlagCount);
-  std::copy(std::begin(kRunOnly), std::end(kRunOnly), std::copy(std::begin(kFlags), std::end(kFlags), flags.begin()));
+  static_assert(std::size(kOptionFlags) + std::size(kRunOnly) == kRunFlagCount);
+  std::copy(std::begin(kRunOnly), std::end(kRunOnly), std::copy(std::begin(kOptionFlags), std::end(kOptionFlags), flags.begin()));
   return flags;
 }
 
 }  // namespace
 
-constinit const std::array<Flag, kContainerFlagCount> kContainerFlags = std::to_array(kFlags);
+constinit const std::array<Flag, kContainerFlagCount> kContainerFlags = std::to_array(kOptionFlags);
 constinit const std::array<Flag, kRunFlagCount> kRunFlags = with_run_flags();
 
 }  // namespace gantry::cli

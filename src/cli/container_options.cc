@@ -14,7 +14,7 @@
 namespace gantry::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 std::pair<std::string, std::string> key_value(const std::string& text, char separator = '=') {
   const size_t at = text.find(separator);
@@ -22,7 +22,7 @@ std::pair<std::string, std::string> key_value(const std::string& text, char sepa
 }
 
 // Lines of a --env-file or --label-file: "#" comments, leading spaces dropped; the rest is taken as it is.
-Result<std::vector<std::string>> lines_of(const std::string& path) {
+Result<std::vector<std::string>> env_file_lines(const std::string& path) {
   std::vector<std::string> lines;
   std::string text = TRY(read_file(path, 16 << 20));
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
@@ -64,34 +64,34 @@ class Builder {
     TRY(policies());
     body_["HostConfig"] = std::move(host_);
     if (!endpoints_.empty()) body_["NetworkingConfig"] = {{"EndpointsConfig", std::move(endpoints_)}};
-    request.body = body_.dump(-1, ' ', false, Json::error_handler_t::replace);
+    request.body = body_.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
     return request;
   }
 
  private:
-  void text(Json& into, const char* member, const char* flag) {
+  void text(OrderedJson& into, const char* member, const char* flag) {
     if (given_.given(flag)) into[member] = given_.text(flag);
   }
-  void list(Json& into, const char* member, const char* flag) {
+  void list(OrderedJson& into, const char* member, const char* flag) {
     if (given_.given(flag)) into[member] = given_.list(flag);
   }
-  void number(Json& into, const char* member, const char* flag) {
+  void number(OrderedJson& into, const char* member, const char* flag) {
     if (const auto value = given_.number(flag)) into[member] = *value;
   }
-  void flag(Json& into, const char* member, const char* name) {
+  void flag(OrderedJson& into, const char* member, const char* name) {
     if (given_.given(name)) into[member] = given_.on(name);
   }
-  Result<> size(Json& into, const char* member, const char* flag) {
+  Result<> size(OrderedJson& into, const char* member, const char* flag) {
     if (given_.given(flag)) into[member] = TRY(memory_size(given_.text(flag)).within(std::string("--") + flag));
     return {};
   }
-  Result<> duration(Json& into, const char* member, const char* flag) {
+  Result<> duration(OrderedJson& into, const char* member, const char* flag) {
     if (!given_.given(flag)) return {};
     into[member] = TRY(compose::parse_duration(given_.text(flag)).within(std::string("--") + flag)).count();
     return {};
   }
 
-  Result<> map(Json& into, const char* member, const char* flag) {
+  Result<> map(OrderedJson& into, const char* member, const char* flag) {
     for (const std::string& item : given_.list(flag)) {
       const auto [key, value] = key_value(item);
       if (key.empty()) return invalid(std::string("--") + flag + " " + gantry::quoted(item) + ": expected KEY=VALUE");
@@ -114,7 +114,7 @@ class Builder {
       variables.push_back(value);
     };
     for (const std::string& file : given_.list("env-file")) {
-      for (const std::string& line : TRY(lines_of(file))) add(line);
+      for (const std::string& line : TRY(env_file_lines(file))) add(line);
     }
     for (const std::string& variable : given_.list("env")) {
       if (variable.empty() || variable[0] == '=') return invalid("invalid environment variable: " + variable);
@@ -135,7 +135,7 @@ class Builder {
     body_["AttachStdout"] = attach_.out;
     body_["AttachStderr"] = attach_.err;
     for (const std::string& file : given_.list("label-file")) {
-      for (const std::string& line : TRY(lines_of(file))) {
+      for (const std::string& line : TRY(env_file_lines(file))) {
         const auto [key, value] = key_value(line);
         body_["Labels"][key] = value;
       }
@@ -153,7 +153,7 @@ class Builder {
       return {};
     }
     if (!given) return {};
-    Json check = Json::object();
+    OrderedJson check = OrderedJson::object();
     if (given_.given("health-cmd")) check["Test"] = std::vector<std::string>{"CMD-SHELL", given_.text("health-cmd")};
     TRY(duration(check, "Interval", "health-interval"));
     TRY(duration(check, "Timeout", "health-timeout"));
@@ -167,7 +167,7 @@ class Builder {
   Result<> storage() {
     for (const std::string& volume : given_.list("volume")) {
       if (volume.find(':') == std::string::npos) {
-        body_["Volumes"][volume] = Json::object();
+        body_["Volumes"][volume] = OrderedJson::object();
       } else {
         host_["Binds"].push_back(volume.starts_with('.') || volume.starts_with('~') ? absolute(volume) : volume);
       }
@@ -195,11 +195,11 @@ class Builder {
 
   Result<> network() {
     for (const std::string& text : given_.list("expose")) {
-      for (const std::string& port : TRY(exposed_ports(text))) body_["ExposedPorts"][port] = Json::object();
+      for (const std::string& port : TRY(exposed_ports(text))) body_["ExposedPorts"][port] = OrderedJson::object();
     }
     for (const std::string& text : given_.list("publish")) {
       for (const PublishedPort& port : TRY(published_ports(text))) {
-        body_["ExposedPorts"][port.port] = Json::object();
+        body_["ExposedPorts"][port.port] = OrderedJson::object();
         host_["PortBindings"][port.port].push_back({{"HostIp", port.host_ip}, {"HostPort", port.host_port}});
       }
     }
@@ -219,7 +219,7 @@ class Builder {
     if (networks.empty()) networks.push_back("default");
     bool first = true;
     for (const std::string& text : networks) {
-      Json endpoint = Json::object();
+      OrderedJson endpoint = OrderedJson::object();
       const std::string name = TRY(network_choice(text, endpoint));
       const bool is_mode = name == "default" || name == "bridge" || name == "host" ||
                            name == "none" || name.starts_with("container:");
@@ -230,14 +230,14 @@ class Builder {
       if (is_mode && networks.size() > 1 && name != "bridge") {
         return invalid("conflicting options: cannot attach both user-defined and non-user-defined network-modes");
       }
-      if (!endpoint.empty() || networks.size() > 1) endpoints_[name] = endpoint.empty() ? Json::object() : std::move(endpoint);
+      if (!endpoint.empty() || networks.size() > 1) endpoints_[name] = endpoint.empty() ? OrderedJson::object() : std::move(endpoint);
       first = false;
     }
     return {};
   }
 
   // --ip, --network-alias and the like belong to the first network.
-  Result<> simple_endpoint(Json& endpoint, const std::string& name) {
+  Result<> simple_endpoint(OrderedJson& endpoint, const std::string& name) {
     std::vector<std::string> aliases = given_.list("network-alias");
     for (const std::string& alias : given_.list("net-alias")) aliases.push_back(alias);
     const bool user_defined = name != "default" && name != "bridge" && name != "host" && name != "none" && !name.starts_with("container:");
@@ -277,8 +277,8 @@ class Builder {
       const std::string value = at == std::string::npos ? "" : option.substr(at + 1);
       if (at == std::string::npos && name != "no-new-privileges") return invalid("Invalid --security-opt: " + gantry::quoted(option));
       if (name == "systempaths" && value == "unconfined") {
-        host_["MaskedPaths"] = Json::array();
-        host_["ReadonlyPaths"] = Json::array();
+        host_["MaskedPaths"] = OrderedJson::array();
+        host_["ReadonlyPaths"] = OrderedJson::array();
         continue;
       }
       if (name != "seccomp" || value == "unconfined" || value == "builtin") {
@@ -331,12 +331,12 @@ class Builder {
     // "vendor.com/class=name": looked up by CDI.
     const size_t slash = item.find('/');
     if (!item.starts_with('/') && slash != std::string::npos && item.find('=', slash) != std::string::npos) {
-      Json* request = nullptr;
-      for (Json& other : host_["DeviceRequests"]) {
+      OrderedJson* request = nullptr;
+      for (OrderedJson& other : host_["DeviceRequests"]) {
         if (other["Driver"] == "cdi") request = &other;
       }
       if (request == nullptr) {
-        host_["DeviceRequests"].push_back({{"Driver", "cdi"}, {"DeviceIDs", Json::array()}});
+        host_["DeviceRequests"].push_back({{"Driver", "cdi"}, {"DeviceIDs", OrderedJson::array()}});
         request = &host_["DeviceRequests"].back();
       }
       (*request)["DeviceIDs"].push_back(item);
@@ -359,10 +359,10 @@ class Builder {
   }
 
   // "all", "2", "device=0,1", "count=2,capabilities=utility,driver=nvidia": fields of a CSV line.
-  static Result<Json> gpu_request(const std::string& text) {
-    Json request = {{"Driver", ""}, {"Count", 0}};
+  static Result<OrderedJson> gpu_request(const std::string& text) {
+    OrderedJson request = {{"Driver", ""}, {"Count", 0}};
     std::vector<std::string> capabilities = {"gpu"};
-    Json ids = Json::array();
+    OrderedJson ids = OrderedJson::array();
     bool in_ids = false;
     bool counted = false;
     for (const std::string& field : csv_fields(text)) {
@@ -394,7 +394,7 @@ class Builder {
     if (!ids.empty() && counted) return invalid("cannot set both Count and DeviceIDs on device request");
     if (ids.empty() && !counted) request["Count"] = 1;
     if (!ids.empty()) request["DeviceIDs"] = std::move(ids);
-    request["Capabilities"] = Json::array({capabilities});
+    request["Capabilities"] = OrderedJson::array({capabilities});
     return request;
   }
 
@@ -421,7 +421,7 @@ class Builder {
   Result<> policies() {
     if (given_.given("restart")) {
       const auto [name, count] = key_value(given_.text("restart"), ':');
-      Json policy = {{"Name", name}};
+      OrderedJson policy = {{"Name", name}};
       if (!count.empty()) {
         const auto number = parse_unsigned(count);
         if (!number) return invalid("invalid restart policy format: maximum retry count must be an integer");
@@ -441,9 +441,9 @@ class Builder {
   const Arguments& given_;
   const std::map<std::string, std::string>& environment_;
   const Attachment attach_;
-  Json body_ = Json::object();
-  Json host_ = Json::object();
-  Json endpoints_ = Json::object();
+  OrderedJson body_ = OrderedJson::object();
+  OrderedJson host_ = OrderedJson::object();
+  OrderedJson endpoints_ = OrderedJson::object();
 };
 
 }  // namespace

@@ -10,26 +10,19 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "cli/json_view.h"
 
 namespace gantry::cli {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr const char* kHub = "https://index.docker.io/v1/";
 constexpr size_t kLargestAnswer = size_t{1} << 20;
-
-std::string text(const Json& object, const char* key) {
-  if (!object.is_object()) return "";
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 // "https://host:5000/v2/" → "host:5000"; Docker Hub's many names → one.
 std::string host_of(const std::string& server) {
@@ -40,16 +33,16 @@ std::string host_of(const std::string& server) {
   return name;
 }
 
-Result<Json> read_config(const fs::path& file) {
-  if (access(file.c_str(), F_OK) != 0) return Json(Json::object());
+Result<OrderedJson> read_config(const fs::path& file) {
+  if (access(file.c_str(), F_OK) != 0) return OrderedJson(OrderedJson::object());
   const std::string content = TRY(read_file(file, kLargestAnswer));
-  if (trim(content).empty()) return Json(Json::object());
-  Json root = Json::parse(content, nullptr, false);
+  if (trim(content).empty()) return OrderedJson(OrderedJson::object());
+  OrderedJson root = OrderedJson::parse(content, nullptr, false);
   if (!root.is_object()) return invalid(file.string() + " is no JSON object");
   return root;
 }
 
-Result<> write_config(const fs::path& file, const Json& root) {
+Result<> write_config(const fs::path& file, const OrderedJson& root) {
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
   if (error) return Error::from_errno(error.value(), "mkdir", file.parent_path().string());
@@ -61,12 +54,12 @@ bool is_helper_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name.front() != '.';
 }
 
-RegistryLogin login_of(const Json& entry) {
-  RegistryLogin login{.user = text(entry, "username"),
-                      .password = text(entry, "password"),
-                      .identity_token = text(entry, "identitytoken"),
-                      .registry_token = text(entry, "registrytoken")};
-  const std::string both = base64_decode(text(entry, "auth")).value_or("");
+RegistryLogin login_of(const OrderedJson& entry) {
+  RegistryLogin login{.user = text_member(entry, "username"),
+                      .password = text_member(entry, "password"),
+                      .identity_token = text_member(entry, "identitytoken"),
+                      .registry_token = text_member(entry, "registrytoken")};
+  const std::string both = base64_decode(text_member(entry, "auth")).value_or("");
   if (const size_t colon = both.find(':'); colon != std::string::npos) {
     login.user = both.substr(0, colon);
     login.password = both.substr(colon + 1);
@@ -90,7 +83,7 @@ std::string server_key(const std::string& domain) { return domain == "docker.io"
 
 std::string auth_header(const RegistryLogin& login, const std::string& server) {
   if (login.empty()) return "";
-  Json root = {{"username", login.user}, {"password", login.password}, {"serveraddress", server}};
+  OrderedJson root = {{"username", login.user}, {"password", login.password}, {"serveraddress", server}};
   if (!login.identity_token.empty()) root["identitytoken"] = login.identity_token;
   if (!login.registry_token.empty()) root["registrytoken"] = login.registry_token;
   return base64_encode(root.dump());
@@ -153,22 +146,22 @@ Result<RegistryLogin> CredentialStore::ask_helper(const std::string& helper, con
     return RegistryLogin{};
   }
   const std::string output = TRY(std::move(answer));
-  const Json root = Json::parse(output, nullptr, false);
+  const OrderedJson root = OrderedJson::parse(output, nullptr, false);
   if (!root.is_object()) return internal_error("docker-credential-" + helper + " get gave no JSON");
-  RegistryLogin login{.user = text(root, "Username"), .password = text(root, "Secret")};
+  RegistryLogin login{.user = text_member(root, "Username"), .password = text_member(root, "Secret")};
   if (login.user == "<token>") login = {.identity_token = login.password};
   return login;
 }
 
 Result<std::string> CredentialStore::helper_for(const std::string& server) {
-  const Json root = TRY(read_config(file_));
+  const OrderedJson root = TRY(read_config(file_));
   const auto helpers = root.find("credHelpers");
   if (helpers != root.end() && helpers->is_object()) {
     for (const auto& [host, helper] : helpers->items()) {
       if (host_of(host) == host_of(server) && helper.is_string()) return helper.get<std::string>();
     }
   }
-  return text(root, "credsStore");
+  return text_member(root, "credsStore");
 }
 
 Result<RegistryLogin> CredentialStore::find(const std::string& domain) {
@@ -177,7 +170,7 @@ Result<RegistryLogin> CredentialStore::find(const std::string& domain) {
     const RegistryLogin login = TRY(ask_helper(helper, server_key(domain)));
     if (!login.empty()) return login;
   }
-  const Json root = TRY(read_config(file_));
+  const OrderedJson root = TRY(read_config(file_));
   const auto entries = root.find("auths");
   if (entries == root.end() || !entries->is_object()) return RegistryLogin{};
   for (const auto& [server, entry] : entries->items()) {
@@ -191,18 +184,18 @@ Result<std::string> CredentialStore::header(const std::string& domain) {
 }
 
 Result<std::string> CredentialStore::header_of_all() {
-  const Json root = TRY(read_config(file_));
+  const OrderedJson root = TRY(read_config(file_));
   std::map<std::string, std::string> servers;  // by host
   for (const char* section : {"auths", "credHelpers"}) {
     const auto entries = root.find(section);
     if (entries == root.end() || !entries->is_object()) continue;
     for (const auto& item : entries->items()) servers.emplace(host_of(item.key()), item.key());
   }
-  Json all = Json::object();
+  OrderedJson all = OrderedJson::object();
   for (const auto& [host, server] : servers) {
     const RegistryLogin login = TRY(find(host));
     if (login.empty()) continue;
-    all[server_key(host)] = Json::parse(base64_decode(auth_header(login, server_key(host))).value_or("{}"));
+    all[server_key(host)] = OrderedJson::parse(base64_decode(auth_header(login, server_key(host))).value_or("{}"));
   }
   return all.empty() ? std::string() : base64_encode(all.dump());
 }
@@ -210,17 +203,17 @@ Result<std::string> CredentialStore::header_of_all() {
 Result<fs::path> CredentialStore::store(const std::string& server, const RegistryLogin& login) {
   const std::string helper = TRY(helper_for(server));
   const bool has_token = !login.identity_token.empty();
-  Json root = TRY(read_config(file_));
+  OrderedJson root = TRY(read_config(file_));
   if (!helper.empty()) {
-    const Json entry = {{"ServerURL", server},
-                        {"Username", has_token ? "<token>" : login.user},
-                        {"Secret", has_token ? login.identity_token : login.password}};
+    const OrderedJson entry = {{"ServerURL", server},
+                               {"Username", has_token ? "<token>" : login.user},
+                               {"Secret", has_token ? login.identity_token : login.password}};
     TRY(run_helper(helper, "store", entry.dump()));
-    root["auths"][server] = Json::object();
+    root["auths"][server] = OrderedJson::object();
     TRY(write_config(file_, root));
     return fs::path("docker-credential-" + helper);
   }
-  Json entry = {{"auth", base64_encode(login.user + ":" + login.password)}};
+  OrderedJson entry = {{"auth", base64_encode(login.user + ":" + login.password)}};
   if (has_token) entry = {{"auth", base64_encode(login.user + ":")}, {"identitytoken", login.identity_token}};
   root["auths"][server] = std::move(entry);
   TRY(write_config(file_, root));
@@ -233,7 +226,7 @@ Result<bool> CredentialStore::erase(const std::string& server) {
     const Result<std::string> erased = run_helper(helper, "erase", server);
     if (!erased.ok() && erased.error().code() != Code::not_found) return erased.error();
   }
-  Json root = TRY(read_config(file_));
+  OrderedJson root = TRY(read_config(file_));
   const auto entries = root.find("auths");
   if (entries == root.end() || !entries->is_object()) return !helper.empty();
   std::vector<std::string> gone;

@@ -26,10 +26,10 @@ std::string last_line(const ContainerStory& container) {
   return "";
 }
 
-using Words = std::array<std::string_view, 7>;  // "": none
+using SignWords = std::array<std::string_view, 7>;  // "": none
 
 // The last line that holds one of the words; "" if none does.
-std::string line_with(const ContainerStory& container, const Words& words) {
+std::string line_with(const ContainerStory& container, const SignWords& words) {
   for (auto line = container.log.rbegin(); line != container.log.rend(); ++line) {
     for (const std::string_view word : words) {
       if (!word.empty() && has(*line, word)) return std::string(trim(*line));
@@ -38,10 +38,9 @@ std::string line_with(const ContainerStory& container, const Words& words) {
   return "";
 }
 
-
 // What programs say on their way out, and what it means.
 struct Complaint {
-  Words words;
+  SignWords words;
   std::string_view meaning;
   std::string_view attribute;
 };

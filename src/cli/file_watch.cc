@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // A file is of interest when its writer has closed it; IN_ATTRIB is for `touch` and chmod.
-constexpr uint32_t kEvents = IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |
+constexpr uint32_t kWatchedEvents = IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |
                              IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
 constexpr uint32_t kBegins = IN_CREATE | IN_MOVED_TO;
 constexpr uint32_t kEnds = IN_DELETE | IN_MOVED_FROM;  // git renames the lock to the index
@@ -62,7 +62,7 @@ Result<FileWatch> FileWatch::open(const std::vector<fs::path>& paths, Skip skip)
 }
 
 Result<> FileWatch::add(const fs::path& directory, bool tell_content) {
-  const int descriptor = ::inotify_add_watch(inotify_.get(), directory.c_str(), kEvents);
+  const int descriptor = ::inotify_add_watch(inotify_.get(), directory.c_str(), kWatchedEvents);
   if (descriptor < 0) {
     if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return {};
     if (errno == ENOSPC) {

@@ -22,7 +22,7 @@ std::optional<int64_t> parse_number(std::string_view text) {
   return value;
 }
 
-std::string display_name(const Flag& flag) {
+std::string name_on_screen(const Flag& flag) {
   std::string name = "--" + std::string(flag.name);
   return flag.letter != 0 ? std::string("-") + flag.letter + ", " + name : name;
 }
@@ -104,7 +104,7 @@ class Parser {
 
   Result<> set(const Flag& flag, std::string_view value) {
     const std::string complaint =
-        "invalid argument " + gantry::quoted(value) + " for \"" + display_name(flag) + "\" flag: ";
+        "invalid argument " + gantry::quoted(value) + " for \"" + name_on_screen(flag) + "\" flag: ";
     auto& values = arguments_.values_[std::string(flag.name)];
     if (flag.kind == FlagKind::boolean) {
       const auto on = parse_switch(value);

@@ -22,7 +22,6 @@ namespace {
 
 // Builds at once where --parallel sets no limit: each is a few processes on the daemon's machine.
 constexpr size_t kParallelBuilds = 8;
-constexpr size_t kLargestSecret = 500 << 10;  // BuildKit's limit
 
 // What the file may say and the builder cannot do.
 std::string_view unsupported_part(const BuildConfig& build) {

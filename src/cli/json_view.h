@@ -1,4 +1,5 @@
-// The daemon's JSON, read without exceptions. Only for the api_*.cc files: the header behind it is a heavy one.
+// JSON of the daemon and of files, read and written without exceptions. Only for .cc files that convert it: the header
+// behind it is a heavy one.
 #pragma once
 
 #include <map>
@@ -13,6 +14,7 @@
 namespace gantry::cli {
 
 using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;  // what is shown or sent keeps its order
 
 // Read access that never throws: what is missing or of another type is empty.
 class View {
@@ -60,6 +62,19 @@ class View {
  private:
   const Json* value_;
 };
+
+// The member's text; "" if it is missing or of another type, or the whole is no object.
+template <class AnyJson>
+std::string text_member(const AnyJson& object, const char* key) {
+  if (!object.is_object()) return "";
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->template get<std::string>() : std::string();
+}
+
+// Bytes that are no UTF-8 are replaced.
+inline std::string dumped(const OrderedJson& json) {
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
 
 inline Error not_json(std::string_view text) {
   return internal_error("the daemon's answer is no JSON: " + quoted(text.substr(0, 200)));

@@ -9,13 +9,13 @@
 namespace gantry::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 class MountReader {
  public:
   explicit MountReader(const std::string& text) : text_(text) {}
 
-  Result<Json> read() {
+  Result<OrderedJson> read() {
     for (const std::string& field : csv_fields(text_)) {
       const size_t equals = field.find('=');
       const std::string key = to_lower(field.substr(0, equals));
@@ -109,11 +109,11 @@ class MountReader {
   }
 
   const std::string& text_;
-  Json mount_ = Json::object();
-  Json bind_ = Json::object();
-  Json volume_ = Json::object();
-  Json tmpfs_ = Json::object();
-  Json image_ = Json::object();
+  OrderedJson mount_ = OrderedJson::object();
+  OrderedJson bind_ = OrderedJson::object();
+  OrderedJson volume_ = OrderedJson::object();
+  OrderedJson tmpfs_ = OrderedJson::object();
+  OrderedJson image_ = OrderedJson::object();
 };
 
 }  // namespace
@@ -137,6 +137,6 @@ std::vector<std::string> csv_fields(const std::string& text) {
   return fields;
 }
 
-Result<Json> mount_json(const std::string& text) { return MountReader(text).read(); }
+Result<OrderedJson> mount_json(const std::string& text) { return MountReader(text).read(); }
 
 }  // namespace gantry::cli

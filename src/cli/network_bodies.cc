@@ -3,16 +3,12 @@
 #include <arpa/inet.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "cli/json_view.h"
 
 namespace gantry::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 struct Prefix {
   int family = 0;
@@ -35,7 +31,7 @@ std::optional<Prefix> parse_prefix(const std::string& text) {
   return prefix;
 }
 
-bool contains(const std::string& subnet, const std::string& address) {
+bool covers(const std::string& subnet, const std::string& address) {
   const auto outer = parse_prefix(subnet);
   const auto inner = parse_prefix(address);
   if (!outer || !inner || outer->family != inner->family || inner->bits < outer->bits) return false;
@@ -48,23 +44,17 @@ bool contains(const std::string& subnet, const std::string& address) {
 
 NetworkPoolRequest* pool_of(std::vector<NetworkPoolRequest>& pools, const std::string& address) {
   for (NetworkPoolRequest& pool : pools) {
-    if (contains(pool.subnet, address)) return &pool;
+    if (covers(pool.subnet, address)) return &pool;
   }
   return nullptr;
-}
-
-Result<Json> parsed(std::string_view text) {
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return internal_error("the daemon's answer is no JSON");
-  return json;
 }
 
 }  // namespace
 
 std::string network_body(const NetworkRequest& request) {
-  Json pools = Json::array();
+  OrderedJson pools = OrderedJson::array();
   for (const NetworkPoolRequest& pool : request.pools) {
-    Json one = {{"Subnet", pool.subnet}};
+    OrderedJson one = {{"Subnet", pool.subnet}};
     if (!pool.ip_range.empty()) one["IPRange"] = pool.ip_range;
     if (!pool.gateway.empty()) one["Gateway"] = pool.gateway;
     if (!pool.aux_addresses.empty()) one["AuxiliaryAddresses"] = pool.aux_addresses;
@@ -110,11 +100,11 @@ Result<std::vector<NetworkPoolRequest>> pools_of(const std::vector<std::string>&
 }
 
 std::string connect_body(const ConnectRequest& request) {
-  Json ipam = Json::object();
+  OrderedJson ipam = OrderedJson::object();
   if (!request.ipv4.empty()) ipam["IPv4Address"] = request.ipv4;
   if (!request.ipv6.empty()) ipam["IPv6Address"] = request.ipv6;
   if (!request.link_local.empty()) ipam["LinkLocalIPs"] = request.link_local;
-  Json endpoint = {{"Aliases", request.aliases}, {"Links", request.links}, {"DriverOpts", request.driver_options}};
+  OrderedJson endpoint = {{"Aliases", request.aliases}, {"Links", request.links}, {"DriverOpts", request.driver_options}};
   if (!ipam.empty()) endpoint["IPAMConfig"] = std::move(ipam);
   if (request.gw_priority) endpoint["GwPriority"] = *request.gw_priority;
   return dumped({{"Container", request.container}, {"EndpointConfig", std::move(endpoint)}});
@@ -125,7 +115,7 @@ std::string disconnect_body(const std::string& container, bool force) {
 }
 
 Result<std::string> filters_text(const std::vector<std::string>& filters) {
-  Json all = Json::object();
+  OrderedJson all = OrderedJson::object();
   for (const std::string& filter : filters) {
     const size_t equals = filter.find('=');
     if (equals == std::string::npos || equals == 0) {

@@ -1,13 +1,13 @@
 #include "cli/providers.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/fd.h"
 #include "base/strings.h"
 #include "cli/child_program.h"
 #include "cli/operation.h"
+#include "cli/json_view.h"
 #include "compose/load.h"
 
 namespace gantry::cli {
@@ -15,26 +15,20 @@ namespace gantry::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 using Parameters = std::vector<ProviderMetadata::Parameter>;
 
 constexpr const char* kPluginDirectories[] = {"/usr/local/lib/docker/cli-plugins", "/usr/local/libexec/docker/cli-plugins",
                                               "/usr/lib/docker/cli-plugins", "/usr/libexec/docker/cli-plugins"};
 
-std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 std::optional<Provider> provider_of(const compose::Service& service) {
   if (service.canonical_json.find("\"provider\":") == std::string::npos) return std::nullopt;
-  const Json json = Json::parse(service.canonical_json, nullptr, false);
+  const OrderedJson json = OrderedJson::parse(service.canonical_json, nullptr, false);
   const auto found = json.is_object() ? json.find("provider") : json.end();
   if (!json.is_object() || found == json.end() || !found->is_object()) return std::nullopt;
-  Provider provider{.service = service.name, .type = text_of(*found, "type")};
-  const Json options = found->value("options", Json::object());
+  Provider provider{.service = service.name, .type = text_member(*found, "type")};
+  const OrderedJson options = found->value("options", OrderedJson::object());
   for (const auto& [name, values] : options.items()) {
-    for (const Json& value : values) provider.options[name].push_back(value.is_string() ? value.get<std::string>() : value.dump());
+    for (const OrderedJson& value : values) provider.options[name].push_back(value.is_string() ? value.get<std::string>() : value.dump());
   }
   for (const auto& [name, dependency] : service.depends_on) provider.needs.push_back(name);
   return provider;
@@ -49,12 +43,12 @@ void add_in_order(const std::map<std::string, Provider>& providers, const std::s
   ordered.push_back(found->second);
 }
 
-Parameters parameters_of(const Json& command) {
+Parameters parameters_of(const OrderedJson& command) {
   Parameters parameters;
-  const Json list = command.is_object() ? command.value("parameters", Json::array()) : Json::array();
-  for (const Json& item : list) {
+  const OrderedJson list = command.is_object() ? command.value("parameters", OrderedJson::array()) : OrderedJson::array();
+  for (const OrderedJson& item : list) {
     if (!item.is_object()) continue;
-    parameters.push_back({.name = text_of(item, "name"), .required = item.contains("required") && item["required"] == true});
+    parameters.push_back({.name = text_member(item, "name"), .required = item.contains("required") && item["required"] == true});
   }
   return parameters;
 }
@@ -94,12 +88,12 @@ std::optional<ProviderMetadata> metadata_of(const Session& session, const fs::pa
   return parse_provider_metadata(text);
 }
 
-struct Words {
+struct ActionWords {
   const char* doing;
   const char* done;
   const char* failure;
 };
-Words words_of(const std::string& action) {
+ActionWords words_of(const std::string& action) {
   if (action == "up") return {"Creating", "Created", "failed to create service provider: "};
   if (action == "stop") return {"Stopping", "Stopped", "failed to stop service provider: "};
   return {"Removing", "Removed", "failed to remove service provider: "};
@@ -123,9 +117,9 @@ std::vector<Provider> take_providers(compose::Project& project) {
 }
 
 std::optional<ProviderMetadata> parse_provider_metadata(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const OrderedJson json = OrderedJson::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("up")) return std::nullopt;
-  ProviderMetadata metadata{.up = parameters_of(json["up"]), .down = parameters_of(json.value("down", Json())), .stop = {}};
+  ProviderMetadata metadata{.up = parameters_of(json["up"]), .down = parameters_of(json.value("down", OrderedJson())), .stop = {}};
   if (json.contains("stop")) metadata.stop = parameters_of(json["stop"]);
   return metadata;
 }
@@ -153,10 +147,10 @@ Result<std::vector<std::string>> provider_arguments(const Provider& provider, co
 }
 
 Result<std::string> take_provider_line(std::string_view line, ProvidedVariables& variables) {
-  const Json json = Json::parse(line, nullptr, false);
+  const OrderedJson json = OrderedJson::parse(line, nullptr, false);
   if (!json.is_object()) return invalid("it wrote what is no JSON message: " + gantry::quoted(line.substr(0, 200)));
-  const std::string type = text_of(json, "type");
-  const std::string message = text_of(json, "message");
+  const std::string type = text_member(json, "type");
+  const std::string message = text_member(json, "message");
   if (type == "info") return message;
   if (type == "debug") return std::string();
   if (type == "error") return internal_error(message);
@@ -179,14 +173,14 @@ std::vector<std::string> add_variables(compose::Project& project, const Provider
   if (all.empty()) return replaced;
   for (auto& [service_name, service] : project.services) {
     if (!service.depends_on.contains(provider.service)) continue;
-    Json json = Json::parse(service.canonical_json, nullptr, false);
-    if (!json["environment"].is_object()) json["environment"] = Json::object();
+    OrderedJson json = OrderedJson::parse(service.canonical_json, nullptr, false);
+    if (!json["environment"].is_object()) json["environment"] = OrderedJson::object();
     for (const auto& [name, value] : all) {
       if (variables.raw.contains(name) && service.environment.contains(name)) replaced.push_back(name);
       service.environment[name] = value;
       json["environment"][name] = value;
     }
-    service.canonical_json = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    service.canonical_json = json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
   }
   return replaced;
 }
@@ -206,7 +200,7 @@ Result<std::vector<Provider>> find_providers(const Session& session, const compo
 Result<ProvidedVariables> run_provider(const Session& session, const Provider& provider, const std::string& project,
                                        const std::string& action, ProgressView& view) {
   using Status = compose::Progress::Status;
-  const Words words = words_of(action);
+  const ActionWords words = words_of(action);
   const auto tell = [&](Status status, const std::string& text, const std::string& details = {}) {
     view.show({.resource = compose::Progress::Resource::service,
                .name = provider.service,

@@ -11,7 +11,7 @@
 namespace gantry::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 struct Range {
   unsigned first = 0;
@@ -119,7 +119,7 @@ Result<std::vector<std::string>> exposed_ports(const std::string& text) {
   return ports;
 }
 
-Result<std::string> network_choice(const std::string& text, Json& endpoint) {
+Result<std::string> network_choice(const std::string& text, OrderedJson& endpoint) {
   if (text.find('=') == std::string::npos) return text;
   std::string name;
   for (const std::string& field : csv_fields(text)) {

@@ -17,7 +17,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr size_t kPiece = size_t{64} << 10;
+constexpr size_t kWritePiece = size_t{64} << 10;
 
 struct Source {
   const std::function<Result<std::string>()>& next;
@@ -113,7 +113,7 @@ Result<> extract_tar(const std::string& directory, const ExtractRules& rules,
 }
 
 Result<std::string> read_some(int fd) {
-  std::string piece(kPiece, '\0');
+  std::string piece(kWritePiece, '\0');
   for (;;) {
     const ssize_t got = ::read(fd, piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kPiece = size_t{256} << 10;
-constexpr size_t kMaxDepth = 512;
+constexpr size_t kDeepestDirectory = 512;
 
 TarItem item_of(const fs::path& path, const std::string& name, const struct stat& status, TarEntry::Kind kind,
                 const TreeRules& rules) {
@@ -36,7 +36,7 @@ TarItem item_of(const fs::path& path, const std::string& name, const struct stat
 
 Result<> add_tree(const fs::path& path, const std::string& name, const TreeRules& rules, size_t depth,
                   std::vector<TarItem>& items) {
-  if (depth > kMaxDepth) return invalid(path.string() + ": directories are nested too deeply");
+  if (depth > kDeepestDirectory) return invalid(path.string() + ": directories are nested too deeply");
   auto item = TRY(single_item(path, name, rules));
   if (!item) return {};
   const bool is_directory = item->header.kind == TarEntry::Kind::directory;

@@ -4,13 +4,9 @@
 
 namespace gantry::cli {
 
-namespace {
-
 bool contains(const std::vector<std::string>& list, const std::string& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
-
-}  // namespace
 
 Result<ContainerRow> find_container(Session& session, const std::string& service, std::optional<int64_t> index,
                                     Search search) {

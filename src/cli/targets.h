@@ -12,6 +12,8 @@ namespace gantry::cli {
 
 enum class Search { running, any };
 
+bool contains(const std::vector<std::string>& list, const std::string& value);
+
 // The lowest replica of the service, or the one with that number; without replicas a one-off (never with an index).
 // Errors: the service has none such, in Docker Compose's words.
 Result<ContainerRow> find_container(Session& session, const std::string& service, std::optional<int64_t> index,

@@ -8,7 +8,7 @@
 namespace gantry::cli {
 namespace {
 
-constexpr int kMaxDepth = 100;          // of nested actions and parentheses
+constexpr int kDeepestNesting = 100;          // of nested actions and parentheses
 constexpr size_t kMaxText = 64 << 20;   // of what a template may print
 
 struct Token {
@@ -69,9 +69,9 @@ std::string place_of(std::string_view source, size_t at) {
   return std::to_string(line) + ":" + std::to_string(column);
 }
 
-class Parser {
+class TemplateParser {
  public:
-  explicit Parser(std::string_view source) : source_(source) {}
+  explicit TemplateParser(std::string_view source) : source_(source) {}
 
   Result<NodePtr> parse() {
     auto root = std::make_shared<Node>();
@@ -89,7 +89,7 @@ class Parser {
 
   // Up to the end, or to {{end}}, {{else}} or {{else if}}: `end` is that word.
   Result<Nodes> list(std::string& end, int depth) {
-    if (depth > kMaxDepth) return bad("too deep", at_);
+    if (depth > kDeepestNesting) return bad("too deep", at_);
     Nodes nodes;
     end.clear();
     while (at_ < source_.size()) {
@@ -283,7 +283,7 @@ class Parser {
   }
 
   Result<PipelinePtr> pipeline(int depth) {
-    if (depth > kMaxDepth) return bad("too deep", peek().at);
+    if (depth > kDeepestNesting) return bad("too deep", peek().at);
     auto result = std::make_shared<Pipeline>();
     size_t ahead = 0;
     std::vector<std::string> variables;
@@ -564,7 +564,7 @@ class Runner {
 
 Result<Template> Template::parse(std::string_view text) {
   Template result;
-  result.root_ = TRY(Parser(text).parse());
+  result.root_ = TRY(TemplateParser(text).parse());
   return result;
 }
 

@@ -10,10 +10,10 @@
 namespace gantry::cli {
 namespace {
 
-using Arguments = std::vector<Value>;
-using Function = Result<Value> (*)(Arguments&);
+using Values = std::vector<Value>;
+using Function = Result<Value> (*)(Values&);
 
-Result<std::string> text_at(const Arguments& arguments, size_t index) {
+Result<std::string> text_at(const Values& arguments, size_t index) {
   if (index >= arguments.size()) return invalid("wrong number of args");
   if (arguments[index].is_string()) return arguments[index].get<std::string>();
   if (arguments[index].is_null()) return std::string();
@@ -44,13 +44,13 @@ bool comparable(const Value& a, const Value& b) {
 }
 
 template <class Test>
-Result<Value> ordered(const Arguments& arguments, Test test) {
+Result<Value> ordered(const Values& arguments, Test test) {
   if (arguments.size() != 2) return invalid("wrong number of args: want 2 got " + std::to_string(arguments.size()));
   if (!comparable(arguments[0], arguments[1])) return invalid("incompatible types for comparison");
   return Value(test(compare(arguments[0], arguments[1])));
 }
 
-Result<Value> equal(Arguments& arguments) {
+Result<Value> equal(Values& arguments) {
   if (arguments.size() < 2) return invalid("missing argument for comparison");
   for (size_t i = 1; i < arguments.size(); ++i) {
     if (!comparable(arguments[0], arguments[i])) return invalid("incompatible types for comparison");
@@ -59,7 +59,7 @@ Result<Value> equal(Arguments& arguments) {
   return Value(false);
 }
 
-Result<Value> length(Arguments& arguments) {
+Result<Value> length(Values& arguments) {
   if (arguments.size() != 1) return invalid("wrong number of args for len: want 1 got " + std::to_string(arguments.size()));
   const Value& value = arguments[0];
   if (value.is_string()) return Value(value.get_ref<const std::string&>().size());
@@ -68,7 +68,7 @@ Result<Value> length(Arguments& arguments) {
   return invalid("len of type " + std::string(value.type_name()));
 }
 
-Result<Value> index_into(Arguments& arguments) {
+Result<Value> index_into(Values& arguments) {
   if (arguments.empty()) return invalid("wrong number of args for index");
   Value value = arguments[0];
   for (size_t i = 1; i < arguments.size(); ++i) {
@@ -92,7 +92,7 @@ Result<Value> index_into(Arguments& arguments) {
   return value;
 }
 
-Result<Value> slice_of(Arguments& arguments) {
+Result<Value> slice_of(Values& arguments) {
   if (arguments.empty() || arguments.size() > 3) return invalid("wrong number of args for slice");
   const Value& value = arguments[0];
   if (!value.is_string() && !value.is_array()) return invalid("can't slice item of type " + std::string(value.type_name()));
@@ -110,7 +110,7 @@ Result<Value> slice_of(Arguments& arguments) {
 }
 
 // fmt.Print: a space between two neighbours neither of which is a text.
-Result<Value> print(Arguments& arguments) {
+Result<Value> print(Values& arguments) {
   std::string text;
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (i > 0 && !arguments[i].is_string() && !arguments[i - 1].is_string()) text += ' ';
@@ -119,14 +119,14 @@ Result<Value> print(Arguments& arguments) {
   return Value(text);
 }
 
-Result<Value> println(Arguments& arguments) {
+Result<Value> println(Values& arguments) {
   std::string text;
   for (size_t i = 0; i < arguments.size(); ++i) text += (i > 0 ? " " : "") + printed(arguments[i]);
   return Value(text + "\n");
 }
 
 // One directive "%-10.2f" with its argument.
-std::string formatted(const std::string& directive, char verb, const Value& value) {
+std::string by_directive(const std::string& directive, char verb, const Value& value) {
   char buffer[512];
   const std::string head = directive.substr(0, directive.size() - 1);
   const auto fill = [&](const std::string& conversion, auto number) {
@@ -145,7 +145,7 @@ std::string formatted(const std::string& directive, char verb, const Value& valu
   return std::string("%!") + verb + "(" + printed(value) + ")";
 }
 
-Result<Value> printf_(Arguments& arguments) {
+Result<Value> printf_(Values& arguments) {
   const std::string format = TRY(text_at(arguments, 0));
   std::string text;
   size_t next = 1;
@@ -160,13 +160,13 @@ Result<Value> printf_(Arguments& arguments) {
     if (verb == '%') text += '%';
     else if (std::string_view("vsqdxXofget").find(verb) == std::string_view::npos) text += std::string("%!") + verb;
     else if (next >= arguments.size()) text += std::string("%!") + verb + "(MISSING)";
-    else text += formatted(format.substr(i, end - i + 1), verb, arguments[next++]);
+    else text += by_directive(format.substr(i, end - i + 1), verb, arguments[next++]);
     i = end;
   }
   return Value(text);
 }
 
-Result<Value> split_text(Arguments& arguments) {
+Result<Value> split_text(Values& arguments) {
   const std::string text = TRY(text_at(arguments, 0));
   const std::string separator = TRY(text_at(arguments, 1));
   Value list = Value::array();
@@ -182,7 +182,7 @@ Result<Value> split_text(Arguments& arguments) {
   return list;
 }
 
-Result<Value> join_texts(Arguments& arguments) {
+Result<Value> join_texts(Values& arguments) {
   if (arguments.size() != 2) return invalid("wrong number of args for join: want 2 got " + std::to_string(arguments.size()));
   const std::string separator = TRY(text_at(arguments, 1));
   std::string text;
@@ -193,7 +193,7 @@ Result<Value> join_texts(Arguments& arguments) {
 }
 
 template <class Change>
-Result<Value> changed(const Arguments& arguments, Change change) {
+Result<Value> changed(const Values& arguments, Change change) {
   if (arguments.size() != 1) return invalid("wrong number of args: want 1 got " + std::to_string(arguments.size()));
   std::string text = TRY(text_at(arguments, 0));
   bool begins_word = true;
@@ -206,30 +206,30 @@ Result<Value> changed(const Arguments& arguments, Change change) {
 char upper_of(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 char lower_of(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-Result<int64_t> number_at(const Arguments& arguments, size_t index) {
+Result<int64_t> number_at(const Values& arguments, size_t index) {
   if (index >= arguments.size() || !arguments[index].is_number_integer()) return invalid("wrong type for value; expected int");
   return arguments[index].get<int64_t>();
 }
 
 const std::map<std::string_view, Function>& functions() {
   static const std::map<std::string_view, Function> kFunctions = {
-      {"and", [](Arguments& a) -> Result<Value> { return a.empty() ? Value(true) : a.back(); }},
-      {"or", [](Arguments& a) -> Result<Value> { return a.empty() ? Value(false) : a.back(); }},
+      {"and", [](Values& a) -> Result<Value> { return a.empty() ? Value(true) : a.back(); }},
+      {"or", [](Values& a) -> Result<Value> { return a.empty() ? Value(false) : a.back(); }},
       {"not",
-       [](Arguments& a) -> Result<Value> {
+       [](Values& a) -> Result<Value> {
          if (a.size() != 1) return invalid("wrong number of args for not");
          return Value(!is_truthy(a[0]));
        }},
       {"eq", equal},
       {"ne",
-       [](Arguments& a) -> Result<Value> {
+       [](Values& a) -> Result<Value> {
          if (a.size() != 2) return invalid("wrong number of args for ne");
          return Value(!TRY(equal(a)).get<bool>());
        }},
-      {"lt", [](Arguments& a) { return ordered(a, [](int order) { return order < 0; }); }},
-      {"le", [](Arguments& a) { return ordered(a, [](int order) { return order <= 0; }); }},
-      {"gt", [](Arguments& a) { return ordered(a, [](int order) { return order > 0; }); }},
-      {"ge", [](Arguments& a) { return ordered(a, [](int order) { return order >= 0; }); }},
+      {"lt", [](Values& a) { return ordered(a, [](int order) { return order < 0; }); }},
+      {"le", [](Values& a) { return ordered(a, [](int order) { return order <= 0; }); }},
+      {"gt", [](Values& a) { return ordered(a, [](int order) { return order > 0; }); }},
+      {"ge", [](Values& a) { return ordered(a, [](int order) { return order >= 0; }); }},
       {"len", length},
       {"index", index_into},
       {"slice", slice_of},
@@ -237,24 +237,24 @@ const std::map<std::string_view, Function>& functions() {
       {"println", println},
       {"printf", printf_},
       {"json",
-       [](Arguments& a) -> Result<Value> {
+       [](Values& a) -> Result<Value> {
          if (a.size() != 1) return invalid("wrong number of args for json");
          return Value(json_text(a[0]));
        }},
       {"split", split_text},
       {"join", join_texts},
-      {"upper", [](Arguments& a) { return changed(a, [](char c, bool) { return upper_of(c); }); }},
-      {"lower", [](Arguments& a) { return changed(a, [](char c, bool) { return lower_of(c); }); }},
-      {"title", [](Arguments& a) { return changed(a, [](char c, bool first) { return first ? upper_of(c) : c; }); }},
+      {"upper", [](Values& a) { return changed(a, [](char c, bool) { return upper_of(c); }); }},
+      {"lower", [](Values& a) { return changed(a, [](char c, bool) { return lower_of(c); }); }},
+      {"title", [](Values& a) { return changed(a, [](char c, bool first) { return first ? upper_of(c) : c; }); }},
       {"pad",
-       [](Arguments& a) -> Result<Value> {
+       [](Values& a) -> Result<Value> {
          const std::string text = TRY(text_at(a, 0));
          if (text.empty()) return Value("");
          const auto width = [](int64_t n) { return static_cast<size_t>(std::clamp<int64_t>(n, 0, 1000)); };
          return Value(std::string(width(TRY(number_at(a, 1))), ' ') + text + std::string(width(TRY(number_at(a, 2))), ' '));
        }},
       {"truncate",
-       [](Arguments& a) -> Result<Value> {
+       [](Values& a) -> Result<Value> {
          const std::string text = TRY(text_at(a, 0));
          return Value(text.substr(0, static_cast<size_t>(std::max<int64_t>(TRY(number_at(a, 1)), 0))));
        }},

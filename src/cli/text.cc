@@ -70,6 +70,21 @@ std::string human_size(uint64_t bytes) {
   return printed("%.3g", value) + kUnits[unit];
 }
 
+std::string binary_size(double bytes) {
+  constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < kUnits.size(); ++unit) bytes /= 1024;
+  return printed("%.4g", bytes) + kUnits[unit];
+}
+
+std::string percent(double value) { return printed("%.2f", value) + "%"; }
+
+std::string comma_list(const std::map<std::string, std::string>& values) {
+  std::vector<std::string> pieces;
+  for (const auto& [key, value] : values) pieces.push_back(key + "=" + value);
+  return join(pieces, ",");
+}
+
 std::string api_time(WallTime time) {
   const int64_t nanoseconds = time.time_since_epoch().count();
   std::string fraction = std::to_string(nanoseconds % 1'000'000'000);

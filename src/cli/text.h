@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,13 @@ std::string shorten(std::string_view text, size_t width, std::string_view mark =
 std::string human_duration(std::chrono::seconds duration);
 // "0B", "12.3MB": decimal units, three significant digits.
 std::string human_size(uint64_t bytes);
+// "12.3MiB": binary units, four significant digits.
+std::string binary_size(double bytes);
+// "12.34%"
+std::string percent(double value);
+// "a=b,c=d"
+std::string comma_list(const std::map<std::string, std::string>& values);
+constexpr size_t kCommandWidth = 20;  // of a container's command in a list
 
 // What --since and --until take: RFC 3339, "2026-01-02", "2026-01-02T03:04:05" (UTC), a duration back from `now`, or
 // unix seconds. → "SECONDS.NANOSECONDS", the only form the API knows.

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "cli/json_view.h"
 
 namespace gantry::cli {
 
@@ -14,7 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Json = nlohmann::json;
 using Action = WatchRule::Action;
 
 // What editors and git leave behind while they work: never of interest, and not to be switched off.
@@ -31,12 +30,7 @@ std::optional<Action> action_of(std::string_view text) {
   return std::nullopt;
 }
 
-std::string text(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-std::string lines_of(const Json& object, const char* key) {
+std::string pattern_lines(const Json& object, const char* key) {
   std::string lines;
   const auto found = object.find(key);
   if (found == object.end()) return lines;
@@ -59,7 +53,7 @@ Result<std::string> ignore_file(const compose::Service& service) {
 }
 
 compose::Hook hook_of(const Json& exec) {
-  compose::Hook hook{.user = text(exec, "user"), .working_dir = text(exec, "working_dir")};
+  compose::Hook hook{.user = text_member(exec, "user"), .working_dir = text_member(exec, "working_dir")};
   if (const auto command = exec.find("command"); command != exec.end() && command->is_array()) {
     for (const Json& word : *command) hook.command.push_back(word.is_string() ? word.get<std::string>() : word.dump());
   }
@@ -73,22 +67,22 @@ compose::Hook hook_of(const Json& exec) {
 }
 
 Result<WatchRule> rule_of(const compose::Service& service, const Json& json) {
-  const auto action = action_of(text(json, "action"));
-  if (!action) return invalid("services." + service.name + ".develop.watch: unknown action " + text(json, "action"));
+  const auto action = action_of(text_member(json, "action"));
+  if (!action) return invalid("services." + service.name + ".develop.watch: unknown action " + text_member(json, "action"));
   WatchRule rule{.service = service.name,
-                 .path = fs::path(text(json, "path")).lexically_normal(),
+                 .path = fs::path(text_member(json, "path")).lexically_normal(),
                  .action = *action,
-                 .target = text(json, "target"),
+                 .target = text_member(json, "target"),
                  .initial_sync = json.value("initial_sync", false)};
   if (!rule.path.has_filename()) rule.path = rule.path.parent_path();  // "src/"
-  std::string ignored = lines_of(json, "ignore");
+  std::string ignored = pattern_lines(json, "ignore");
   // The build context's own rules hold for what is below it.
   if (service.build && rule.path == fs::path(service.build->context).lexically_normal()) {
     ignored = TRY(ignore_file(service)) + "\n" + ignored;
   }
   const std::string where = "services." + service.name + ".develop.watch";
   rule.ignored = TRY(IgnorePatterns::parse(ignored + "\n" + std::string(kTemporary)).within(where));
-  if (const std::string included = lines_of(json, "include"); !included.empty()) {
+  if (const std::string included = pattern_lines(json, "include"); !included.empty()) {
     rule.included = TRY(IgnorePatterns::parse(included).within(where));
   }
   if (const auto exec = json.find("exec"); exec != json.end() && exec->is_object()) rule.exec = hook_of(*exec);

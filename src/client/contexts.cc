@@ -15,7 +15,7 @@ using nlohmann::json;
 constexpr size_t kMaxFile = 1 << 20;
 constexpr size_t kMostContexts = 1000;
 
-std::string variable(const Contexts::Environment& environment, const char* name) {
+std::string value_in(const Contexts::Environment& environment, const char* name) {
   const auto found = environment.find(name);
   return found == environment.end() ? "" : found->second;
 }
@@ -65,14 +65,14 @@ Result<> make_directories(const std::filesystem::path& path) {
 }  // namespace
 
 Contexts::Contexts(const Environment& environment) {
-  const std::string home = variable(environment, "HOME");
-  const std::string own = variable(environment, "GANTRY_CONFIG");
-  const std::string dockers = variable(environment, "DOCKER_CONFIG");
-  const std::string config = variable(environment, "XDG_CONFIG_HOME");
+  const std::string home = value_in(environment, "HOME");
+  const std::string own = value_in(environment, "GANTRY_CONFIG");
+  const std::string dockers = value_in(environment, "DOCKER_CONFIG");
+  const std::string config = value_in(environment, "XDG_CONFIG_HOME");
   own_ = !own.empty() ? own : (config.empty() ? home + "/.config" : config) + "/gantry";
   dockers_ = !dockers.empty() ? dockers : home + "/.docker";
-  from_environment_ = variable(environment, "GANTRY_CONTEXT");
-  if (from_environment_.empty()) from_environment_ = variable(environment, "DOCKER_CONTEXT");
+  from_environment_ = value_in(environment, "GANTRY_CONTEXT");
+  if (from_environment_.empty()) from_environment_ = value_in(environment, "DOCKER_CONTEXT");
 }
 
 Result<std::vector<Context>> Contexts::list() const {

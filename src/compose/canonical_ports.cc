@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "base/strings.h"
 #include "compose/canonical.h"
+#include "compose/values.h"
 
 namespace gantry::compose::canonical {
 namespace {
@@ -13,11 +14,6 @@ struct Range {
   uint32_t last = 0;
   uint32_t count() const { return last - first + 1; }
 };
-
-bool is_address(const std::string& text) {
-  unsigned char buffer[16];
-  return inet_pton(AF_INET, text.c_str(), buffer) == 1 || inet_pton(AF_INET6, text.c_str(), buffer) == 1;
-}
 
 Result<Range> parse_range(std::string_view text, const char* what) {
   auto wrong = [&](const char* why) {
@@ -61,11 +57,11 @@ Result<ShortPort> take_apart(std::string_view text) {
   std::string_view ip = rest.substr(0, colon);
   if (ip.starts_with('[') && ip.ends_with(']')) ip = ip.substr(1, ip.size() - 2);
   port.ip = ip;
-  if (!port.ip.empty() && !is_address(port.ip)) return invalid("Invalid ip address: " + port.ip);
+  if (!port.ip.empty() && !is_ip_address(port.ip)) return invalid("Invalid ip address: " + port.ip);
   return port;
 }
 
-Node long_form(const ShortPort& port, uint32_t target, std::string published, Place place) {
+Node long_port(const ShortPort& port, uint32_t target, std::string published, Place place) {
   Node map = Node::mapping(place);
   map.entries.reserve(5);
   Node mode = Node::string("ingress", place);
@@ -85,7 +81,7 @@ Result<std::vector<Node>> expand(std::string_view text, Place place, Report& rep
   if (!report.may_expand(target.count())) return invalid("the project's ranges hold too many ports");
   std::vector<Node> out;
   if (port.host.empty()) {
-    for (uint32_t i = 0; i < target.count(); ++i) out.push_back(long_form(port, target.first + i, "", place));
+    for (uint32_t i = 0; i < target.count(); ++i) out.push_back(long_port(port, target.first + i, "", place));
     return out;
   }
   Range host = TRY(parse_range(port.host, "hostPort"));
@@ -93,14 +89,14 @@ Result<std::vector<Node>> expand(std::string_view text, Place place, Report& rep
     std::string published = std::to_string(host.first);
     if (host.count() > 1) published += "-" + std::to_string(host.last);
     else published = port.host;
-    out.push_back(long_form(port, target.first, std::move(published), place));
+    out.push_back(long_port(port, target.first, std::move(published), place));
     return out;
   }
   if (host.count() != target.count()) {
     return invalid("Invalid ranges specified for container and host Ports: " + port.container + " and " + port.host);
   }
   for (uint32_t i = 0; i < target.count(); ++i) {
-    out.push_back(long_form(port, target.first + i, std::to_string(host.first + i), place));
+    out.push_back(long_port(port, target.first + i, std::to_string(host.first + i), place));
   }
   // The order of the reference: by the container port's text.
   std::stable_sort(out.begin(), out.end(), [](const Node& a, const Node& b) {
@@ -109,10 +105,10 @@ Result<std::vector<Node>> expand(std::string_view text, Place place, Report& rep
   return out;
 }
 
-void complete_long(Node& item, const Path& path, Report& report) {
+void complete_port(Node& item, const Path& path, Report& report) {
   const Node* target = item.find("target");
   if (target == nullptr) return report.error(item.place, path, "the port is missing a target port");
-  if (const Node* ip = item.find("host_ip"); ip != nullptr && ip->is_string() && !is_address(ip->text)) {
+  if (const Node* ip = item.find("host_ip"); ip != nullptr && ip->is_string() && !is_ip_address(ip->text)) {
     report.error(ip->place, path / "host_ip", "invalid ip address: " + ip->text);
   }
   if (Node* published = item.find("published"); published != nullptr && published->is_scalar()) {
@@ -142,7 +138,7 @@ void ports(Node& node, const Path& path, Report& report) {
     Node& item = node.items[i];
     Path child = path[static_cast<int>(i)];
     if (item.is_map()) {
-      complete_long(item, child, report);
+      complete_port(item, child, report);
       list.items.push_back(std::move(item));
     } else if (report.is_raw(item.text)) {
       list.items.push_back(std::move(item));

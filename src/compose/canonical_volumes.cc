@@ -57,7 +57,7 @@ void apply_option(Node& mount, const std::string& option, const Path& path, Repo
   }
 }
 
-Result<Node> long_form(const Node& item, const Path& path, Report& report) {
+Result<Node> long_volume(const Node& item, const Path& path, Report& report) {
   const std::string& spec = item.text;
   if (spec.empty()) return invalid("invalid empty volume spec");
   std::vector<std::string> parts = spec.size() <= 2 ? std::vector{spec} : TRY(pieces(spec));
@@ -75,7 +75,7 @@ Result<Node> long_form(const Node& item, const Path& path, Report& report) {
   return mount;
 }
 
-void complete_long(Node& item, const Path& path, Report& report) {
+void complete_volume(Node& item, const Path& path, Report& report) {
   Node* target = item.find("target");
   if (target == nullptr || target->text.empty()) {
     return report.error(item.place, path, "service volume is missing a mount target: missing property 'target'");
@@ -93,9 +93,9 @@ void volumes(Node& node, const Path& path, Report& report) {
     Node& item = node.items[i];
     Path child = path[static_cast<int>(i)];
     if (item.is_map()) {
-      complete_long(item, child, report);
+      complete_volume(item, child, report);
     } else if (item.is_string() && !report.is_raw(item.text)) {
-      auto mount = long_form(item, child, report);
+      auto mount = long_volume(item, child, report);
       if (mount.ok()) item = std::move(*mount);
       else report.error(item.place, child, mount.error().message()), item.mark_broken();
     }

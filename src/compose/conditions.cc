@@ -6,7 +6,7 @@ namespace {
 using engine::ContainerState;
 using engine::HealthState;
 using engine::ObservedContainer;
-using Kind = Verdict::Kind;
+using VerdictKind = Verdict::Kind;
 
 bool has_ended(const ObservedContainer& container) {
   return container.state == ContainerState::exited || container.state == ContainerState::dead ||
@@ -18,7 +18,7 @@ std::string exited_text(const ObservedContainer& container, const std::string& n
 }
 
 Verdict impossible(std::string text, std::string message) {
-  return {.kind = Kind::impossible, .text = std::move(text), .message = std::move(message)};
+  return {.kind = VerdictKind::impossible, .text = std::move(text), .message = std::move(message)};
 }
 
 Verdict check_healthy(const ObservedContainer& container, const std::string& name) {
@@ -32,7 +32,7 @@ Verdict check_healthy(const ObservedContainer& container, const std::string& nam
     return impossible("Error", prefix + "container " + name + " has no healthcheck configured");
   }
   switch (container.health) {
-    case HealthState::healthy: return {.kind = Kind::met, .text = "Healthy"};
+    case HealthState::healthy: return {.kind = VerdictKind::met, .text = "Healthy"};
     case HealthState::unhealthy: return impossible("Error", prefix + "container " + name + " is unhealthy");
     case HealthState::none:
     case HealthState::starting: break;
@@ -42,7 +42,7 @@ Verdict check_healthy(const ObservedContainer& container, const std::string& nam
 
 Verdict check_completed(const ObservedContainer& container, const std::string& service) {
   if (!has_ended(container)) return {.text = "Waiting"};
-  if (container.exit_code == 0 && container.state != ContainerState::dead) return {.kind = Kind::met, .text = "Exited"};
+  if (container.exit_code == 0 && container.state != ContainerState::dead) return {.kind = VerdictKind::met, .text = "Exited"};
   return impossible("Error", "service " + gantry::quoted(service) +
                                  " didn't complete successfully: exit " + std::to_string(container.exit_code));
 }
@@ -50,14 +50,14 @@ Verdict check_completed(const ObservedContainer& container, const std::string& s
 Verdict check_ready(const ObservedContainer& container, const std::string& name) {
   // A one-shot program that did its work is as ready as it will ever be.
   if (container.state == ContainerState::exited && container.exit_code == 0 && container.error.empty()) {
-    return {.kind = Kind::met, .text = "Exited"};
+    return {.kind = VerdictKind::met, .text = "Exited"};
   }
   if (has_ended(container)) return impossible("Error", exited_text(container, name));
   if (container.state != ContainerState::running && container.state != ContainerState::paused) {
     return {.text = "Waiting"};
   }
   if (!container.has_health_check || container.health == HealthState::healthy) {
-    return {.kind = Kind::met, .text = "Healthy"};
+    return {.kind = VerdictKind::met, .text = "Healthy"};
   }
   if (container.health == HealthState::unhealthy) return impossible("Error", "container " + name + " is unhealthy");
   return {.text = "Waiting"};

@@ -155,8 +155,8 @@ struct FileKind {
   const char* word;
   const char* folder;
 };
-constexpr FileKind kSecret{"secrets", "secret", "/run/secrets/"};
-constexpr FileKind kConfig{"configs", "config", "/"};
+constexpr FileKind kSecretFile{"secrets", "secret", "/run/secrets/"};
+constexpr FileKind kConfigFile{"configs", "config", "/"};
 
 Result<> add_file(const FileKind& kind, const FileReference& reference, const FileSource& source, ContainerSpec& spec,
                   std::vector<std::string>& warnings) {
@@ -214,8 +214,8 @@ Result<> set_storage(const Project& project, const Service& service, ContainerSp
     constexpr std::string_view kContainer = "container:";
     spec.volumes_from.push_back(text.starts_with(kContainer) ? text.substr(kContainer.size()) : "service:" + text);
   }
-  TRY(set_files(project, service, kSecret, service.secrets, project.secrets, spec, warnings));
-  TRY(set_files(project, service, kConfig, service.configs, project.configs, spec, warnings));
+  TRY(set_files(project, service, kSecretFile, service.secrets, project.secrets, spec, warnings));
+  TRY(set_files(project, service, kConfigFile, service.configs, project.configs, spec, warnings));
   spec.read_only = service.read_only;
   if (service.shm_size && *service.shm_size > 0) spec.shm_size = static_cast<uint64_t>(*service.shm_size);
   spec.storage_options = service.storage_opt;

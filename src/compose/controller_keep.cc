@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "compose/controller_state.h"
 #include "compose/labels.h"
+#include "compose/project_view.h"
 
 namespace gantry::compose {
 namespace {
@@ -11,11 +12,6 @@ using namespace std::chrono_literals;
 
 // Events of one cause (a container and all that shares its namespaces) come together: looking once is enough.
 constexpr std::chrono::nanoseconds kGather = 20ms;
-
-std::string attribute(const engine::Event& event, const char* name) {
-  auto found = event.attributes.find(name);
-  return found == event.attributes.end() ? "" : found->second;
-}
 
 bool is_end(const std::string& action) { return action == "die" || action == "destroy"; }
 

@@ -57,9 +57,9 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
-class Reader {
+class DotenvReader {
  public:
-  Reader(std::string_view text, const Lookup& lookup, const Environment& earlier, std::vector<std::string>* unset)
+  DotenvReader(std::string_view text, const Lookup& lookup, const Environment& earlier, std::vector<std::string>* unset)
       : rest_(strip_mark(text)), outer_(lookup), unset_(unset), own_(earlier) {}
 
   Result<Assignments> run() {
@@ -198,7 +198,7 @@ class Reader {
 
 Result<Assignments> parse_dotenv(std::string_view text, const Lookup& lookup, const Environment& earlier,
                                  std::vector<std::string>* unset) {
-  return Reader(text, lookup, earlier, unset).run();
+  return DotenvReader(text, lookup, earlier, unset).run();
 }
 
 Result<Assignments> parse_raw_env(std::string_view text, const Lookup& lookup) {

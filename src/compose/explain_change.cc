@@ -10,20 +10,20 @@
 namespace gantry::compose {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr size_t kMostShown = 3;
 constexpr size_t kLongestValue = 60;
 constexpr size_t kMaxDepth = 64;
 
-std::string dumped(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dumped(const OrderedJson& value) { return value.dump(-1, ' ', false, OrderedJson::error_handler_t::replace); }
 
 class Comparison {
  public:
   Comparison(const Project& project, std::string subject, std::vector<Difference>& found)
       : project_(project), subject_(std::move(subject)), found_(found) {}
 
-  void compare(const std::string& path, const Json& was, const Json& now, size_t depth) {
+  void compare(const std::string& path, const OrderedJson& was, const OrderedJson& now, size_t depth) {
     if (was == now) return;
     if (depth < kMaxDepth && was.is_object() && now.is_object()) return compare_objects(path, was, now, depth);
     if (was.is_array() && now.is_array()) return compare_arrays(path, was, now, depth);
@@ -31,7 +31,7 @@ class Comparison {
   }
 
  private:
-  void compare_objects(const std::string& path, const Json& was, const Json& now, size_t depth) {
+  void compare_objects(const std::string& path, const OrderedJson& was, const OrderedJson& now, size_t depth) {
     for (const auto& [key, value] : now.items()) {
       const std::string child = path.empty() ? key : path + "." + key;
       const auto before = was.find(key);
@@ -44,8 +44,8 @@ class Comparison {
   }
 
   // A list in which one item changed its place by an insertion is told as that insertion.
-  void compare_arrays(const std::string& path, const Json& was, const Json& now, size_t depth) {
-    const auto holds = [](const Json& list, const Json& item) {
+  void compare_arrays(const std::string& path, const OrderedJson& was, const OrderedJson& now, size_t depth) {
+    const auto holds = [](const OrderedJson& list, const OrderedJson& item) {
       return std::find(list.begin(), list.end(), item) != list.end();
     };
     if (was.size() == now.size() && depth < kMaxDepth) {
@@ -60,7 +60,7 @@ class Comparison {
     for (size_t i = 0; i < now.size(); ++i) {
       if (!holds(was, now[i])) add(path + "[" + std::to_string(i) + "]", "", dumped(now[i]));
     }
-    for (const Json& item : was) {
+    for (const OrderedJson& item : was) {
       if (!holds(now, item)) add(path, dumped(item), "");
     }
     if (found_.size() == told) add(path, dumped(was), dumped(now));  // the order alone
@@ -130,8 +130,8 @@ std::vector<Difference> differences(const Project& project, const std::string& s
                                     const std::string& now) {
   std::vector<Difference> found;
   const bool is_service = subject.starts_with("services.");
-  const Json before = Json::parse(is_service ? hashed_part(was) : was, nullptr, false);
-  const Json after = Json::parse(is_service ? hashed_part(now) : now, nullptr, false);
+  const OrderedJson before = OrderedJson::parse(is_service ? hashed_part(was) : was, nullptr, false);
+  const OrderedJson after = OrderedJson::parse(is_service ? hashed_part(now) : now, nullptr, false);
   if (!before.is_object() || !after.is_object()) return found;
   Comparison(project, subject, found).compare("", before, after, 0);
   return found;

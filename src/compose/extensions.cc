@@ -9,7 +9,7 @@
 namespace gantry::compose {
 namespace {
 
-constexpr const char* kHealth = "x-healthcheck";
+constexpr const char* kHealthExtension = "x-healthcheck";
 constexpr const char* kStop = "x-stop";
 constexpr const char* kStopLabel = "dev.gantry.stop";  // what the engine looks for
 constexpr std::array<std::string_view, 3> kKinds = {"http", "tcp", "log"};
@@ -131,7 +131,7 @@ std::string hashed_member(const ServiceHealthCheck& check) {
     if (c == '"' || c == '\\') escaped += '\\';
     escaped += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
   }
-  return "\"" + std::string(kHealth) + "\":\"" + escaped + "\"";
+  return "\"" + std::string(kHealthExtension) + "\":\"" + escaped + "\"";
 }
 
 void append_member(std::string& object, const std::string& member) {
@@ -142,7 +142,7 @@ void append_member(std::string& object, const std::string& member) {
 }  // namespace
 
 void check_extensions(const Node& service, const Path& path, Report& report) {
-  if (const Node* health = service.find(kHealth)) check_health(service, *health, path / kHealth, report);
+  if (const Node* health = service.find(kHealthExtension)) check_health(service, *health, path / kHealthExtension, report);
   const Node* stop = service.find(kStop);
   if (stop != nullptr && stop->text != "patient" && stop->text != "quick") {
     report.error(stop->place, path / kStop, gantry::quoted(stop->text) + " is no manner of stopping",
@@ -151,7 +151,7 @@ void check_extensions(const Node& service, const Path& path, Report& report) {
 }
 
 void bind_extensions(const Node& service, Service& out) {
-  if (const Node* health = service.find(kHealth); health != nullptr && health->is_map()) {
+  if (const Node* health = service.find(kHealthExtension); health != nullptr && health->is_map()) {
     ServiceHealthCheck check{.test = test_of(*health),
                              .interval = time_of(*health, "interval"),
                              .timeout = time_of(*health, "timeout"),

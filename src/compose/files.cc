@@ -11,11 +11,11 @@
 #include "compose/dotenv.h"
 #include "compose/env_files.h"
 #include "compose/values.h"
+#include "compose/yaml_tree.h"
 
 namespace gantry::compose {
 namespace {
 
-constexpr size_t kMostBytes = 64u << 20;
 constexpr std::array kNames = {"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
 constexpr std::array kOverrides = {"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml",
                                    "docker-compose.override.yaml"};
@@ -23,24 +23,6 @@ constexpr std::array kOverrides = {"compose.override.yml", "compose.override.yam
 bool is_file(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
-}
-
-void append_utf8(std::string& out, uint32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xC0 | c >> 6);
-    out += static_cast<char>(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0 | c >> 12);
-    out += static_cast<char>(0x80 | (c >> 6 & 0x3F));
-    out += static_cast<char>(0x80 | (c & 0x3F));
-  } else {
-    out += static_cast<char>(0xF0 | c >> 18);
-    out += static_cast<char>(0x80 | (c >> 12 & 0x3F));
-    out += static_cast<char>(0x80 | (c >> 6 & 0x3F));
-    out += static_cast<char>(0x80 | (c & 0x3F));
-  }
 }
 
 // Without a byte order mark, and in UTF-8 where the mark says UTF-16.
@@ -73,7 +55,7 @@ Result<std::string> read_all(int fd, const std::string& name) {
     if (count < 0) return Error::from_errno(errno, "read", name);
     if (count == 0) return to_utf8(std::move(text));
     text.append(buffer, static_cast<size_t>(count));
-    if (text.size() > kMostBytes) return invalid(name + ": larger than 64 MiB");
+    if (text.size() > kLargestFile) return invalid(name + ": larger than 64 MiB");
   }
 }
 

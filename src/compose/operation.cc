@@ -15,12 +15,6 @@ namespace {
 
 using Status = Progress::Status;
 
-std::string service_of_subject(const std::string& subject) {
-  constexpr std::string_view kServices = "services.";
-  if (!subject.starts_with(kServices)) return "";
-  return subject.substr(kServices.size(), subject.find('.', kServices.size()) - kServices.size());
-}
-
 // The pulls of a plan, as a plan.
 Plan pulls_of(const Plan& plan) {
   Plan pulls;

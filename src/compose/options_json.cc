@@ -139,9 +139,9 @@ class Writer {
 };
 
 // Takes each field that it knows out of `source`: what is left is unknown. The first error stays.
-class Reader {
+class FieldReader {
  public:
-  explicit Reader(Json source) : source_(std::move(source)) {}
+  explicit FieldReader(Json source) : source_(std::move(source)) {}
 
   void operator()(const char* name, bool& value) {
     take(name, "true or false", [&](const Json& json) { return json.is_boolean() && (value = json.get<bool>(), true); });
@@ -251,7 +251,7 @@ Result<Options> options_from(std::string_view text) {
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) return invalid("options: not a JSON object");
   Options options;
-  Reader reader(std::move(json));
+  FieldReader reader(std::move(json));
   each_field(options, [&reader](const char* name, auto& member) { reader(name, member); });
   TRY(reader.end());
   return options;

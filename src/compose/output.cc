@@ -2,13 +2,13 @@
 
 #include <cstdio>
 
+#include "base/strings.h"
 #include "compose/scalar.h"
 #include "compose/yaml_quoting.h"
 
 namespace gantry::compose {
 namespace {
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
 bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80; }
 
 bool is_zero(const Node& node, const Shape& shape) {
@@ -389,13 +389,13 @@ bool natural_less(std::string_view a, std::string_view b) {
   size_t i = 0, j = 0;
   bool after_digits = false;
   while (i < a.size() && j < b.size()) {
-    if (digit(a[i]) && digit(b[j])) {
+    if (is_digit(a[i]) && is_digit(b[j])) {
       size_t ai = i, bj = j;
       while (ai < a.size() && a[ai] == '0') ++ai;
       while (bj < b.size() && b[bj] == '0') ++bj;
       size_t ae = ai, be = bj;
-      while (ae < a.size() && digit(a[ae])) ++ae;
-      while (be < b.size() && digit(b[be])) ++be;
+      while (ae < a.size() && is_digit(a[ae])) ++ae;
+      while (be < b.size() && is_digit(b[be])) ++be;
       if (ae - ai != be - bj) return ae - ai < be - bj;
       if (int order = a.substr(ai, ae - ai).compare(b.substr(bj, be - bj)); order != 0) return order < 0;
       if (ae - i != be - j) return ae - i < be - j;

@@ -78,4 +78,10 @@ std::string Plan::text() const {
   return text;
 }
 
+std::string service_of_subject(const std::string& subject) {
+  constexpr std::string_view kServices = "services.";
+  if (!subject.starts_with(kServices)) return "";
+  return subject.substr(kServices.size(), subject.find('.', kServices.size()) - kServices.size());
+}
+
 }  // namespace gantry::compose

@@ -103,5 +103,6 @@ struct Plan {
 };
 
 std::string describe(const Action& action);  // "create shop-web-1"
+std::string service_of_subject(const std::string& subject);  // "services.web.ports" → "web"; "" if it is about none
 
 }  // namespace gantry::compose

@@ -9,7 +9,7 @@
 namespace gantry::compose {
 namespace {
 
-using Kind = Change::Kind;
+using ChangeKind = Change::Kind;
 using Resource = Progress::Resource;
 
 // Collects what the steps say about each resource; the first mention gives the place.
@@ -36,36 +36,36 @@ class Collector {
     std::visit(
         Overloaded{
             [&](const CreateNetwork& a) {
-              put(Resource::network, a.spec.name, removed_networks_.contains(a.spec.name) ? Kind::recreate : Kind::create,
+              put(Resource::network, a.spec.name, removed_networks_.contains(a.spec.name) ? ChangeKind::recreate : ChangeKind::create,
                   step);
             },
             [&](const RemoveNetwork& a) {
-              if (!created_networks_.contains(a.network.name)) put(Resource::network, a.network.name, Kind::remove, step);
+              if (!created_networks_.contains(a.network.name)) put(Resource::network, a.network.name, ChangeKind::remove, step);
             },
             [&](const CreateVolume& a) {
-              put(Resource::volume, a.spec.name, removed_volumes_.contains(a.spec.name) ? Kind::recreate : Kind::create,
+              put(Resource::volume, a.spec.name, removed_volumes_.contains(a.spec.name) ? ChangeKind::recreate : ChangeKind::create,
                   step);
             },
             [&](const RemoveVolume& a) {
-              if (!created_volumes_.contains(a.name)) put(Resource::volume, a.name, Kind::remove, step);
+              if (!created_volumes_.contains(a.name)) put(Resource::volume, a.name, ChangeKind::remove, step);
             },
-            [&](const PullImage& a) { put(Resource::image, a.reference, Kind::pull, step); },
-            [&](const RemoveImage& a) { put(Resource::image, a.reference, Kind::remove, step); },
+            [&](const PullImage& a) { put(Resource::image, a.reference, ChangeKind::pull, step); },
+            [&](const RemoveImage& a) { put(Resource::image, a.reference, ChangeKind::remove, step); },
             [&](const CreateContainer& a) {
-              put(Resource::container, a.final_name, removed_.contains(a.final_name) ? Kind::recreate : Kind::create, step);
+              put(Resource::container, a.final_name, removed_.contains(a.final_name) ? ChangeKind::recreate : ChangeKind::create, step);
             },
             [&](const RemoveContainer& a) {
-              if (!created_.contains(a.container.name)) put(Resource::container, a.container.name, Kind::remove, step);
+              if (!created_.contains(a.container.name)) put(Resource::container, a.container.name, ChangeKind::remove, step);
             },
-            [&](const StartContainer& a) { put(Resource::container, a.container.name, Kind::start, step); },
-            [&](const RestartContainer& a) { put(Resource::container, a.container.name, Kind::restart, step); },
+            [&](const StartContainer& a) { put(Resource::container, a.container.name, ChangeKind::start, step); },
+            [&](const RestartContainer& a) { put(Resource::container, a.container.name, ChangeKind::restart, step); },
             [&](const StopContainer& a) {
               const std::string& name = a.container.name;
               if (removed_.contains(name) || created_.contains(name)) return;
-              put(Resource::container, name, started_.contains(name) ? Kind::restart : Kind::stop, step);
+              put(Resource::container, name, started_.contains(name) ? ChangeKind::restart : ChangeKind::stop, step);
             },
-            [&](const KillContainer& a) { put(Resource::container, a.container.name, Kind::stop, step); },
-            [&](const RenameContainer& a) { put(Resource::container, a.name, Kind::rename, step); },
+            [&](const KillContainer& a) { put(Resource::container, a.container.name, ChangeKind::stop, step); },
+            [&](const RenameContainer& a) { put(Resource::container, a.name, ChangeKind::rename, step); },
             // Part of what is done to the network, or to the container.
             [](const ConnectNetwork&) {},
             [](const DisconnectNetwork&) {},
@@ -75,7 +75,7 @@ class Collector {
         step.action);
   }
 
-  void put(Resource resource, const std::string& name, Kind kind, const Step& step) {
+  void put(Resource resource, const std::string& name, ChangeKind kind, const Step& step) {
     const auto [place, is_new] = index_.try_emplace({static_cast<int>(resource), name}, changes_.size());
     if (!is_new) {
       Change& known = changes_[place->second];
@@ -99,16 +99,16 @@ class Collector {
   std::set<std::string> started_;
 };
 
-char sign(Kind kind) {
+char sign(ChangeKind kind) {
   switch (kind) {
-    case Kind::pull:
-    case Kind::create: return '+';
-    case Kind::recreate:
-    case Kind::rename: return '~';
-    case Kind::start:
-    case Kind::restart: return '>';
-    case Kind::stop:
-    case Kind::remove: return '-';
+    case ChangeKind::pull:
+    case ChangeKind::create: return '+';
+    case ChangeKind::recreate:
+    case ChangeKind::rename: return '~';
+    case ChangeKind::start:
+    case ChangeKind::restart: return '>';
+    case ChangeKind::stop:
+    case ChangeKind::remove: return '-';
   }
   return ' ';
 }
@@ -127,16 +127,16 @@ const char* noun(Resource resource) {
 
 }  // namespace
 
-const char* to_string(Kind kind) {
+const char* to_string(ChangeKind kind) {
   switch (kind) {
-    case Kind::pull: return "pull";
-    case Kind::create: return "create";
-    case Kind::recreate: return "recreate";
-    case Kind::start: return "start";
-    case Kind::restart: return "restart";
-    case Kind::stop: return "stop";
-    case Kind::rename: return "rename";
-    case Kind::remove: return "remove";
+    case ChangeKind::pull: return "pull";
+    case ChangeKind::create: return "create";
+    case ChangeKind::recreate: return "recreate";
+    case ChangeKind::start: return "start";
+    case ChangeKind::restart: return "restart";
+    case ChangeKind::stop: return "stop";
+    case ChangeKind::rename: return "rename";
+    case ChangeKind::remove: return "remove";
   }
   return "";
 }
@@ -151,7 +151,7 @@ std::string change_line(const Change& change) {
 }
 
 std::string summary_of(const std::vector<Change>& changes) {
-  std::map<Kind, int> counts;
+  std::map<ChangeKind, int> counts;
   for (const Change& change : changes) ++counts[change.kind];
   std::vector<std::string> pieces;
   for (const auto& [kind, count] : counts) pieces.push_back(std::to_string(count) + " to " + to_string(kind));

@@ -5,8 +5,8 @@
 namespace gantry::compose {
 namespace {
 
-using Json = nlohmann::ordered_json;
-using Kind = Change::Kind;
+using OrderedJson = nlohmann::ordered_json;
+using ChangeKind = Change::Kind;
 using Resource = Progress::Resource;
 
 const char* word_of(Resource resource) {
@@ -29,15 +29,15 @@ std::optional<Resource> resource_of(const std::string& word) {
   return std::nullopt;
 }
 
-std::optional<Kind> kind_of(const std::string& word) {
-  for (const Kind kind : {Kind::pull, Kind::create, Kind::recreate, Kind::start, Kind::restart, Kind::stop, Kind::rename,
-                          Kind::remove}) {
+std::optional<ChangeKind> kind_of(const std::string& word) {
+  for (const ChangeKind kind : {ChangeKind::pull, ChangeKind::create, ChangeKind::recreate, ChangeKind::start, ChangeKind::restart, ChangeKind::stop, ChangeKind::rename,
+                                ChangeKind::remove}) {
     if (word == to_string(kind)) return kind;
   }
   return std::nullopt;
 }
 
-std::string text(const Json& object, const char* key) {
+std::string text(const OrderedJson& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
@@ -45,21 +45,21 @@ std::string text(const Json& object, const char* key) {
 }  // namespace
 
 std::string to_json(const PlanReport& report) {
-  Json json = {{"changes", Json::array()}, {"warnings", report.warnings}, {"steps", report.steps}};
+  OrderedJson json = {{"changes", OrderedJson::array()}, {"warnings", report.warnings}, {"steps", report.steps}};
   for (const Change& change : report.changes) {
-    Json entry = {{"action", to_string(change.kind)}, {"resource", word_of(change.resource)}, {"name", change.name}};
+    OrderedJson entry = {{"action", to_string(change.kind)}, {"resource", word_of(change.resource)}, {"name", change.name}};
     if (!change.service.empty()) entry["service"] = change.service;
     if (!change.cause.empty()) entry["cause"] = change.cause;
     json["changes"].push_back(std::move(entry));
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 Result<PlanReport> plan_report_from_json(std::string_view source) {
-  const Json json = Json::parse(source, nullptr, false);
+  const OrderedJson json = OrderedJson::parse(source, nullptr, false);
   if (!json.is_object() || !json.contains("changes")) return internal_error("the daemon's answer is no plan");
   PlanReport report{.steps = text(json, "steps")};
-  for (const Json& entry : json["changes"]) {
+  for (const OrderedJson& entry : json["changes"]) {
     const auto kind = kind_of(text(entry, "action"));
     const auto resource = resource_of(text(entry, "resource"));
     if (!kind || !resource) return internal_error("the daemon's plan has a change of an unknown kind");
@@ -69,7 +69,7 @@ Result<PlanReport> plan_report_from_json(std::string_view source) {
                               .service = text(entry, "service"),
                               .cause = text(entry, "cause")});
   }
-  for (const Json& warning : json.value("warnings", Json::array())) {
+  for (const OrderedJson& warning : json.value("warnings", OrderedJson::array())) {
     if (warning.is_string()) report.warnings.push_back(warning.get<std::string>());
   }
   return report;

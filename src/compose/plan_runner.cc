@@ -15,12 +15,6 @@ using namespace std::chrono_literals;
 // Programs that find out that they cannot work (a missing setting, a wrong argument) do so in their first moments.
 constexpr std::chrono::nanoseconds kSettle = 150ms;
 
-std::string service_of_subject(const std::string& subject) {
-  constexpr std::string_view kServices = "services.";
-  if (!subject.starts_with(kServices)) return "";
-  return subject.substr(kServices.size(), subject.find('.', kServices.size()) - kServices.size());
-}
-
 // "web hook exited with status 3: " and the last lines of what it wrote.
 Error hook_failure(const Step& step, const CommandOutcome& outcome) {
   constexpr size_t kLines = 10;

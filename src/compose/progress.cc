@@ -17,7 +17,7 @@ using Status = Progress::Status;
 // A line is one short message; layers' texts and errors are the longest.
 constexpr size_t kMaxLine = size_t{1} << 20;
 
-constexpr std::array<std::pair<Resource, const char*>, 6> kResources = {{
+constexpr std::array<std::pair<Resource, const char*>, 6> kResourceWords = {{
     {Resource::project, "project"},
     {Resource::network, "network"},
     {Resource::volume, "volume"},
@@ -99,7 +99,7 @@ class PlainLineReader {
  private:
   void read_progress(Progress& progress) {
     json_.members([&](std::string_view key) {
-      if (key == "resource") known(value_of(kResources, text(), progress.resource));
+      if (key == "resource") known(value_of(kResourceWords, text(), progress.resource));
       else if (key == "name") progress.name = text();
       else if (key == "service") progress.service = text();
       else if (key == "status") known(value_of(kStatuses, text(), progress.status));
@@ -173,7 +173,7 @@ class LineReader final : public Json::json_sax_t {
   bool parse_error(size_t, const std::string&, const Json::exception&) override { return false; }
   bool string(std::string& value) override {
     if (depth_ != 2) return refuse();
-    if (kind_ == "progress" && key_ == "resource") return value_of(kResources, value, progress_.resource) || refuse();
+    if (kind_ == "progress" && key_ == "resource") return value_of(kResourceWords, value, progress_.resource) || refuse();
     if (kind_ == "progress" && key_ == "status") return value_of(kStatuses, value, progress_.status) || refuse();
     return give<std::string>(std::move(value));
   }
@@ -223,7 +223,7 @@ class LineReader final : public Json::json_sax_t {
 
 std::string to_json_line(const Progress& progress) {
   return Members("progress")
-      .text("resource", word_of(kResources, progress.resource))
+      .text("resource", word_of(kResourceWords, progress.resource))
       .text("name", progress.name)
       .text("service", progress.service)
       .text("status", word_of(kStatuses, progress.status))

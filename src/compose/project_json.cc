@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMostBytes = 64u << 20;
+constexpr size_t kLargestProject = 64u << 20;
 constexpr int kMostDepth = 32;  // a project is about ten deep
 constexpr size_t kBytesOfService = 1024;  // more than most take
 
@@ -564,7 +564,7 @@ Result<Project> project_from_document(const Json& document) {
 }
 
 Result<Project> project_from_json(std::string_view json) {
-  if (json.size() > kMostBytes) return invalid("project: larger than 64 MiB");
+  if (json.size() > kLargestProject) return invalid("project: larger than 64 MiB");
   if (json_nesting(json) > kMostDepth) return invalid("project: nested too deeply");
   try {
     const Json document = Json::parse(json.begin(), json.end());

@@ -8,11 +8,6 @@ namespace {
 using engine::ContainerState;
 using engine::HealthState;
 
-std::string attribute(const engine::Event& event, const char* name) {
-  auto found = event.attributes.find(name);
-  return found == event.attributes.end() ? "" : found->second;
-}
-
 // An image may bring a health check along: then the specification does not tell.
 std::optional<bool> health_check_of(const engine::ContainerSpec& spec) {
   if (!spec.health_check || spec.health_check->test.empty()) return std::nullopt;
@@ -109,6 +104,11 @@ void ProjectView::end_refresh(const engine::Snapshot* snapshot) {
 const ProjectView::Seen* ProjectView::find(const ContainerId& id) const {
   auto found = containers_.find(id);
   return found == containers_.end() ? nullptr : &found->second;
+}
+
+std::string attribute(const engine::Event& event, const char* name) {
+  auto found = event.attributes.find(name);
+  return found == event.attributes.end() ? "" : found->second;
 }
 
 }  // namespace gantry::compose

@@ -47,4 +47,6 @@ class ProjectView {
   std::map<ContainerId, Seen> born_during_refresh_;
 };
 
+std::string attribute(const engine::Event& event, const char* name);  // "" if it has none such
+
 }  // namespace gantry::compose

@@ -8,7 +8,7 @@ namespace {
 
 using engine::ContainerState;
 using engine::ObservedContainer;
-using Kind = ReplicaFate::Kind;
+using FateKind = ReplicaFate::Kind;
 
 // "sha256:0123456789ab…" → its first twelve digits.
 std::string short_digest(const std::string& digest) {
@@ -25,7 +25,7 @@ void drop_duplicates(const std::string& project, const DesiredService& service, 
     if (first) continue;
     bool is_final = fate.observed->name == container_name(project, service, fate.number);
     ReplicaFate* loser = is_final ? std::exchange(place->second, &fate) : &fate;
-    loser->kind = Kind::remove;
+    loser->kind = FateKind::remove;
     loser->cause = "left over from an interrupted replacement";
   }
 }
@@ -34,15 +34,15 @@ void drop_duplicates(const std::string& project, const DesiredService& service, 
 void drop_surplus(const DesiredService& service, std::vector<ReplicaFate>& fates) {
   std::vector<ReplicaFate*> staying;
   for (ReplicaFate& fate : fates) {
-    if (fate.kind != Kind::remove) staying.push_back(&fate);
+    if (fate.kind != FateKind::remove) staying.push_back(&fate);
   }
   std::stable_sort(staying.begin(), staying.end(), [](const ReplicaFate* a, const ReplicaFate* b) {
-    bool a_current = a->kind == Kind::keep;
-    bool b_current = b->kind == Kind::keep;
+    bool a_current = a->kind == FateKind::keep;
+    bool b_current = b->kind == FateKind::keep;
     return a_current != b_current ? a_current : a->number < b->number;
   });
   for (size_t i = static_cast<size_t>(service.replicas); i < staying.size(); ++i) {
-    staying[i]->kind = Kind::remove;
+    staying[i]->kind = FateKind::remove;
     staying[i]->cause = "scaled to " + std::to_string(service.replicas);
   }
 }
@@ -81,19 +81,19 @@ std::vector<ReplicaFate> ReplicaDecisions::decide(const DesiredService& service,
     ReplicaFate fate{.number = number_of(*container), .observed = container};
     std::string cause = divergence(service, *container);
     if (container->state == ContainerState::removing) {
-      fate.kind = Kind::replace_removed;
+      fate.kind = FateKind::replace_removed;
       fate.cause = "it is being removed";
     } else if (container->state == ContainerState::dead) {
-      fate.kind = Kind::replace;
+      fate.kind = FateKind::replace;
       fate.cause = "it is dead";
     } else if (rules.recreate == RecreatePolicy::force) {
-      fate.kind = Kind::replace;
+      fate.kind = FateKind::replace;
       fate.cause = cause.empty() ? "recreation was asked for" : cause;
     } else if (!inherited_cause.empty()) {
-      fate.kind = Kind::replace;
+      fate.kind = FateKind::replace;
       fate.cause = inherited_cause;
     } else if (!cause.empty() && rules.recreate == RecreatePolicy::diverged) {
-      fate.kind = Kind::replace;
+      fate.kind = FateKind::replace;
       fate.cause = cause;
     }
     fates.push_back(std::move(fate));
@@ -110,13 +110,13 @@ void ReplicaDecisions::add_missing(const DesiredService& service, bool fill_gaps
                                    std::vector<ReplicaFate>& fates) const {
   std::set<int> taken;
   for (const ReplicaFate& fate : fates) {
-    if (fate.kind != Kind::remove) taken.insert(fate.number);
+    if (fate.kind != FateKind::remove) taken.insert(fate.number);
   }
   int missing = service.replicas - static_cast<int>(taken.size());
   int next = fill_gaps || taken.empty() ? 1 : *taken.rbegin() + 1;
   for (; missing > 0; ++next) {
     if (taken.contains(next)) continue;
-    fates.push_back({.kind = Kind::create, .number = next});
+    fates.push_back({.kind = FateKind::create, .number = next});
     --missing;
   }
 }

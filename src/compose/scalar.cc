@@ -12,8 +12,6 @@
 namespace gantry::compose {
 namespace {
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-
 bool is_null(std::string_view t) {
   return t.empty() || t == "~" || t == "null" || t == "Null" || t == "NULL";
 }
@@ -49,17 +47,17 @@ bool float_shape(std::string_view t) {
   size_t i = 0;
   if (i < t.size() && (t[i] == '+' || t[i] == '-')) ++i;
   size_t whole = 0, fraction = 0;
-  while (i < t.size() && digit(t[i])) ++i, ++whole;
+  while (i < t.size() && is_digit(t[i])) ++i, ++whole;
   if (i < t.size() && t[i] == '.') {
     ++i;
-    while (i < t.size() && digit(t[i])) ++i, ++fraction;
+    while (i < t.size() && is_digit(t[i])) ++i, ++fraction;
   }
   if (whole + fraction == 0) return false;
   if (i < t.size() && (t[i] == 'e' || t[i] == 'E')) {
     ++i;
     if (i < t.size() && (t[i] == '+' || t[i] == '-')) ++i;
     size_t exponent = 0;
-    while (i < t.size() && digit(t[i])) ++i, ++exponent;
+    while (i < t.size() && is_digit(t[i])) ++i, ++exponent;
     if (exponent == 0) return false;
   }
   return i == t.size();
@@ -94,7 +92,7 @@ bool is_timestamp(std::string_view t) {
   auto digits = [&](size_t at, size_t count) {
     if (at + count > t.size()) return false;
     for (size_t i = at; i < at + count; ++i) {
-      if (!digit(t[i])) return false;
+      if (!is_digit(t[i])) return false;
     }
     return true;
   };
@@ -119,7 +117,7 @@ Scalar resolve_plain(std::string_view t) {
   if (t == "true" || t == "True" || t == "TRUE") return {Node::Kind::boolean, "true"};
   if (t == "false" || t == "False" || t == "FALSE") return {Node::Kind::boolean, "false"};
   char first = t[0];
-  if (digit(first) || first == '-' || first == '+' || first == '.') {
+  if (is_digit(first) || first == '-' || first == '+' || first == '.') {
     if (auto text = integer_text(t)) return {Node::Kind::integer, *text};
     if (auto text = float_text(t)) return {Node::Kind::number, *text};
   }

@@ -8,7 +8,7 @@
 namespace gantry::compose {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using std::chrono::nanoseconds;
 
 double seconds(nanoseconds time) { return std::chrono::duration<double>(time).count(); }
@@ -75,7 +75,7 @@ std::vector<PathPiece> critical_path(const Timings& timings) {
 }
 
 std::string to_json(const Timings& timings) {
-  Json json = {{"total_ns", timings.total.count()}, {"steps", Json::array()}, {"critical_path", Json::array()}};
+  OrderedJson json = {{"total_ns", timings.total.count()}, {"steps", OrderedJson::array()}, {"critical_path", OrderedJson::array()}};
   for (const StepTiming& step : timings.steps) {
     json["steps"].push_back({{"id", step.id},
                              {"what", step.what},
@@ -89,31 +89,31 @@ std::string to_json(const Timings& timings) {
     json["critical_path"].push_back(
         {{"what", piece.what}, {"step", piece.step}, {"begin_ns", piece.begin.count()}, {"end_ns", piece.end.count()}});
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 Result<Timings> timings_from_json(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const OrderedJson json = OrderedJson::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("steps") || !json["steps"].is_array()) {
     return internal_error("the daemon's answer has no timings");
   }
-  const auto number = [](const Json& object, const char* key) {
+  const auto number = [](const OrderedJson& object, const char* key) {
     const auto found = object.find(key);
     return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
   };
-  const auto word = [](const Json& object, const char* key) {
+  const auto word = [](const OrderedJson& object, const char* key) {
     const auto found = object.find(key);
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
   Timings timings{.total = nanoseconds(number(json, "total_ns"))};
-  for (const Json& step : json["steps"]) {
+  for (const OrderedJson& step : json["steps"]) {
     StepTiming timing{.id = static_cast<int>(number(step, "id")),
                       .what = word(step, "what"),
                       .service = word(step, "service"),
                       .stage = static_cast<int>(number(step, "stage")),
                       .begin = nanoseconds(number(step, "begin_ns")),
                       .end = nanoseconds(number(step, "end_ns"))};
-    for (const Json& id : step.value("after", Json::array())) {
+    for (const OrderedJson& id : step.value("after", OrderedJson::array())) {
       if (id.is_number_integer()) timing.after.push_back(id.get<int>());
     }
     timings.steps.push_back(std::move(timing));
@@ -174,7 +174,7 @@ std::string timings_svg(const Timings& timings) {
 
 std::string timings_trace(const Timings& timings) {
   const std::set<int> path = steps_on_path(timings);
-  Json events = Json::array();
+  OrderedJson events = OrderedJson::array();
   for (const StepTiming& step : timings.steps) {
     events.push_back({{"name", step.what},
                       {"cat", path.contains(step.id) ? "critical" : "step"},
@@ -184,7 +184,7 @@ std::string timings_trace(const Timings& timings) {
                       {"pid", 1},
                       {"tid", step.id}});
   }
-  return Json({{"traceEvents", events}, {"displayTimeUnit", "ms"}}).dump(-1, ' ', false, Json::error_handler_t::replace) +
+  return OrderedJson({{"traceEvents", events}, {"displayTimeUnit", "ms"}}).dump(-1, ' ', false, OrderedJson::error_handler_t::replace) +
          "\n";
 }
 

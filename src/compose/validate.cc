@@ -11,6 +11,7 @@
 #include "compose/defaults.h"
 #include "compose/extensions.h"
 #include "compose/scalar.h"
+#include "compose/values.h"
 
 namespace gantry::compose {
 namespace {
@@ -65,11 +66,6 @@ bool is_cidr(const std::string& text) {
   return inet_pton(AF_INET6, address.c_str(), buffer) == 1 && bits && *bits <= 128;
 }
 
-bool is_address(const std::string& text) {
-  unsigned char buffer[16];
-  return inet_pton(AF_INET, text.c_str(), buffer) == 1 || inet_pton(AF_INET6, text.c_str(), buffer) == 1;
-}
-
 void check_text(const Node& map, const char* key, bool (*good)(const std::string&), const char* what, const Path& path,
                 Report& report) {
   const Node* node = map.find(key);
@@ -87,7 +83,7 @@ void check_pools(const Entry& network, const Path& path, Report& report) {
     Path child = config_path[static_cast<int>(i)];
     check_text(pools->items[i], "subnet", is_cidr, "a subnet like 10.1.0.0/24", child, report);
     check_text(pools->items[i], "ip_range", is_cidr, "a range like 10.1.0.0/24", child, report);
-    check_text(pools->items[i], "gateway", is_address, "an IP address", child, report);
+    check_text(pools->items[i], "gateway", is_ip_address, "an IP address", child, report);
   }
 }
 
@@ -255,8 +251,8 @@ class Consistency {
       }
       if (!network.value.is_map()) continue;
       Path child = networks_path / network.key;
-      check_text(network.value, "ipv4_address", is_address, "an IP address", child, report_);
-      check_text(network.value, "ipv6_address", is_address, "an IP address", child, report_);
+      check_text(network.value, "ipv4_address", is_ip_address, "an IP address", child, report_);
+      check_text(network.value, "ipv6_address", is_ip_address, "an IP address", child, report_);
     }
   }
 

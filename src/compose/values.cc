@@ -1,5 +1,7 @@
 #include "compose/values.h"
 
+#include <arpa/inet.h>
+
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -9,8 +11,6 @@
 
 namespace gantry::compose {
 namespace {
-
-bool digit(char c) { return c >= '0' && c <= '9'; }
 
 struct Unit {
   std::string_view name;
@@ -34,7 +34,7 @@ std::string fraction(int64_t value, int digits) {
 Result<int64_t> parse_bytes(std::string_view text) {
   if (auto plain = parse_integer(text)) return *plain;
   size_t end = 0;
-  while (end < text.size() && (digit(text[end]) || text[end] == '.' || text[end] == '-' || text[end] == '+')) ++end;
+  while (end < text.size() && (is_digit(text[end]) || text[end] == '.' || text[end] == '-' || text[end] == '+')) ++end;
   auto number = parse_number(text.substr(0, end));
   if (!number) return invalid("invalid size: " + gantry::quoted(text) + "; write for example 512m or 1.5g");
   std::string suffix = to_lower(text.substr(end));
@@ -63,12 +63,12 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text) {
   long double total = 0;
   while (!rest.empty()) {
     size_t end = 0;
-    while (end < rest.size() && (digit(rest[end]) || rest[end] == '.')) ++end;
+    while (end < rest.size() && (is_digit(rest[end]) || rest[end] == '.')) ++end;
     auto number = parse_number(rest.substr(0, end));
     if (!number) return malformed();
     rest.remove_prefix(end);
     size_t unit_end = 0;
-    while (unit_end < rest.size() && !digit(rest[unit_end]) && rest[unit_end] != '.') ++unit_end;
+    while (unit_end < rest.size() && !is_digit(rest[unit_end]) && rest[unit_end] != '.') ++unit_end;
     std::string_view name = rest.substr(0, unit_end);
     if (name.empty()) {
       return invalid("missing unit in duration " + gantry::quoted(text) + "; for seconds write " +
@@ -150,7 +150,7 @@ Result<std::vector<std::string>> split_command(std::string_view text) {
       return malformed("unquoted parenthesis");
     } else if (c == ';' || c == '&' || c == '|' || c == '<' || c == '>') {
       // A shell operator ends what other implementations read; no shell is there to act on it.
-      if (c == '>' && in_word && !word.empty() && digit(word[0])) word.clear(), in_word = false;
+      if (c == '>' && in_word && !word.empty() && is_digit(word[0])) word.clear(), in_word = false;
       break;
     } else {
       word += c;
@@ -190,6 +190,11 @@ std::string clean_path(std::string_view path) {
     out += parts[i];
   }
   return out.empty() ? "." : out;
+}
+
+bool is_ip_address(const std::string& text) {
+  unsigned char buffer[16];
+  return inet_pton(AF_INET, text.c_str(), buffer) == 1 || inet_pton(AF_INET6, text.c_str(), buffer) == 1;
 }
 
 }  // namespace gantry::compose

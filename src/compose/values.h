@@ -26,4 +26,6 @@ Result<BooleanText> parse_boolean(std::string_view text);
 // a/../b → b; `//` → `/`; keeps a leading `/`; "" → ".".
 std::string clean_path(std::string_view path);
 
+bool is_ip_address(const std::string& text);
+
 }  // namespace gantry::compose

@@ -8,7 +8,7 @@
 namespace gantry::compose::yaml {
 namespace {
 
-using Kind = Token::Kind;
+using TokenKind = Token::Kind;
 
 constexpr std::string_view kStandardTags = "tag:yaml.org,2002:";
 
@@ -37,7 +37,7 @@ class Parser {
   }
 
  private:
-  bool is(Kind kind) {
+  bool is(TokenKind kind) {
     const Token* token = scanner_.peek();
     return token != nullptr && token->kind == kind;
   }
@@ -59,7 +59,7 @@ class Parser {
   bool unclosed(const Event& start, std::string message) {
     const Token* token = scanner_.peek();
     if (token == nullptr) return false;
-    if (token->kind == Kind::stream_end) {
+    if (token->kind == TokenKind::stream_end) {
       return scanner_.fail(start.line, start.column, std::move(message), "it is never closed");
     }
     return unexpected(std::move(message), start.line == token->line
@@ -70,30 +70,30 @@ class Parser {
   // ---- documents
 
   bool document(bool first, bool& there) {
-    while (is(Kind::document_end)) scanner_.next();
+    while (is(TokenKind::document_end)) scanner_.next();
     const Token* token = scanner_.peek();
     if (token == nullptr) return false;
-    there = token->kind != Kind::stream_end;
+    there = token->kind != TokenKind::stream_end;
     if (!there) return true;
     document_->line = token->line;
     anchors_.clear();
     handles_.clear();
     bool marked = false;
-    while (is(Kind::directive)) {
+    while (is(TokenKind::directive)) {
       if (!directive(*scanner_.peek())) return false;
       scanner_.next();
       marked = true;
     }
-    if (is(Kind::document_start)) {
+    if (is(TokenKind::document_start)) {
       scanner_.next();
     } else if (marked || !first) {
       return unexpected("did not find expected <document start>", "a new document begins with ---");
     }
     if (scanner_.peek() == nullptr) return false;
-    if (!is_any(Kind::directive, Kind::document_start, Kind::document_end, Kind::stream_end)) {
+    if (!is_any(TokenKind::directive, TokenKind::document_start, TokenKind::document_end, TokenKind::stream_end)) {
       if (!node(true, false, 0)) return false;
     }
-    if (is(Kind::document_end)) scanner_.next();
+    if (is(TokenKind::document_end)) scanner_.next();
     return scanner_.peek() != nullptr;
   }
 
@@ -143,7 +143,7 @@ class Parser {
   bool node(bool block, bool indentless, size_t depth) {
     const Token* token = scanner_.peek();
     if (token == nullptr) return false;
-    if (token->kind == Kind::alias) return alias(*token);
+    if (token->kind == TokenKind::alias) return alias(*token);
     Event event = event_at(Event::Kind::scalar, *token);
     std::string_view anchor;
     bool has_tag = false;
@@ -156,21 +156,21 @@ class Parser {
     }
     if (depth >= limits_.depth) return unexpected("exceeded max depth of " + std::to_string(limits_.depth));
     switch (token->kind) {
-      case Kind::scalar:
+      case TokenKind::scalar:
         event.plain = token->plain && !has_tag;
         event.text = token->text;
         if (!has_tag && !token->plain) event.tag = "!";
         scanner_.next();
         return add(event);
-      case Kind::flow_sequence_start: return flow_sequence(event, depth);
-      case Kind::flow_mapping_start: return flow_mapping(event, depth);
-      case Kind::block_sequence_start:
+      case TokenKind::flow_sequence_start: return flow_sequence(event, depth);
+      case TokenKind::flow_mapping_start: return flow_mapping(event, depth);
+      case TokenKind::block_sequence_start:
         if (block) return block_sequence(event, depth);
         break;
-      case Kind::block_mapping_start:
+      case TokenKind::block_mapping_start:
         if (block) return block_mapping(event, depth);
         break;
-      case Kind::block_entry:
+      case TokenKind::block_entry:
         if (indentless) return indentless_sequence(event, depth);
         break;
       default: break;
@@ -182,9 +182,9 @@ class Parser {
   bool properties(Event& event, std::string_view& anchor, bool& has_tag) {
     for (const Token* token = scanner_.peek();; token = scanner_.peek()) {
       if (token == nullptr) return false;
-      if (token->kind == Kind::anchor && anchor.empty()) {
+      if (token->kind == TokenKind::anchor && anchor.empty()) {
         anchor = token->text;
-      } else if (token->kind == Kind::tag && !has_tag) {
+      } else if (token->kind == TokenKind::tag && !has_tag) {
         has_tag = true;
         if (!resolve_tag(*token, event)) return false;
       } else {
@@ -251,12 +251,12 @@ class Parser {
     if (!open(event, Event::Kind::sequence, index)) return false;
     scanner_.next();
     uint32_t children = 0;
-    for (; is(Kind::block_entry); ++children) {
+    for (; is(TokenKind::block_entry); ++children) {
       scanner_.next();
-      bool there = !is_any(Kind::block_entry, Kind::block_end);
+      bool there = !is_any(TokenKind::block_entry, TokenKind::block_end);
       if (!(there ? node(true, false, depth + 1) : empty_here())) return false;
     }
-    if (!is(Kind::block_end)) {
+    if (!is(TokenKind::block_end)) {
       return unexpected("did not find expected '-' indicator", "in the list that begins in line " +
                                                                    std::to_string(event.line));
     }
@@ -269,9 +269,9 @@ class Parser {
     size_t index = 0;
     if (!open(event, Event::Kind::sequence, index)) return false;
     uint32_t children = 0;
-    for (; is(Kind::block_entry); ++children) {
+    for (; is(TokenKind::block_entry); ++children) {
       scanner_.next();
-      bool there = !is_any(Kind::block_entry, Kind::key, Kind::value, Kind::block_end);
+      bool there = !is_any(TokenKind::block_entry, TokenKind::key, TokenKind::value, TokenKind::block_end);
       if (!(there ? node(true, false, depth + 1) : empty_here())) return false;
     }
     close(index, children);
@@ -285,18 +285,18 @@ class Parser {
     uint32_t children = 0;
     auto part = [&] {
       ++children;
-      bool there = !is_any(Kind::key, Kind::value, Kind::block_end);
+      bool there = !is_any(TokenKind::key, TokenKind::value, TokenKind::block_end);
       return there ? node(true, true, depth + 1) : empty_here();
     };
-    while (is(Kind::key)) {
+    while (is(TokenKind::key)) {
       scanner_.next();
       if (!part()) return false;
-      bool has_value = is(Kind::value);
+      bool has_value = is(TokenKind::value);
       if (has_value) scanner_.next();
       if (!has_value) ++children;
       if (!(has_value ? part() : empty_here())) return false;
     }
-    if (!is(Kind::block_end)) {
+    if (!is(TokenKind::block_end)) {
       return unexpected("did not find expected key", "is it indented like the lines above? the mapping begins in line " +
                                                          std::to_string(event.line));
     }
@@ -310,14 +310,14 @@ class Parser {
     if (!open(event, Event::Kind::sequence, index)) return false;
     scanner_.next();
     uint32_t children = 0;
-    for (; !is(Kind::flow_sequence_end); ++children) {
+    for (; !is(TokenKind::flow_sequence_end); ++children) {
       if (children > 0) {
-        if (!is(Kind::flow_entry)) return unclosed(event, "did not find expected ',' or ']'");
+        if (!is(TokenKind::flow_entry)) return unclosed(event, "did not find expected ',' or ']'");
         scanner_.next();
-        if (is(Kind::flow_sequence_end)) break;
+        if (is(TokenKind::flow_sequence_end)) break;
       }
-      if (is(Kind::stream_end)) return unclosed(event, "did not find expected node content");
-      if (!(is(Kind::key) ? single_pair(depth + 1) : node(false, false, depth + 1))) return false;
+      if (is(TokenKind::stream_end)) return unclosed(event, "did not find expected node content");
+      if (!(is(TokenKind::key) ? single_pair(depth + 1) : node(false, false, depth + 1))) return false;
     }
     scanner_.next();
     close(index, children);
@@ -330,11 +330,11 @@ class Parser {
     size_t index = 0;
     if (token == nullptr || !open(event_at(Event::Kind::mapping, *token), Event::Kind::mapping, index)) return false;
     scanner_.next();
-    bool there = !is_any(Kind::value, Kind::flow_entry, Kind::flow_sequence_end);
+    bool there = !is_any(TokenKind::value, TokenKind::flow_entry, TokenKind::flow_sequence_end);
     if (!(there ? node(false, false, depth + 1) : empty_here())) return false;
-    bool has_value = is(Kind::value);
+    bool has_value = is(TokenKind::value);
     if (has_value) scanner_.next();
-    there = has_value && !is_any(Kind::flow_entry, Kind::flow_sequence_end);
+    there = has_value && !is_any(TokenKind::flow_entry, TokenKind::flow_sequence_end);
     if (!(there ? node(false, false, depth + 1) : empty_here())) return false;
     close(index, 2);
     return true;
@@ -345,24 +345,24 @@ class Parser {
     if (!open(event, Event::Kind::mapping, index)) return false;
     scanner_.next();
     uint32_t children = 0;
-    for (; !is(Kind::flow_mapping_end); children += 2) {
+    for (; !is(TokenKind::flow_mapping_end); children += 2) {
       if (children > 0) {
-        if (!is(Kind::flow_entry)) return unclosed(event, "did not find expected ',' or '}'");
+        if (!is(TokenKind::flow_entry)) return unclosed(event, "did not find expected ',' or '}'");
         scanner_.next();
-        if (is(Kind::flow_mapping_end)) break;
+        if (is(TokenKind::flow_mapping_end)) break;
       }
-      if (is(Kind::stream_end)) return unclosed(event, "did not find expected node content");
+      if (is(TokenKind::stream_end)) return unclosed(event, "did not find expected node content");
       bool key_follows = true;
-      if (is(Kind::key)) {
+      if (is(TokenKind::key)) {
         scanner_.next();
-        key_follows = !is_any(Kind::value, Kind::flow_entry, Kind::flow_mapping_end);
-      } else if (is(Kind::value)) {
+        key_follows = !is_any(TokenKind::value, TokenKind::flow_entry, TokenKind::flow_mapping_end);
+      } else if (is(TokenKind::value)) {
         key_follows = false;
       }
       if (!(key_follows ? node(false, false, depth + 1) : empty_here())) return false;
-      bool has_value = is(Kind::value);
+      bool has_value = is(TokenKind::value);
       if (has_value) scanner_.next();
-      bool there = has_value && !is_any(Kind::flow_entry, Kind::flow_mapping_end);
+      bool there = has_value && !is_any(TokenKind::flow_entry, TokenKind::flow_mapping_end);
       if (!(there ? node(false, false, depth + 1) : empty_here())) return false;
     }
     scanner_.next();

@@ -4,12 +4,11 @@
 #include <array>
 #include <cstdint>
 
+#include "base/strings.h"
 #include "compose/scalar.h"
 
 namespace gantry::compose {
 namespace {
-
-bool digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_old_boolean(std::string_view t) {
   if (t.empty() || t.size() > 3 || std::string_view("yYnNoO").find(t[0]) == std::string_view::npos) return false;
@@ -22,12 +21,12 @@ bool is_old_boolean(std::string_view t) {
 bool is_sexagesimal(std::string_view t) {
   size_t i = 0;
   if (i < t.size() && (t[i] == '-' || t[i] == '+')) ++i;
-  if (i >= t.size() || !digit(t[i])) return false;
-  while (i < t.size() && (digit(t[i]) || t[i] == '_')) ++i;
+  if (i >= t.size() || !is_digit(t[i])) return false;
+  while (i < t.size() && (is_digit(t[i]) || t[i] == '_')) ++i;
   size_t groups = 0;
   while (i < t.size() && t[i] == ':') {
     size_t digits = 0;
-    while (i + 1 + digits < t.size() && digit(t[i + 1 + digits])) ++digits;
+    while (i + 1 + digits < t.size() && is_digit(t[i + 1 + digits])) ++digits;
     if (digits == 0 || digits > 2 || (digits == 2 && t[i + 1] > '5')) return false;
     i += 1 + digits;
     ++groups;
@@ -35,7 +34,7 @@ bool is_sexagesimal(std::string_view t) {
   if (groups == 0) return false;
   if (i < t.size() && t[i] == '.') {
     ++i;
-    while (i < t.size() && (digit(t[i]) || t[i] == '_')) ++i;
+    while (i < t.size() && (is_digit(t[i]) || t[i] == '_')) ++i;
   }
   return i == t.size();
 }

@@ -14,7 +14,6 @@ namespace {
 
 using yaml::Event;
 
-constexpr size_t kMostBytes = 64u << 20;     // of one file
 constexpr size_t kMostAliased = 100'000;     // nodes of one document that aliases make (the format's own limit)
 
 // The keys that a mapping has so far. Few are searched, many are hashed.
@@ -341,7 +340,7 @@ bool check_characters(std::string_view text, int file, Report& report) {
 }  // namespace
 
 std::optional<std::vector<Node>> parse_yaml(const std::string& text, int file, Report& report) {
-  if (text.size() > kMostBytes) {
+  if (text.size() > kLargestFile) {
     report.error_at({file, 0, 0}, "", "the file is larger than 64 MiB");
     return std::nullopt;
   }

@@ -8,9 +8,6 @@
 namespace gantry::compose::yaml {
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_break(char c) { return c == '\n' || c == '\r'; }
-bool ends_word(char c) { return is_blank(c) || is_break(c) || c == '\0'; }
 bool is_flow_indicator(char c) { return c == ',' || c == '[' || c == ']' || c == '{' || c == '}'; }
 
 // What neither ends a word nor may be a sign of the grammar.
@@ -37,22 +34,6 @@ std::optional<uint32_t> hexadecimal(std::string_view digits) {
     value = value << 4 | digit;
   }
   return value;
-}
-
-void append_utf8(std::string& out, uint32_t c) {
-  auto tail = [&](int shift) { out += static_cast<char>(0x80 | (c >> shift & 0x3F)); };
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xC0 | c >> 6);
-    tail(0);
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0 | c >> 12);
-    tail(6), tail(0);
-  } else {
-    out += static_cast<char>(0xF0 | c >> 18);
-    tail(12), tail(6), tail(0);
-  }
 }
 
 }  // namespace

@@ -7,10 +7,6 @@ namespace {
 
 constexpr size_t kLongestKey = 1024;  // of the grammar
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_break(char c) { return c == '\n' || c == '\r'; }
-bool ends_word(char c) { return is_blank(c) || is_break(c) || c == '\0'; }
-
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }

@@ -14,6 +14,10 @@
 
 namespace gantry::compose::yaml {
 
+constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
+constexpr bool is_break(char c) { return c == '\n' || c == '\r'; }
+constexpr bool ends_word(char c) { return is_blank(c) || is_break(c) || c == '\0'; }
+
 struct Token {
   enum class Kind : uint8_t {
     stream_end, directive, document_start, document_end,

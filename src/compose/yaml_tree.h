@@ -15,6 +15,8 @@
 
 namespace gantry::compose {
 
+inline constexpr size_t kLargestFile = 64u << 20;  // that is read as YAML
+
 struct Entry;
 
 struct Node {

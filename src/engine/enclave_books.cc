@@ -1,11 +1,11 @@
 #include "engine/enclave_books.h"
 
 #include "base/strings.h"
+#include "engine/labels.h"
 
 namespace gantry::engine {
 namespace {
 
-constexpr const char* kProjectLabel = "com.docker.compose.project";
 constexpr size_t kIdLength = 12;
 
 // 198.18.0.0/15 is for measurements between networks (RFC 2544): no machine's own network, and nobody's choice for an

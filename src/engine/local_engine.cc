@@ -17,7 +17,7 @@
 namespace gantry::engine {
 namespace {
 
-Result<> make_directory(const std::filesystem::path& path, mode_t mode) {
+Result<> ensure_directory(const std::filesystem::path& path, mode_t mode) {
   std::error_code error;
   std::filesystem::create_directories(path.parent_path(), error);
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return Error::from_errno(errno, "mkdir", path.string());
@@ -465,11 +465,11 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::open(Options options, EventLoo
   options.run_root = std::filesystem::absolute(options.run_root, error).lexically_normal();
   const Paths paths{.data_root = options.data_root, .run_root = options.run_root};
   // Users of the machine must not get at set-user-id programs in layers (the moral of CVE-2021-41091).
-  TRY(make_directory(paths.data_root, 0710));
-  TRY(make_directory(paths.run_root, 0755));
+  TRY(ensure_directory(paths.data_root, 0710));
+  TRY(ensure_directory(paths.run_root, 0755));
   for (const std::filesystem::path& directory :
        {paths.containers(), paths.volumes(), paths.build(), paths.data_root / "images", paths.runs()}) {
-    TRY(make_directory(directory, 0710));
+    TRY(ensure_directory(directory, 0710));
   }
   auto pools = TRY(parse_pools(options.address_pools));
   auto database = TRY(Database::open(paths.database()));

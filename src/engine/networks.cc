@@ -5,13 +5,13 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "engine/container/record_json.h"
+#include "engine/labels.h"
 #include "engine/network_options.h"
 #include "net/endpoint_sysctls.h"
 
 namespace gantry::engine {
 namespace {
 
-constexpr const char* kProjectLabel = "com.docker.compose.project";
 constexpr int kTriesForSubnets = 8;  // when other programs take what was free
 
 std::vector<net::Ipam::Pool> with_ula_pool(std::vector<net::Ipam::Pool> pools, const std::string& host_id) {

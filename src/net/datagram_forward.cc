@@ -15,7 +15,7 @@ namespace gantry::net {
 namespace {
 
 constexpr size_t kMaxDatagram = 65535;
-constexpr int kDatagramsAtOnce = 32;  // then others get their turn
+constexpr int kDatagramsOfATurn = 32;  // then others get their turn
 
 union ControlBuffer {
   cmsghdr align;
@@ -100,7 +100,7 @@ void DatagramForward::set_target(Target target) {
 
 void DatagramForward::read_all() {
   static uint8_t buffer[kMaxDatagram];  // one loop, and too large for every stack
-  for (int i = 0; i < kDatagramsAtOnce; ++i) {
+  for (int i = 0; i < kDatagramsOfATurn; ++i) {
     SocketAddress from;
     ControlBuffer control;
     iovec part{.iov_base = buffer, .iov_len = sizeof buffer};
@@ -149,7 +149,7 @@ DatagramForward::Peer* DatagramForward::find_or_add(const PeerKey& key) {
 
 void DatagramForward::read_answers(const PeerKey& key) {
   static uint8_t buffer[kMaxDatagram];
-  for (int i = 0; i < kDatagramsAtOnce; ++i) {
+  for (int i = 0; i < kDatagramsOfATurn; ++i) {
     auto at = peers_.find(key);
     if (at == peers_.end()) return;
     Peer& peer = *at->second;

@@ -8,7 +8,6 @@ namespace {
 constexpr size_t kHeader = 12;
 constexpr uint16_t kTypeSoa = 6;
 constexpr uint16_t kTypeOpt = 41;
-constexpr uint8_t kTruncated = 0x02;
 
 uint16_t read16(DnsBytes packet, size_t at) { return static_cast<uint16_t>(packet[at] << 8 | packet[at + 1]); }
 uint32_t read32(DnsBytes packet, size_t at) { return uint32_t{read16(packet, at)} << 16 | read16(packet, at + 2); }

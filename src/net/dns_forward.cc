@@ -13,8 +13,6 @@
 namespace gantry::net {
 namespace {
 
-constexpr size_t kMaxPacket = 65535;
-
 // A socket stays in the namespace where it was made.
 Fd socket_in(int netns, int family, int type) {
   const auto make = [&] { return Fd(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); };

@@ -21,14 +21,13 @@ constexpr uint16_t kOurUdpSize = 4096;
 // Bits of the two flag bytes.
 constexpr uint8_t kResponse = 0x80;
 constexpr uint8_t kOpcode = 0x78;
-constexpr uint8_t kTruncated = 0x02;
 constexpr uint8_t kRecursionDesired = 0x01;
 constexpr uint8_t kRecursionAvailable = 0x80;
 
 // Reads forward; every read says whether there was enough.
-class Reader {
+class PacketReader {
  public:
-  explicit Reader(DnsBytes packet, size_t at = 0) : packet_(packet), at_(at) {}
+  explicit PacketReader(DnsBytes packet, size_t at = 0) : packet_(packet), at_(at) {}
   size_t position() const { return at_; }
 
   bool number16(uint16_t& value) {
@@ -58,7 +57,7 @@ void append_label(std::string& text, DnsBytes label) {
   }
 }
 
-bool Reader::name(std::string& text) {
+bool PacketReader::name(std::string& text) {
   text.clear();
   size_t at = at_;
   size_t total = 1;
@@ -97,7 +96,7 @@ void append32(std::vector<uint8_t>& out, uint32_t value) {
 }
 
 // Looks for the OPT record; false if a record is broken. Of the rest of the query nothing is used.
-bool read_additional(Reader& reader, unsigned records, DnsQuery& query) {
+bool read_additional(PacketReader& reader, unsigned records, DnsQuery& query) {
   for (unsigned i = 0; i < records; ++i) {
     std::string owner;
     uint16_t type, size, length;
@@ -156,12 +155,12 @@ std::optional<DnsQuery> parse_dns_query(DnsBytes packet) {
     return query;
   };
   if ((packet[2] & kOpcode) != 0) return fail(DnsCode::not_implemented);
-  Reader header(packet, 4);
+  PacketReader header(packet, 4);
   uint16_t questions, answers, authorities, additional;
   header.number16(questions), header.number16(answers), header.number16(authorities), header.number16(additional);
   if (questions != 1 || answers != 0 || authorities != 0) return fail(DnsCode::format_error);
 
-  Reader reader(packet, kHeaderSize);
+  PacketReader reader(packet, kHeaderSize);
   if (!reader.name(query.name) || !reader.number16(query.type) || !reader.number16(query.class_)) {
     return fail(DnsCode::format_error);
   }

@@ -15,6 +15,9 @@ namespace gantry::net {
 
 using DnsBytes = std::span<const uint8_t>;
 
+inline constexpr size_t kMaxPacket = 65535;
+inline constexpr uint8_t kTruncated = 0x02;  // a bit of the first flag byte
+
 enum class DnsType : uint16_t { a = 1, ns = 2, cname = 5, ptr = 12, mx = 15, txt = 16, aaaa = 28, opt = 41, any = 255 };
 enum class DnsCode : uint8_t {
   no_error = 0,

@@ -48,9 +48,9 @@ class Writer {
   }
 };
 
-class Reader {
+class FieldReader {
  public:
-  explicit Reader(std::string_view rest) : rest_(rest) {}
+  explicit FieldReader(std::string_view rest) : rest_(rest) {}
   bool complete() const { return good_ && rest_.empty(); }
 
   uint32_t number() {
@@ -171,7 +171,7 @@ std::string encode_dns_request(const DnsRequest& request) {
 Result<DnsRequest> decode_dns_request(std::string_view message) {
   if (message.empty()) return invalid("empty message to the name service");
   DnsRequest request{.command = static_cast<DnsCommand>(message[0])};
-  Reader reader(message.substr(1));
+  FieldReader reader(message.substr(1));
   switch (request.command) {
     case DnsCommand::hello:
     case DnsCommand::quit:

@@ -17,7 +17,6 @@ constexpr unsigned kSourceAddress = 12;
 constexpr unsigned kDestinationAddress = 16;
 // In the TCP and UDP headers.
 constexpr unsigned kSourcePort = 0;
-constexpr unsigned kDestinationPort = 2;
 
 struct Protocol {
   uint8_t number;

@@ -10,8 +10,7 @@
 namespace gantry::net {
 namespace {
 
-constexpr size_t kMaxPacket = 65535;
-constexpr unsigned kDatagramsAtOnce = 32;  // then others get their turn
+constexpr unsigned kQueriesOfATurn = 32;  // then others get their turn
 // Of each container's socket: a thousand questions, or answers that are not fetched yet. The default holds some 250.
 constexpr int kSocketRoom = 1 << 20;
 constexpr size_t kConnectionsPerClient = 64;
@@ -57,23 +56,23 @@ struct DnsServer::Asker {
 
 // What one system call takes from a socket, and another gives back.
 struct DnsServer::Datagrams {
-  uint8_t bytes[kDatagramsAtOnce][kMaxPacket];
-  sockaddr_in peers[kDatagramsAtOnce];
-  mmsghdr received[kDatagramsAtOnce];
-  iovec parts[kDatagramsAtOnce];
-  std::vector<uint8_t> replies[kDatagramsAtOnce];
-  mmsghdr to_send[kDatagramsAtOnce];
-  iovec reply_parts[kDatagramsAtOnce];
+  uint8_t bytes[kQueriesOfATurn][kMaxPacket];
+  sockaddr_in peers[kQueriesOfATurn];
+  mmsghdr received[kQueriesOfATurn];
+  iovec parts[kQueriesOfATurn];
+  std::vector<uint8_t> replies[kQueriesOfATurn];
+  mmsghdr to_send[kQueriesOfATurn];
+  iovec reply_parts[kQueriesOfATurn];
   unsigned waiting = 0;  // replies
 
   unsigned receive(int socket) {
-    for (unsigned i = 0; i < kDatagramsAtOnce; ++i) {
+    for (unsigned i = 0; i < kQueriesOfATurn; ++i) {
       parts[i] = {.iov_base = bytes[i], .iov_len = sizeof bytes[i]};
       received[i] = {};
       received[i].msg_hdr = {
           .msg_name = &peers[i], .msg_namelen = sizeof peers[i], .msg_iov = &parts[i], .msg_iovlen = 1};
     }
-    const int got = ::recvmmsg(socket, received, kDatagramsAtOnce, MSG_DONTWAIT, nullptr);
+    const int got = ::recvmmsg(socket, received, kQueriesOfATurn, MSG_DONTWAIT, nullptr);
     return got < 0 ? 0 : static_cast<unsigned>(got);  // empty, or the error of an earlier answer that nobody waited for
   }
   DnsBytes packet(unsigned index) const { return {bytes[index], received[index].msg_len}; }

@@ -45,7 +45,7 @@ void add_mode(const BridgeConfig& bridge, NftFamily family, GatewayMode mode, st
   const bool v4 = family == NftFamily::ipv4;
   if (mode == GatewayMode::isolated) return;
   if (mode == GatewayMode::routed) {
-    const std::string icmp(1, static_cast<char>(v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
+    const std::string icmp(1, v4 ? char{IPPROTO_ICMP} : char{IPPROTO_ICMPV6});
     return list.push_back(plain(sets.echo, {name, icmp}));
   }
   if (bridge.masquerade) list.push_back(plain(sets.masquerade, {name, of_family}));

@@ -25,7 +25,6 @@ constexpr unsigned kSource4 = 12;
 constexpr unsigned kDestination4 = 16;
 constexpr unsigned kSource6 = 8;
 constexpr unsigned kDestination6 = 24;
-constexpr unsigned kDestinationPort = 2;
 
 constexpr unsigned kInterfaceRegisters = IFNAMSIZ / 4;
 

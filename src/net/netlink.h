@@ -20,6 +20,7 @@
 namespace gantry::net {
 
 using Bytes = std::span<const uint8_t>;
+inline Bytes as_bytes(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
 
 template <class T>
 Bytes bytes_of(const T& value) {

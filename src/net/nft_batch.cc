@@ -20,7 +20,6 @@ constexpr uint16_t message_type(unsigned type) { return static_cast<uint16_t>(NF
 
 nfgenmsg head_of(NftFamily family) { return {.nfgen_family = static_cast<uint8_t>(family), .version = NFNETLINK_V0}; }
 
-Bytes as_bytes(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
 std::string as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 size_t padded(size_t size) { return (size + 3) & ~size_t{3}; }

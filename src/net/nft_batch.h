@@ -19,6 +19,9 @@
 
 namespace gantry::net {
 
+// In the headers of all transport protocols that have ports.
+inline constexpr unsigned kDestinationPort = 2;
+
 enum class NftFamily : uint8_t { inet = 1, ipv4 = 2, ipv6 = 10 };  // NFPROTO_*
 
 // A set's or map's key or value: its parts' types in order. Each part takes whole registers.

@@ -13,8 +13,6 @@ uint32_t register_number(unsigned reg) {
   return NFT_REG32_00 + reg;
 }
 
-Bytes as_bytes(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
-
 }  // namespace
 
 template <class F>

@@ -477,11 +477,11 @@ Result<Story> Story::parse(std::string_view text) {
   for (const std::string& line : split(std::string(text), '\n')) {
     if (trim(line).empty() || line.starts_with('#')) continue;
     const size_t space = line.find(' ');
-    if (space == std::string::npos) return invalid("a line of a story has two parts: " + quoted(line));
+    if (space == std::string::npos) return invalid("a line of a story has two parts: " + gantry::quoted(line));
     const std::string first = line.substr(0, space);
     const std::string rest = line.substr(space + 1);
     const auto number = parse_unsigned(first == "seed" || first == "project" ? rest : first);
-    if (!number) return invalid("a number is missing: " + quoted(line));
+    if (!number) return invalid("a number is missing: " + gantry::quoted(line));
     if (first == "seed")
       story.seed = *number;
     else if (first == "project")

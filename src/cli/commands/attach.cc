@@ -9,7 +9,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kAttachFlags[] = {
     {.name = "detach-keys",
      .kind = FlagKind::text,
      .value_name = "KEYS",
@@ -39,7 +39,7 @@ Result<int> attach(Session& session, const Arguments& arguments) {
 const Command kAttach{.syntax = {.name = "attach",
                                  .arguments = "SERVICE",
                                  .summary = "Tie the terminal to a running container",
-                                 .flags = kFlags,
+                                 .flags = kAttachFlags,
                                  .least_arguments = 1,
                                  .most_arguments = 1},
                       .run = attach};

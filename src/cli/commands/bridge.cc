@@ -38,11 +38,11 @@ constexpr Flag kConvertFlags[] = {
      .value_name = "IMAGE",
      .help = "Image that transforms (docker/compose-bridge-kubernetes)"},
 };
-constexpr Flag kListFlags[] = {
+constexpr Flag kTransformerListFlags[] = {
     {.name = "format", .kind = FlagKind::text, .value_name = "FORMAT", .help = "table or json"},
     {.name = "quiet", .letter = 'q', .help = "Print ids alone"},
 };
-constexpr Flag kCreateFlags[] = {
+constexpr Flag kTransformerCreateFlags[] = {
     {.name = "from", .letter = 'f', .kind = FlagKind::text, .value_name = "IMAGE", .help = "Image to begin from"},
 };
 
@@ -103,7 +103,7 @@ Result<int> convert(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> list(Session& session, const Arguments& arguments) {
+Result<int> list_transformers(Session& session, const Arguments& arguments) {
   client::ApiClient* api = TRY(session.api());
   const std::string filters = filters_query({{"label", {std::string(kTransformationLabel) + "=transformation"}}});
   const auto rows = TRY(parse_images(TRY(TRY(api->request("GET", "/images/json?filters=" + filters)).ok_body())));
@@ -130,7 +130,7 @@ Result<int> list(Session& session, const Arguments& arguments) {
 }
 
 // A directory to make a transformation of one's own from: the templates of an image, and a Dockerfile on top of it.
-Result<int> create(Session& session, const Arguments& arguments) {
+Result<int> create_transformer(Session& session, const Arguments& arguments) {
   const std::string from = arguments.text("from", kDefaultTransformation);
   const fs::path directory = fs::absolute(arguments.positional().front());
   std::error_code problem;
@@ -164,20 +164,20 @@ const Command kBridgeConvert{.syntax = {.name = "bridge convert",
                              .run = convert};
 const Command kBridgeList{.syntax = {.name = "bridge transformations list",
                                      .summary = "List the transformation images that are here",
-                                     .flags = kListFlags,
+                                     .flags = kTransformerListFlags,
                                      .most_arguments = 0},
-                          .run = list};
+                          .run = list_transformers};
 const Command kBridgeLs{.syntax = {.name = "bridge transformations ls",
                                    .summary = "The same as list",
-                                   .flags = kListFlags,
+                                   .flags = kTransformerListFlags,
                                    .most_arguments = 0},
-                        .run = list};
+                        .run = list_transformers};
 const Command kBridgeCreate{.syntax = {.name = "bridge transformations create",
                                        .arguments = "PATH",
                                        .summary = "Make the files of a transformation of one's own",
-                                       .flags = kCreateFlags,
+                                       .flags = kTransformerCreateFlags,
                                        .least_arguments = 1,
                                        .most_arguments = 1},
-                            .run = create};
+                            .run = create_transformer};
 
 }  // namespace gantry::cli

@@ -20,7 +20,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kConfigFlags[] = {
     {.name = "format", .kind = FlagKind::text, .value_name = "FORMAT", .help = "yaml or json"},
     {.name = "output", .letter = 'o', .kind = FlagKind::text, .value_name = "FILE", .help = "Write to a file"},
     {.name = "quiet", .letter = 'q', .help = "Only check the files"},
@@ -59,7 +59,7 @@ std::string lines_of(const std::vector<std::string>& names) {
   return text;
 }
 
-std::string json_text(std::string_view text) {
+std::string quoted_as_json(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -73,9 +73,9 @@ std::string variables_as_json(const std::vector<compose::VariableUse>& variables
   std::string text = "{";
   for (const compose::VariableUse& variable : variables) {
     text += text.size() > 1 ? ",\n" : "\n";
-    text += "    " + json_text(variable.name) + ": {\n        \"Name\": " + json_text(variable.name) +
-            ",\n        \"DefaultValue\": " + json_text(variable.default_value) + ",\n        \"PresenceValue\": " +
-            json_text(variable.alternative) + ",\n        \"Required\": " + (variable.required ? "true" : "false") +
+    text += "    " + quoted_as_json(variable.name) + ": {\n        \"Name\": " + quoted_as_json(variable.name) +
+            ",\n        \"DefaultValue\": " + quoted_as_json(variable.default_value) + ",\n        \"PresenceValue\": " +
+            quoted_as_json(variable.alternative) + ",\n        \"Required\": " + (variable.required ? "true" : "false") +
             "\n    }";
   }
   return text + (variables.empty() ? "}" : "\n}");
@@ -85,8 +85,8 @@ std::string variables_as_yaml(const std::vector<compose::VariableUse>& variables
   std::string text;
   for (const compose::VariableUse& variable : variables) {
     // Texts in JSON's form are YAML, too, whatever is in them.
-    text += variable.name + ":\n  name: " + variable.name + "\n  defaultvalue: " + json_text(variable.default_value) +
-            "\n  presencevalue: " + json_text(variable.alternative) + "\n  required: " +
+    text += variable.name + ":\n  name: " + variable.name + "\n  defaultvalue: " + quoted_as_json(variable.default_value) +
+            "\n  presencevalue: " + quoted_as_json(variable.alternative) + "\n  required: " +
             (variable.required ? "true" : "false") + "\n";
   }
   return text.empty() ? "{}\n" : text;
@@ -270,7 +270,7 @@ Result<int> config(Session& session, const Arguments& arguments) {
 const Command kConfig{.syntax = {.name = "config",
                                  .arguments = "[SERVICE...]",
                                  .summary = "Check the files and print the project as it was understood",
-                                 .flags = kFlags},
+                                 .flags = kConfigFlags},
                       .run = config};
 
 }  // namespace gantry::cli

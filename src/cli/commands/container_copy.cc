@@ -22,7 +22,7 @@ std::string archive_path(const std::string& id, const std::string& path) {
   return container_path(id, "archive") + "?path=" + client::url_encode(path);
 }
 
-std::string absolute(const std::string& path) { return path.starts_with('/') ? path : "/" + path; }
+std::string absolute_in_container(const std::string& path) { return path.starts_with('/') ? path : "/" + path; }
 
 // Nothing if there is no such path in the container.
 Result<std::optional<PathStat>> stat_in_container(client::ApiClient& api, const std::string& id,
@@ -62,7 +62,7 @@ Result<CopiedBytes> put_archive(client::ApiClient& api, const std::string& id, c
 
 Result<CopiedBytes> copy_in(Session& session, client::ApiClient& api, const CopyContainer& container, const std::string& source,
                  const std::string& given_target, const CopyRules& rules) {
-  const std::string target = TRY(followed(api, container.id, absolute(given_target)));
+  const std::string target = TRY(followed(api, container.id, absolute_in_container(given_target)));
   if (source == "-") {
     return put_archive(api, container.id, target, rules, [&session] { return read_some(session.in); });
   }
@@ -94,7 +94,7 @@ Result<CopiedBytes> copy_in(Session& session, client::ApiClient& api, const Copy
 
 Result<CopiedBytes> copy_out(Session& session, client::ApiClient& api, const CopyContainer& container, const std::string& source,
                   const std::string& target, const CopyRules& rules) {
-  std::string path = absolute(source);
+  std::string path = absolute_in_container(source);
   if (rules.follow_link) path = TRY(followed(api, container.id, path));
   if (target == "-") {
     CopiedBytes copied = 0;

@@ -12,7 +12,7 @@ namespace {
 
 using compose::Progress;
 
-constexpr Flag kFlags[] = {
+constexpr Flag kCopyFlags[] = {
     {.name = "all", .help = "Into containers of run, too"},
     {.name = "archive", .letter = 'a', .help = "Keep owner and group"},
     {.name = "follow-link", .letter = 'L', .help = "Follow symbolic links in the source"},
@@ -70,7 +70,7 @@ Result<int> copy(Session& session, const Arguments& arguments) {
 const Command kCopy{.syntax = {.name = "cp",
                                .arguments = "SERVICE:SRC_PATH DEST_PATH|- | SRC_PATH|- SERVICE:DEST_PATH",
                                .summary = "Copy files between this machine and a service's containers",
-                               .flags = kFlags,
+                               .flags = kCopyFlags,
                                .least_arguments = 2,
                                .most_arguments = 2},
                     .run = copy};

@@ -11,7 +11,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kDownFlags[] = {
     {.name = "volumes", .letter = 'v', .help = "Remove the project's named volumes and anonymous volumes, too"},
     {.name = "volume", .help = "", .hidden = true},
     {.name = "rmi", .kind = FlagKind::text, .value_name = "WHICH", .help = "Remove images: local (built ones) or all"},
@@ -62,7 +62,7 @@ Result<int> down(Session& session, const Arguments& arguments) {
 const Command kDown{.syntax = {.name = "down",
                                .arguments = "[SERVICE...]",
                                .summary = "Stop and remove containers and networks",
-                               .flags = kFlags},
+                               .flags = kDownFlags},
                     .run = down};
 
 }  // namespace gantry::cli

@@ -16,7 +16,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kBuildFlags[] = {
+constexpr Flag kEngineBuildFlags[] = {
     {.name = "tag", .letter = 't', .kind = FlagKind::list, .value_name = "NAME[:TAG]", .help = "Name of the image"},
     {.name = "file",
      .letter = 'f',
@@ -244,7 +244,7 @@ Result<> write_outputs(Session& session, const std::vector<BuildOutput>& outputs
   return {};
 }
 
-Result<int> build(Session& session, const Arguments& arguments) {
+Result<int> build_image(Session& session, const Arguments& arguments) {
   const std::vector<BuildOutput> outputs = TRY(outputs_of(arguments));
   BuildCall call = TRY(build_call(session, arguments));
   for (const BuildOutput& output : outputs) {
@@ -282,9 +282,9 @@ Result<int> build(Session& session, const Arguments& arguments) {
 const Command kEngineBuild{.syntax = {.name = "build",
                                       .arguments = "PATH|URL|-",
                                       .summary = "Build an image from a Dockerfile",
-                                      .flags = kBuildFlags,
+                                      .flags = kEngineBuildFlags,
                                       .least_arguments = 1,
                                       .most_arguments = 1},
-                           .run = build};
+                           .run = build_image};
 
 }  // namespace gantry::cli

@@ -14,10 +14,9 @@ namespace {
 
 using K = FlagKind;
 
-constexpr size_t kCommandWidth = 20;
 constexpr size_t kMountWidth = 15;
 
-constexpr Flag kPsFlags[] = {
+constexpr Flag kEnginePsFlags[] = {
     {.name = "all", .letter = 'a', .help = "Show stopped containers, too"},
     {.name = "filter", .letter = 'f', .kind = K::list, .value_name = "KEY=VALUE", .help = "Only those that match"},
     {.name = "format", .kind = K::text, .value_name = "FORMAT", .help = "table, json, or a template"},
@@ -27,7 +26,7 @@ constexpr Flag kPsFlags[] = {
     {.name = "quiet", .letter = 'q', .help = "Print ids only"},
     {.name = "size", .letter = 's', .help = "Show what the containers take on disk"},
 };
-constexpr Flag kLogsFlags[] = {
+constexpr Flag kEngineLogsFlags[] = {
     {.name = "details", .help = "Show what the log options add to each line"},
     {.name = "follow", .letter = 'f', .help = "Go on with what is written from now on"},
     {.name = "tail", .letter = 'n', .kind = K::text, .value_name = "LINES", .help = "Number of lines from the end"},
@@ -35,7 +34,7 @@ constexpr Flag kLogsFlags[] = {
     {.name = "until", .kind = K::text, .value_name = "TIME", .help = "Up to a time or a duration ago"},
     {.name = "timestamps", .letter = 't', .help = "Print times"},
 };
-constexpr Flag kExecFlags[] = {
+constexpr Flag kEngineExecFlags[] = {
     {.name = "detach", .letter = 'd', .help = "Run in the background"},
     {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
     {.name = "interactive", .letter = 'i', .help = "Send standard input"},
@@ -94,7 +93,7 @@ Value ps_row(const Session& session, const Value& container, const ContainerRow&
   return row;
 }
 
-Result<int> ps(Session& session, const Arguments& arguments) {
+Result<int> list_containers(Session& session, const Arguments& arguments) {
   const std::string format = arguments.text("format");
   const bool sized = arguments.on("size") || format.find(".Size") != std::string::npos;
   const int64_t last = arguments.on("latest") ? 1 : arguments.number("last").value_or(0);
@@ -117,7 +116,7 @@ Result<int> ps(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> logs(Session& session, const Arguments& arguments) {
+Result<int> container_logs(Session& session, const Arguments& arguments) {
   client::ApiClient* api = TRY(session.api());
   const std::string& name = arguments.positional()[0];
   LogRequest request{.follow = arguments.on("follow"), .timestamps = arguments.on("timestamps")};
@@ -137,7 +136,7 @@ Result<int> logs(Session& session, const Arguments& arguments) {
   return intact ? Result<int>(0) : internal_error("the log of " + name + " is no stream of a container");
 }
 
-Result<int> exec(Session& session, const Arguments& arguments) {
+Result<int> exec_in_container(Session& session, const Arguments& arguments) {
   const auto& words = arguments.positional();
   const bool detach = arguments.on("detach");
   const auto terminal = TRY(choose_terminal(
@@ -156,21 +155,21 @@ Result<int> exec(Session& session, const Arguments& arguments) {
 
 }  // namespace
 
-const Command kEnginePs{.syntax = {.name = "ps", .summary = "List containers", .flags = kPsFlags, .most_arguments = 0},
-                        .run = ps};
+const Command kEnginePs{.syntax = {.name = "ps", .summary = "List containers", .flags = kEnginePsFlags, .most_arguments = 0},
+                        .run = list_containers};
 const Command kEngineLogs{.syntax = {.name = "logs",
                                      .arguments = "CONTAINER",
                                      .summary = "Show what a container wrote",
-                                     .flags = kLogsFlags,
+                                     .flags = kEngineLogsFlags,
                                      .least_arguments = 1,
                                      .most_arguments = 1},
-                          .run = logs};
+                          .run = container_logs};
 const Command kEngineExec{.syntax = {.name = "exec",
                                      .arguments = "CONTAINER COMMAND [ARGS...]",
                                      .summary = "Run a command in a running container",
-                                     .flags = kExecFlags,
+                                     .flags = kEngineExecFlags,
                                      .least_arguments = 2,
                                      .interspersed = false},
-                          .run = exec};
+                          .run = exec_in_container};
 
 }  // namespace gantry::cli

@@ -20,20 +20,20 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kCreateFlags[] = {
+constexpr Flag kContextCreateFlags[] = {
     {.name = "description", .kind = K::text, .value_name = "TEXT", .help = "What it is"},
     {.name = "docker", .kind = K::text, .value_name = "KEY=VALUE,…", .help = "host=ADDRESS,ca=FILE,cert=FILE,key=FILE,skip-tls-verify=BOOL"},
     {.name = "host", .kind = K::text, .value_name = "ADDRESS", .help = "Address (unix://, tcp://, ssh://)"},
     {.name = "certs", .kind = K::text, .value_name = "DIR", .help = "Directory with ca.pem, cert.pem and key.pem"},
 };
-constexpr Flag kListFlags[] = {
+constexpr Flag kContextListFlags[] = {
     {.name = "format", .kind = K::text, .value_name = "FORMAT", .help = "table, json, or a template"},
     {.name = "quiet", .letter = 'q', .help = "Print names only"},
 };
-constexpr Flag kInspectFlags[] = {
+constexpr Flag kContextInspectFlags[] = {
     {.name = "format", .letter = 'f', .kind = K::text, .value_name = "TEMPLATE", .help = "Print this of each"},
 };
-constexpr Flag kRemoveFlags[] = {{.name = "force", .letter = 'f', .help = "Even if it is in use"}};
+constexpr Flag kContextRemoveFlags[] = {{.name = "force", .letter = 'f', .help = "Even if it is in use"}};
 constexpr Flag kCertsFlags[] = {
     {.name = "client", .kind = K::text, .value_name = "NAME", .help = "Whom the client's certificate names (client)"},
     {.name = "days", .kind = K::number, .value_name = "N", .help = "How long the certificates are valid (825)"},
@@ -41,8 +41,8 @@ constexpr Flag kCertsFlags[] = {
     {.name = "host", .kind = K::list, .value_name = "NAME|IP", .help = "Name or address of the daemon's machine; repeatable"},
 };
 
-constexpr Column kColumns[] = {{"Current", ""}, {"Description", "DESCRIPTION"}, {"DockerEndpoint", "DOCKER ENDPOINT"},
-                               {"Error", "ERROR"}, {"Name", "NAME"}};
+constexpr Column kContextColumns[] = {{"Current", ""}, {"Description", "DESCRIPTION"}, {"DockerEndpoint", "DOCKER ENDPOINT"},
+                                      {"Error", "ERROR"}, {"Name", "NAME"}};
 
 // The directory of a context's files, from a path given for the user's working directory.
 std::string absolute(const std::string& path) { return path.empty() ? path : std::filesystem::absolute(path).string(); }
@@ -69,7 +69,7 @@ Result<client::Context> context_of(const Arguments& arguments) {
   return context;
 }
 
-Result<int> create(Session& session, const Arguments& arguments) {
+Result<int> create_context(Session& session, const Arguments& arguments) {
   client::Contexts contexts(session.environment());
   const client::Context context = TRY(context_of(arguments));
   TRY(contexts.create(context));
@@ -85,7 +85,7 @@ Result<std::string> local_address(const Session& session) {
   return TRY(client::Endpoint::from_environment(environment, "", globals.data_root, globals.run_root, {.context = "default"})).host;
 }
 
-Result<int> list(Session& session, const Arguments& arguments) {
+Result<int> list_contexts(Session& session, const Arguments& arguments) {
   const client::Contexts contexts(session.environment());
   const std::string current = session.globals().connection.context.empty() ? TRY(contexts.current()) : session.globals().connection.context;
   std::vector<client::Context> all = TRY(contexts.list());
@@ -105,7 +105,7 @@ Result<int> list(Session& session, const Arguments& arguments) {
     rows.push_back(std::move(row));
   }
   if (arguments.on("quiet")) return 0;
-  session.out.write(TRY(format_list({kColumns, "{{.Name}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}"}, arguments.text("format"), rows)));
+  session.out.write(TRY(format_list({kContextColumns, "{{.Name}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}"}, arguments.text("format"), rows)));
   return 0;
 }
 
@@ -128,7 +128,7 @@ Result<int> show(Session& session, const Arguments&) {
   return 0;
 }
 
-Result<int> remove(Session& session, const Arguments& arguments) {
+Result<int> remove_contexts(Session& session, const Arguments& arguments) {
   client::Contexts contexts(session.environment());
   int status = 0;
   for (const std::string& name : arguments.positional()) {
@@ -143,7 +143,7 @@ Result<int> remove(Session& session, const Arguments& arguments) {
   return status;
 }
 
-Result<int> inspect(Session& session, const Arguments& arguments) {
+Result<int> inspect_contexts(Session& session, const Arguments& arguments) {
   const client::Contexts contexts(session.environment());
   std::vector<std::string> names = arguments.positional();
   if (names.empty()) names.push_back(TRY(contexts.current()));
@@ -216,12 +216,12 @@ Result<int> dial_stdio(Session& session, const Arguments&) {
 
 }  // namespace
 
-const Command kContextCreate{.syntax = {.name = "context create", .arguments = "NAME", .summary = "Name a daemon", .flags = kCreateFlags, .least_arguments = 1, .most_arguments = 1}, .run = create};
-const Command kContextList{.syntax = {.name = "context ls", .arguments = "", .summary = "List contexts", .flags = kListFlags, .most_arguments = 0}, .run = list};
+const Command kContextCreate{.syntax = {.name = "context create", .arguments = "NAME", .summary = "Name a daemon", .flags = kContextCreateFlags, .least_arguments = 1, .most_arguments = 1}, .run = create_context};
+const Command kContextList{.syntax = {.name = "context ls", .arguments = "", .summary = "List contexts", .flags = kContextListFlags, .most_arguments = 0}, .run = list_contexts};
 const Command kContextUse{.syntax = {.name = "context use", .arguments = "NAME", .summary = "Choose the daemon that commands talk to", .flags = {}, .least_arguments = 1, .most_arguments = 1}, .run = use};
 const Command kContextShow{.syntax = {.name = "context show", .arguments = "", .summary = "Print the name of the context in use", .flags = {}, .most_arguments = 0}, .run = show};
-const Command kContextRemove{.syntax = {.name = "context rm", .arguments = "NAME [NAME...]", .summary = "Remove contexts", .flags = kRemoveFlags, .least_arguments = 1}, .run = remove};
-const Command kContextInspect{.syntax = {.name = "context inspect", .arguments = "[NAME...]", .summary = "Print all about contexts", .flags = kInspectFlags}, .run = inspect};
+const Command kContextRemove{.syntax = {.name = "context rm", .arguments = "NAME [NAME...]", .summary = "Remove contexts", .flags = kContextRemoveFlags, .least_arguments = 1}, .run = remove_contexts};
+const Command kContextInspect{.syntax = {.name = "context inspect", .arguments = "[NAME...]", .summary = "Print all about contexts", .flags = kContextInspectFlags}, .run = inspect_contexts};
 const Command kCertsInit{.syntax = {.name = "certs init", .arguments = "", .summary = "Make certificates for the API on TCP: an authority, the daemon's, a client's", .flags = kCertsFlags, .most_arguments = 0}, .run = certs};
 const Command kDialStdio{.syntax = {.name = "system dial-stdio", .arguments = "", .summary = "Pass standard input and output on to the daemon's socket (for ssh://)", .flags = {}, .most_arguments = 0}, .run = dial_stdio};
 

@@ -11,13 +11,13 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kEngineCopyFlags[] = {
     {.name = "archive", .letter = 'a', .help = "Keep owner and group"},
     {.name = "follow-link", .letter = 'L', .help = "Follow symbolic links in the source"},
     {.name = "quiet", .letter = 'q', .help = "Say nothing about what was copied"},
 };
 
-Result<int> copy(Session& session, const Arguments& arguments) {
+Result<int> copy_with_container(Session& session, const Arguments& arguments) {
   const CopyPlace from = parse_copy_place(arguments.positional()[0]);
   const CopyPlace to = parse_copy_place(arguments.positional()[1]);
   const bool out = to.service.empty();
@@ -42,9 +42,9 @@ Result<int> copy(Session& session, const Arguments& arguments) {
 const Command kEngineCopy{.syntax = {.name = "cp",
                                      .arguments = "CONTAINER:SRC_PATH DEST_PATH|- | SRC_PATH|- CONTAINER:DEST_PATH",
                                      .summary = "Copy files between this machine and a container",
-                                     .flags = kFlags,
+                                     .flags = kEngineCopyFlags,
                                      .least_arguments = 2,
                                      .most_arguments = 2},
-                          .run = copy};
+                          .run = copy_with_container};
 
 }  // namespace gantry::cli

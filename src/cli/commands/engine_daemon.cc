@@ -17,7 +17,7 @@ namespace {
 // A clean stop waits for requests under way; longer than this it hangs.
 constexpr auto kLongestStop = std::chrono::seconds(60);
 
-constexpr Flag kFlags[] = {
+constexpr Flag kDaemonFlags[] = {
     {.name = "host",
      .letter = 'H',
      .kind = FlagKind::text,
@@ -85,7 +85,7 @@ Result<int> daemon(Session& session, const Arguments& arguments) {
 const Command kEngineDaemon{.syntax = {.name = "daemon",
                                        .arguments = "[stop]",
                                        .summary = "Run the daemon; `daemon stop` ends it, and its containers go on",
-                                       .flags = kFlags,
+                                       .flags = kDaemonFlags,
                                        .most_arguments = 1},
                             .run = daemon};
 

@@ -27,7 +27,7 @@ constexpr Flag kSaveFlags[] = {
     {.name = "output", .letter = 'o', .kind = K::text, .value_name = "FILE", .help = "Write to a file, not to standard output"},
     {.name = "platform", .kind = K::text, .value_name = "OS/ARCH", .help = "Only this platform"},
 };
-constexpr Flag kPruneFlags[] = {
+constexpr Flag kImagePruneFlags[] = {
     {.name = "all", .letter = 'a', .help = "All that no container uses, not only those without a name"},
     {.name = "filter", .kind = K::list, .value_name = "KEY=VALUE", .help = "Only what matches"},
     {.name = "force", .letter = 'f', .help = "Don't ask"},
@@ -42,7 +42,7 @@ constexpr Flag kBuilderPruneFlags[] = {
 
 constexpr Column kHistoryColumns[] = {{"Comment", "COMMENT"}, {"CreatedAt", "CREATED AT"}, {"CreatedBy", "CREATED BY"},
                                       {"CreatedSince", "CREATED"}, {"ID", "IMAGE"}, {"Size", "SIZE"}};
-constexpr size_t kCommandWidth = 45;
+constexpr size_t kHistoryCommandWidth = 45;
 
 // "a/b:tag": the last colon behind the last slash.
 std::pair<std::string, std::string> split_tag(const std::string& name) {
@@ -72,7 +72,7 @@ Result<int> history(Session& session, const Arguments& arguments) {
     const auto size = static_cast<uint64_t>(number_of(entry, "Size"));
     rows.push_back(make_row({{"Comment", text_of(entry, "Comment")},
                              {"CreatedAt", format_rfc3339(WallTime(std::chrono::seconds(created)))},
-                             {"CreatedBy", whole ? command : shorten(command, kCommandWidth)},
+                             {"CreatedBy", whole ? command : shorten(command, kHistoryCommandWidth)},
                              {"CreatedSince", human ? age_text(session, created) : format_rfc3339(WallTime(std::chrono::seconds(created)))},
                              {"ID", id},
                              {"Size", human ? human_size(size) : std::to_string(size)}}));
@@ -98,7 +98,7 @@ Result<int> save(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> prune(Session& session, const Arguments& arguments) {
+Result<int> prune_images(Session& session, const Arguments& arguments) {
   const char* what = arguments.on("all") ? "WARNING! This will remove all images without at least one container associated to them."
                                          : "WARNING! This will remove all dangling images.";
   if (!arguments.on("force") && !confirmed(session, std::string(what) + "\nAre you sure you want to continue?")) return 0;
@@ -142,7 +142,7 @@ Result<int> prune_builder(Session& session, const Arguments& arguments) {
 const Command kEngineTag{.syntax = {.name = "tag", .arguments = "IMAGE NAME[:TAG]", .summary = "Give an image another name", .flags = {}, .least_arguments = 2, .most_arguments = 2}, .run = tag};
 const Command kEngineHistory{.syntax = {.name = "history", .arguments = "IMAGE", .summary = "Show how an image was made", .flags = kHistoryFlags, .least_arguments = 1, .most_arguments = 1}, .run = history};
 const Command kEngineSave{.syntax = {.name = "save", .arguments = "IMAGE [IMAGE...]", .summary = "Write images to an archive", .flags = kSaveFlags, .least_arguments = 1}, .run = save};
-const Command kEngineImagePrune{.syntax = {.name = "image prune", .arguments = "", .summary = "Remove images that nobody uses", .flags = kPruneFlags, .most_arguments = 0}, .run = prune};
+const Command kEngineImagePrune{.syntax = {.name = "image prune", .arguments = "", .summary = "Remove images that nobody uses", .flags = kImagePruneFlags, .most_arguments = 0}, .run = prune_images};
 const Command kEngineBuilderPrune{.syntax = {.name = "builder prune", .arguments = "", .summary = "Remove build cache", .flags = kBuilderPruneFlags, .most_arguments = 0}, .run = prune_builder};
 
 }  // namespace gantry::cli

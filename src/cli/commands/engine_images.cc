@@ -32,26 +32,15 @@ constexpr Flag kImportFlags[] = {
      .value_name = "INSTRUCTION",
      .help = "Dockerfile instruction to apply (CMD, ENV, …)"},
 };
-constexpr Flag kPullFlags[] = {
+constexpr Flag kEnginePullFlags[] = {
     {.name = "platform", .kind = FlagKind::text, .value_name = "OS/ARCH", .help = "Platform of the image"},
     {.name = "quiet", .letter = 'q', .help = "Don't show progress"},
 };
-constexpr Flag kSaveFlags[] = {
-    {.name = "output",
-     .letter = 'o',
-     .kind = FlagKind::text,
-     .value_name = "FILE",
-     .help = "Archive to write (standard output if not given)"},
-};
-constexpr Flag kHistoryFlags[] = {
-    {.name = "no-trunc", .help = "Don't shorten what made a layer"},
-    {.name = "quiet", .letter = 'q', .help = "Print ids only"},
-};
-constexpr Flag kListFlags[] = {
+constexpr Flag kEngineImagesFlags[] = {
     {.name = "all", .letter = 'a', .help = "Show intermediate images, too"},
     {.name = "quiet", .letter = 'q', .help = "Print ids only"},
 };
-constexpr Flag kRemoveFlags[] = {
+constexpr Flag kEngineImageRemoveFlags[] = {
     {.name = "force", .letter = 'f', .help = "Remove names even if containers use them"},
 };
 
@@ -107,7 +96,7 @@ Result<int> import(Session& session, const Arguments& arguments) {
   return upload_archive(session, words[0], path);
 }
 
-Result<int> pull(Session& session, const Arguments& arguments) {
+Result<int> pull_image(Session& session, const Arguments& arguments) {
   const std::string& image = arguments.positional()[0];
   TRY(session.api());
   ProgressStyle style = TRY(session.progress_style("pull"));
@@ -118,7 +107,6 @@ Result<int> pull(Session& session, const Arguments& arguments) {
   session.out.write(image + "\n");
   return 0;
 }
-
 
 std::string short_id(const std::string& id) {
   const size_t colon = id.find(':');
@@ -135,7 +123,7 @@ bool matches(const ImageRow& row, const std::vector<std::string>& wanted) {
          std::any_of(row.tags.begin(), row.tags.end(), [&](const std::string& tag) { return matches(tag, wanted); });
 }
 
-Result<int> images(Session& session, const Arguments& arguments) {
+Result<int> list_images(Session& session, const Arguments& arguments) {
   const std::string path = std::string("/images/json?all=") + (arguments.on("all") ? "1" : "0");
   const auto rows = TRY(parse_images(TRY(TRY((*TRY(session.api())).request("GET", path)).ok_body())));
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(session.clock().wall().time_since_epoch()).count();
@@ -158,7 +146,7 @@ Result<int> images(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> remove(Session& session, const Arguments& arguments) {
+Result<int> remove_images(Session& session, const Arguments& arguments) {
   client::ApiClient* api = TRY(session.api());
   int status = 0;
   for (const std::string& name : arguments.positional()) {
@@ -189,21 +177,21 @@ const Command kEngineImport{.syntax = {.name = "import",
 const Command kEnginePull{.syntax = {.name = "pull",
                                      .arguments = "NAME[:TAG|@DIGEST]",
                                      .summary = "Pull an image from a registry",
-                                     .flags = kPullFlags,
+                                     .flags = kEnginePullFlags,
                                      .least_arguments = 1,
                                      .most_arguments = 1},
-                          .run = pull};
+                          .run = pull_image};
 const Command kEngineImages{.syntax = {.name = "images",
                                        .arguments = "[NAME[:TAG]]",
                                        .summary = "List images",
-                                       .flags = kListFlags,
+                                       .flags = kEngineImagesFlags,
                                        .most_arguments = 1},
-                            .run = images};
+                            .run = list_images};
 const Command kEngineRemoveImage{.syntax = {.name = "rmi",
                                             .arguments = "IMAGE [IMAGE...]",
                                             .summary = "Remove images",
-                                            .flags = kRemoveFlags,
+                                            .flags = kEngineImageRemoveFlags,
                                             .least_arguments = 1},
-                                 .run = remove};
+                                 .run = remove_images};
 
 }  // namespace gantry::cli

@@ -13,20 +13,20 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kRemoveFlags[] = {
+constexpr Flag kEngineRemoveFlags[] = {
     {.name = "force", .letter = 'f', .help = "Kill the container if it runs"},
     {.name = "link", .letter = 'l', .help = "Remove the link and not the container"},
     {.name = "volumes", .letter = 'v', .help = "Remove anonymous volumes, too"},
 };
-constexpr Flag kStopFlags[] = {
+constexpr Flag kEngineStopFlags[] = {
     {.name = "signal", .letter = 's', .kind = K::text, .value_name = "SIGNAL", .help = "Signal instead of the container's own"},
     {.name = "timeout", .letter = 't', .kind = K::number, .value_name = "SECONDS", .help = "Time until it is killed; -1: for ever"},
     {.name = "time", .kind = K::number, .value_name = "SECONDS", .help = "", .hidden = true},
 };
-constexpr Flag kKillFlags[] = {
+constexpr Flag kEngineKillFlags[] = {
     {.name = "signal", .letter = 's', .kind = K::text, .value_name = "SIGNAL", .help = "Signal to send (SIGKILL if not given)"},
 };
-constexpr Flag kStartFlags[] = {
+constexpr Flag kEngineStartFlags[] = {
     {.name = "attach", .letter = 'a', .help = "Attach to output and forward signals"},
     {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
     {.name = "interactive", .letter = 'i', .help = "Attach standard input, too"},
@@ -45,7 +45,7 @@ constexpr Flag kUpdateFlags[] = {
     {.name = "pids-limit", .kind = K::number, .value_name = "N", .help = "Most processes; -1: no limit"},
     {.name = "restart", .kind = K::text, .value_name = "POLICY", .help = "no, always, unless-stopped or on-failure[:N]"},
 };
-constexpr Flag kPruneFlags[] = {
+constexpr Flag kContainerPruneFlags[] = {
     {.name = "filter", .kind = K::list, .value_name = "KEY=VALUE", .help = "Only what matches: until=…, label=…"},
     {.name = "force", .letter = 'f', .help = "Don't ask"},
 };
@@ -54,7 +54,7 @@ Result<> post_to(client::ApiClient& api, const std::string& name, const char* ac
   return post(api, container_path(name, action) + query);
 }
 
-Result<int> remove(Session& session, const Arguments& arguments) {
+Result<int> remove_containers(Session& session, const Arguments& arguments) {
   const std::string query = query_of({{"force", arguments.on("force") ? "1" : ""},
                                       {"v", arguments.on("volumes") ? "1" : ""},
                                       {"link", arguments.on("link") ? "1" : ""}});
@@ -70,35 +70,35 @@ Result<std::string> stop_query(const Arguments& arguments) {
                    {"t", time ? std::to_string(time->count()) : ""}});
 }
 
-Result<int> stop(Session& session, const Arguments& arguments) {
+Result<int> stop_containers(Session& session, const Arguments& arguments) {
   const std::string query = TRY(stop_query(arguments));
   return for_each_name(session, arguments.positional(),
                        [&](client::ApiClient& api, const std::string& name) { return post_to(api, name, "stop", query); });
 }
 
-Result<int> restart(Session& session, const Arguments& arguments) {
+Result<int> restart_containers(Session& session, const Arguments& arguments) {
   const std::string query = TRY(stop_query(arguments));
   return for_each_name(session, arguments.positional(),
                        [&](client::ApiClient& api, const std::string& name) { return post_to(api, name, "restart", query); });
 }
 
-Result<int> kill(Session& session, const Arguments& arguments) {
+Result<int> kill_containers(Session& session, const Arguments& arguments) {
   const std::string query = query_of({{"signal", client::url_encode(arguments.text("signal"))}});
   return for_each_name(session, arguments.positional(),
                        [&](client::ApiClient& api, const std::string& name) { return post_to(api, name, "kill", query); });
 }
 
-Result<int> pause(Session& session, const Arguments& arguments) {
+Result<int> pause_containers(Session& session, const Arguments& arguments) {
   return for_each_name(session, arguments.positional(),
                        [](client::ApiClient& api, const std::string& name) { return post_to(api, name, "pause"); });
 }
 
-Result<int> unpause(Session& session, const Arguments& arguments) {
+Result<int> unpause_containers(Session& session, const Arguments& arguments) {
   return for_each_name(session, arguments.positional(),
                        [](client::ApiClient& api, const std::string& name) { return post_to(api, name, "unpause"); });
 }
 
-Result<int> start(Session& session, const Arguments& arguments) {
+Result<int> start_containers(Session& session, const Arguments& arguments) {
   const bool attach = arguments.on("attach") || arguments.on("interactive");
   if (!attach) {
     return for_each_name(session, arguments.positional(),
@@ -179,7 +179,7 @@ Result<int> update(Session& session, const Arguments& arguments) {
   return status;
 }
 
-Result<int> wait(Session& session, const Arguments& arguments) {
+Result<int> wait_for_containers(Session& session, const Arguments& arguments) {
   int status = 0;
   for (const std::string& name : arguments.positional()) {
     const auto answer = api_json(session, "POST", container_path(name, "wait"));
@@ -198,7 +198,7 @@ Result<int> wait(Session& session, const Arguments& arguments) {
   return status;
 }
 
-Result<int> prune(Session& session, const Arguments& arguments) {
+Result<int> prune_containers(Session& session, const Arguments& arguments) {
   if (!arguments.on("force") && !confirmed(session, "WARNING! This will remove all stopped containers.\nAre you sure you want to continue?")) {
     return 0;
   }
@@ -218,16 +218,16 @@ constexpr std::string_view kContainers = "CONTAINER [CONTAINER...]";
 
 }  // namespace
 
-const Command kEngineRemove{.syntax = {.name = "rm", .arguments = kContainers, .summary = "Remove containers", .flags = kRemoveFlags, .least_arguments = 1}, .run = remove};
-const Command kEngineStop{.syntax = {.name = "stop", .arguments = kContainers, .summary = "Stop containers", .flags = kStopFlags, .least_arguments = 1}, .run = stop};
-const Command kEngineRestart{.syntax = {.name = "restart", .arguments = kContainers, .summary = "Stop and start containers", .flags = kStopFlags, .least_arguments = 1}, .run = restart};
-const Command kEngineStart{.syntax = {.name = "start", .arguments = kContainers, .summary = "Start stopped containers", .flags = kStartFlags, .least_arguments = 1}, .run = start};
-const Command kEngineKill{.syntax = {.name = "kill", .arguments = kContainers, .summary = "Send a signal to containers", .flags = kKillFlags, .least_arguments = 1}, .run = kill};
-const Command kEnginePause{.syntax = {.name = "pause", .arguments = kContainers, .summary = "Freeze the processes of containers", .flags = {}, .least_arguments = 1}, .run = pause};
-const Command kEngineUnpause{.syntax = {.name = "unpause", .arguments = kContainers, .summary = "Thaw the processes of containers", .flags = {}, .least_arguments = 1}, .run = unpause};
+const Command kEngineRemove{.syntax = {.name = "rm", .arguments = kContainers, .summary = "Remove containers", .flags = kEngineRemoveFlags, .least_arguments = 1}, .run = remove_containers};
+const Command kEngineStop{.syntax = {.name = "stop", .arguments = kContainers, .summary = "Stop containers", .flags = kEngineStopFlags, .least_arguments = 1}, .run = stop_containers};
+const Command kEngineRestart{.syntax = {.name = "restart", .arguments = kContainers, .summary = "Stop and start containers", .flags = kEngineStopFlags, .least_arguments = 1}, .run = restart_containers};
+const Command kEngineStart{.syntax = {.name = "start", .arguments = kContainers, .summary = "Start stopped containers", .flags = kEngineStartFlags, .least_arguments = 1}, .run = start_containers};
+const Command kEngineKill{.syntax = {.name = "kill", .arguments = kContainers, .summary = "Send a signal to containers", .flags = kEngineKillFlags, .least_arguments = 1}, .run = kill_containers};
+const Command kEnginePause{.syntax = {.name = "pause", .arguments = kContainers, .summary = "Freeze the processes of containers", .flags = {}, .least_arguments = 1}, .run = pause_containers};
+const Command kEngineUnpause{.syntax = {.name = "unpause", .arguments = kContainers, .summary = "Thaw the processes of containers", .flags = {}, .least_arguments = 1}, .run = unpause_containers};
 const Command kEngineRename{.syntax = {.name = "rename", .arguments = "CONTAINER NEW_NAME", .summary = "Give a container another name", .flags = {}, .least_arguments = 2, .most_arguments = 2}, .run = rename};
 const Command kEngineUpdate{.syntax = {.name = "update", .arguments = kContainers, .summary = "Change limits and restart policy", .flags = kUpdateFlags, .least_arguments = 1}, .run = update};
-const Command kEngineWait{.syntax = {.name = "wait", .arguments = kContainers, .summary = "Wait until containers stop, and print their exit codes", .flags = {}, .least_arguments = 1}, .run = wait};
-const Command kEngineContainerPrune{.syntax = {.name = "container prune", .arguments = "", .summary = "Remove all stopped containers", .flags = kPruneFlags, .most_arguments = 0}, .run = prune};
+const Command kEngineWait{.syntax = {.name = "wait", .arguments = kContainers, .summary = "Wait until containers stop, and print their exit codes", .flags = {}, .least_arguments = 1}, .run = wait_for_containers};
+const Command kEngineContainerPrune{.syntax = {.name = "container prune", .arguments = "", .summary = "Remove all stopped containers", .flags = kContainerPruneFlags, .most_arguments = 0}, .run = prune_containers};
 
 }  // namespace gantry::cli

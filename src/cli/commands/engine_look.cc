@@ -12,12 +12,12 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kInspectFlags[] = {
+constexpr Flag kEngineInspectFlags[] = {
     {.name = "format", .letter = 'f', .kind = K::text, .value_name = "TEMPLATE", .help = "Print this of each"},
     {.name = "size", .letter = 's', .help = "What a container takes on disk, too"},
     {.name = "type", .kind = K::text, .value_name = "KIND", .help = "container, image, network or volume"},
 };
-constexpr Flag kEventFlags[] = {
+constexpr Flag kEngineEventsFlags[] = {
     {.name = "filter", .letter = 'f', .kind = K::list, .value_name = "KEY=VALUE", .help = "Only those that match"},
     {.name = "format", .kind = K::text, .value_name = "FORMAT", .help = "json, or a template"},
     {.name = "since", .kind = K::text, .value_name = "TIME", .help = "Those that were kept since then, too"},
@@ -75,7 +75,7 @@ Result<int> print_objects(Session& session, const std::vector<std::string>& name
   return status;
 }
 
-Result<int> inspect(Session& session, const Arguments& arguments) {
+Result<int> inspect_things(Session& session, const Arguments& arguments) {
   const std::string type = arguments.text("type");
   const bool known = type.empty() || std::ranges::any_of(kinds(), [&](const Kind& kind) { return kind.name == type; });
   if (!known) return invalid(gantry::quoted(type) + " is not a valid value for --type");
@@ -91,7 +91,7 @@ Result<int> inspect_volume(Session& session, const Arguments& arguments) {
                        [&](const std::string& name) { return inspect_one(*api, name, "volume", false); });
 }
 
-Result<int> top(Session& session, const Arguments& arguments) {
+Result<int> processes_of_container(Session& session, const Arguments& arguments) {
   const auto& words = arguments.positional();
   const std::string options = join(std::span(words).subspan(1), " ");
   const Value answer = TRY(api_json(session, "GET", container_path(words[0], "top") +
@@ -113,7 +113,7 @@ std::string host_port(const Value& binding) {
   return (ip.find(':') != std::string::npos ? "[" + ip + "]" : ip) + ":" + text_of(binding, "HostPort");
 }
 
-Result<int> port(Session& session, const Arguments& arguments) {
+Result<int> ports_of_container(Session& session, const Arguments& arguments) {
   const auto& words = arguments.positional();
   const Value details = TRY(api_json(session, "GET", container_path(words[0], "json")));
   const Value& ports = member_of(member_of(details, "NetworkSettings"), "Ports");
@@ -163,7 +163,7 @@ std::string event_text(const Value& event) {
   return list.empty() ? text : text + " (" + list + ")";
 }
 
-Result<int> events(Session& session, const Arguments& arguments) {
+Result<int> engine_events(Session& session, const Arguments& arguments) {
   std::string format = arguments.text("format");
   if (format == "json") format = "{{json .}}";
   std::optional<Template> line;
@@ -198,17 +198,17 @@ Result<int> events(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-constexpr Flag kFormatFlag[] = {
+constexpr Flag kVolumeInspectFlags[] = {
     {.name = "format", .letter = 'f', .kind = K::text, .value_name = "TEMPLATE", .help = "Print this of each"},
 };
 
 }  // namespace
 
-const Command kEngineInspect{.syntax = {.name = "inspect", .arguments = "NAME [NAME...]", .summary = "Print all about containers, images, networks or volumes", .flags = kInspectFlags, .least_arguments = 1}, .run = inspect};
-const Command kEngineVolumeInspect{.syntax = {.name = "volume inspect", .arguments = "VOLUME [VOLUME...]", .summary = "Print all about volumes", .flags = kFormatFlag, .least_arguments = 1}, .run = inspect_volume};
-const Command kEngineTop{.syntax = {.name = "top", .arguments = "CONTAINER [PS OPTIONS]", .summary = "Show the processes of a container", .flags = {}, .least_arguments = 1, .interspersed = false}, .run = top};
-const Command kEnginePort{.syntax = {.name = "port", .arguments = "CONTAINER [PORT[/PROTO]]", .summary = "Show where ports are published", .flags = {}, .least_arguments = 1, .most_arguments = 2}, .run = port};
+const Command kEngineInspect{.syntax = {.name = "inspect", .arguments = "NAME [NAME...]", .summary = "Print all about containers, images, networks or volumes", .flags = kEngineInspectFlags, .least_arguments = 1}, .run = inspect_things};
+const Command kEngineVolumeInspect{.syntax = {.name = "volume inspect", .arguments = "VOLUME [VOLUME...]", .summary = "Print all about volumes", .flags = kVolumeInspectFlags, .least_arguments = 1}, .run = inspect_volume};
+const Command kEngineTop{.syntax = {.name = "top", .arguments = "CONTAINER [PS OPTIONS]", .summary = "Show the processes of a container", .flags = {}, .least_arguments = 1, .interspersed = false}, .run = processes_of_container};
+const Command kEnginePort{.syntax = {.name = "port", .arguments = "CONTAINER [PORT[/PROTO]]", .summary = "Show where ports are published", .flags = {}, .least_arguments = 1, .most_arguments = 2}, .run = ports_of_container};
 const Command kEngineDiff{.syntax = {.name = "diff", .arguments = "CONTAINER", .summary = "Show what a container changed in its file system", .flags = {}, .least_arguments = 1, .most_arguments = 1}, .run = diff};
-const Command kEngineEvents{.syntax = {.name = "events", .arguments = "", .summary = "Show what happens in the engine", .flags = kEventFlags, .most_arguments = 0}, .run = events};
+const Command kEngineEvents{.syntax = {.name = "events", .arguments = "", .summary = "Show what happens in the engine", .flags = kEngineEventsFlags, .most_arguments = 0}, .run = engine_events};
 
 }  // namespace gantry::cli

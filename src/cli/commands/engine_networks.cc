@@ -16,16 +16,16 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kHelp{.name = "help", .letter = 'h', .help = "Show this help"};
+constexpr Flag kShowHelp{.name = "help", .letter = 'h', .help = "Show this help"};
 
-constexpr Flag kListFlags[] = {
+constexpr Flag kNetworkListFlags[] = {
     {.name = "filter", .letter = 'f', .kind = FlagKind::list, .value_name = "KEY=VALUE",
      .help = "Show only networks with this driver, id, label, name, scope, type or dangling"},
     {.name = "quiet", .letter = 'q', .help = "Print ids only"},
     {.name = "no-trunc", .help = "Don't cut ids"},
-    kHelp,
+    kShowHelp,
 };
-constexpr Flag kCreateFlags[] = {
+constexpr Flag kNetworkCreateFlags[] = {
     {.name = "driver", .letter = 'd', .kind = FlagKind::text, .value_name = "DRIVER",
      .help = "bridge (the default), macvlan or ipvlan"},
     {.name = "opt", .letter = 'o', .kind = FlagKind::list, .value_name = "KEY=VALUE", .help = "Option of the driver"},
@@ -40,7 +40,7 @@ constexpr Flag kCreateFlags[] = {
     {.name = "attachable", .help = "Kept as a mark; containers can join every network by hand"},
     {.name = "ipv4", .help = "IPv4 addresses (on unless --ipv4=false)"},
     {.name = "ipv6", .help = "IPv6 addresses"},
-    kHelp,
+    kShowHelp,
 };
 constexpr Flag kConnectFlags[] = {
     {.name = "alias", .kind = FlagKind::list, .value_name = "NAME", .help = "Further name in this network"},
@@ -51,22 +51,22 @@ constexpr Flag kConnectFlags[] = {
     {.name = "driver-opt", .kind = FlagKind::list, .value_name = "KEY=VALUE", .help = "Option of the endpoint"},
     {.name = "gw-priority", .kind = FlagKind::number, .value_name = "N",
      .help = "The network with the highest number gives the default route"},
-    kHelp,
+    kShowHelp,
 };
 constexpr Flag kDisconnectFlags[] = {
     {.name = "force", .letter = 'f', .help = "No error if the container is not connected"},
-    kHelp,
+    kShowHelp,
 };
-constexpr Flag kPruneFlags[] = {
+constexpr Flag kNetworkPruneFlags[] = {
     {.name = "force", .letter = 'f', .help = "Don't ask"},
     {.name = "filter", .kind = FlagKind::list, .value_name = "KEY=VALUE", .help = "Only networks with this label"},
-    kHelp,
+    kShowHelp,
 };
 constexpr Flag kForceFlags[] = {
     {.name = "force", .letter = 'f', .help = "No error if a network does not exist"},
-    kHelp,
+    kShowHelp,
 };
-constexpr Flag kInspectFlags[] = {kHelp};
+constexpr Flag kNetworkInspectFlags[] = {kShowHelp};
 
 std::string network_path(const std::string& name, const std::string& action = {}) {
   return "/networks/" + client::url_encode(name) + (action.empty() ? "" : "/" + action);
@@ -82,7 +82,7 @@ Result<std::map<std::string, std::string>> pairs_of(const Arguments& arguments, 
   return pairs;
 }
 
-Result<int> list(Session& session, const Arguments& arguments) {
+Result<int> list_networks(Session& session, const Arguments& arguments) {
   std::string path = "/networks";
   if (arguments.given("filter")) {
     path += "?filters=" + client::url_encode(TRY(filters_text(arguments.list("filter"))));
@@ -99,7 +99,7 @@ Result<int> list(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> create(Session& session, const Arguments& arguments) {
+Result<int> create_network(Session& session, const Arguments& arguments) {
   NetworkRequest request{.name = arguments.positional()[0], .driver = arguments.text("driver", "bridge")};
   request.options = TRY(pairs_of(arguments, "opt"));
   request.labels = TRY(pairs_of(arguments, "label"));
@@ -116,7 +116,7 @@ Result<int> create(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> remove(Session& session, const Arguments& arguments) {
+Result<int> remove_networks(Session& session, const Arguments& arguments) {
   client::ApiClient* api = TRY(session.api());
   int status = 0;
   for (const std::string& name : arguments.positional()) {
@@ -133,7 +133,7 @@ Result<int> remove(Session& session, const Arguments& arguments) {
   return status;
 }
 
-Result<int> inspect(Session& session, const Arguments& arguments) {
+Result<int> inspect_networks(Session& session, const Arguments& arguments) {
   client::ApiClient* api = TRY(session.api());
   std::vector<std::string> networks;
   int status = 0;
@@ -178,7 +178,7 @@ bool agrees(Session& session) {
   return line == "y" || line == "Y";
 }
 
-Result<int> prune(Session& session, const Arguments& arguments) {
+Result<int> prune_networks(Session& session, const Arguments& arguments) {
   if (!arguments.on("force") && !agrees(session)) return 1;
   const std::string path =
       "/networks/prune?filters=" + client::url_encode(TRY(filters_text(arguments.list("filter"))));
@@ -198,10 +198,10 @@ const std::array<Command, 7> kNetworkCommands = {{
     {.syntax = {.name = "create",
                 .arguments = "NAME",
                 .summary = "Create a network",
-                .flags = kCreateFlags,
+                .flags = kNetworkCreateFlags,
                 .least_arguments = 1,
                 .most_arguments = 1},
-     .run = create},
+     .run = create_network},
     {.syntax = {.name = "disconnect",
                 .arguments = "NETWORK CONTAINER",
                 .summary = "Disconnect a container from a network",
@@ -212,21 +212,21 @@ const std::array<Command, 7> kNetworkCommands = {{
     {.syntax = {.name = "inspect",
                 .arguments = "NETWORK [NETWORK...]",
                 .summary = "Print all about networks as JSON",
-                .flags = kInspectFlags,
+                .flags = kNetworkInspectFlags,
                 .least_arguments = 1},
-     .run = inspect},
-    {.syntax = {.name = "ls", .summary = "List networks", .flags = kListFlags, .most_arguments = 0}, .run = list},
+     .run = inspect_networks},
+    {.syntax = {.name = "ls", .summary = "List networks", .flags = kNetworkListFlags, .most_arguments = 0}, .run = list_networks},
     {.syntax = {.name = "prune",
                 .summary = "Remove all networks that no container uses",
-                .flags = kPruneFlags,
+                .flags = kNetworkPruneFlags,
                 .most_arguments = 0},
-     .run = prune},
+     .run = prune_networks},
     {.syntax = {.name = "rm",
                 .arguments = "NETWORK [NETWORK...]",
                 .summary = "Remove networks",
                 .flags = kForceFlags,
                 .least_arguments = 1},
-     .run = remove},
+     .run = remove_networks},
 }};
 
 std::string overview() {

@@ -22,7 +22,7 @@ constexpr Flag kLoginFlags[] = {
      .help = "Password or token (others on this machine can see it: rather use --password-stdin)"},
     {.name = "password-stdin", .help = "Read the password from standard input"},
 };
-constexpr Flag kPushFlags[] = {
+constexpr Flag kEnginePushFlags[] = {
     {.name = "all-tags", .letter = 'a', .help = "Push every tag of the repository"},
     {.name = "quiet", .letter = 'q', .help = "Don't show progress"},
 };
@@ -94,7 +94,7 @@ Result<int> logout(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> push(Session& session, const Arguments& arguments) {
+Result<int> push_image(Session& session, const Arguments& arguments) {
   const std::string& image = arguments.positional()[0];
   const auto name = split_reference(image);
   if (arguments.on("all-tags") && name.tag != "<none>") {
@@ -129,8 +129,8 @@ const Command kEngineLogout{.syntax = {.name = "logout",
 const Command kEnginePush{.syntax = {.name = "push",
                                      .arguments = "NAME[:TAG]",
                                      .summary = "Push an image to its registry",
-                                     .flags = kPushFlags,
+                                     .flags = kEnginePushFlags,
                                      .least_arguments = 1,
                                      .most_arguments = 1},
-                          .run = push};
+                          .run = push_image};
 }  // namespace gantry::cli

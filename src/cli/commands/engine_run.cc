@@ -22,18 +22,18 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kAttachFlags[] = {
+constexpr Flag kEngineAttachFlags[] = {
     {.name = "detach-keys", .kind = K::text, .value_name = "KEYS", .help = "Keys that detach (ctrl-p,ctrl-q)"},
     {.name = "no-stdin", .help = "Don't attach standard input"},
     {.name = "sig-proxy", .help = "Pass signals on to the container (default true)"},
 };
-constexpr Flag kCommitFlags[] = {
+constexpr Flag kEngineCommitFlags[] = {
     {.name = "author", .letter = 'a', .kind = K::text, .value_name = "NAME", .help = "Author"},
     {.name = "change", .letter = 'c', .kind = K::list, .value_name = "INSTRUCTION", .help = "Dockerfile instruction to apply"},
     {.name = "message", .letter = 'm', .kind = K::text, .value_name = "TEXT", .help = "Comment of the image"},
     {.name = "pause", .letter = 'p', .help = "Freeze the container meanwhile (default true)"},
 };
-constexpr Flag kExportFlags[] = {
+constexpr Flag kEngineExportFlags[] = {
     {.name = "output", .letter = 'o', .kind = K::text, .value_name = "FILE", .help = "Write to a file, not to standard output"},
 };
 
@@ -69,7 +69,7 @@ class CidFile {
   bool written_ = false;
 };
 
-Result<> pull(Session& session, const std::string& image, const std::string& platform, bool quiet) {
+Result<> pull_missing(Session& session, const std::string& image, const std::string& platform, bool quiet) {
   ProgressStyle style = TRY(session.progress_style("pull"));
   if (quiet) style.mode = ProgressMode::quiet;
   OperationView drawing(style, session);
@@ -86,7 +86,7 @@ Result<std::string> make(Session& session, const Arguments& arguments, const Con
     return invalid("invalid pull option: '" + when + "': must be one of \"always\", \"missing\" or \"never\"");
   }
   const bool quiet = arguments.on("quiet");
-  if (when == "always") TRY(pull(session, request.image, request.platform, quiet));
+  if (when == "always") TRY(pull_missing(session, request.image, request.platform, quiet));
   client::ApiClient* api = TRY(session.api());
   const std::string path = "/containers/create" + query_of({{"name", client::url_encode(request.name)},
                                                             {"platform", client::url_encode(request.platform)}});
@@ -94,7 +94,7 @@ Result<std::string> make(Session& session, const Arguments& arguments, const Con
   const bool image_missing = answer.status == 404 && answer.body.find("No such image") != std::string::npos;
   if (image_missing && when == "missing") {
     if (!quiet) session.err.write("Unable to find image '" + request.image + "' locally\n");
-    TRY(pull(session, request.image, request.platform, quiet));
+    TRY(pull_missing(session, request.image, request.platform, quiet));
     answer = TRY(api->request("POST", path, request.body));
   }
   const std::string body = TRY(std::move(answer).ok_body());
@@ -155,7 +155,7 @@ Result<int> start_and_follow(Session& session, const Arguments& arguments, const
                          .at_end = request.auto_remove ? AtEnd::removed : AtEnd::stays});
 }
 
-Result<int> run(Session& session, const Arguments& arguments) {
+Result<int> run_container(Session& session, const Arguments& arguments) {
   const Wish wish = TRY(attachment(arguments));
   if (wish.any) {
     TRY(choose_terminal(session, {.tty = arguments.on("tty"), .interactive = wish.attach.in}));
@@ -172,14 +172,14 @@ Result<int> run(Session& session, const Arguments& arguments) {
   return start_failure_status(status.error().message());
 }
 
-Result<int> create(Session& session, const Arguments& arguments) {
+Result<int> create_container(Session& session, const Arguments& arguments) {
   const Wish wish = TRY(attachment(arguments));
   const ContainerRequest request = TRY(container_request(arguments, session.environment(), wish.attach));
   session.out.write(TRY(make(session, arguments, request)) + "\n");
   return 0;
 }
 
-Result<int> attach(Session& session, const Arguments& arguments) {
+Result<int> attach_to_container(Session& session, const Arguments& arguments) {
   const Value details = TRY(api_json(session, "GET", container_path(arguments.positional()[0], "json")));
   const Value& state = member_of(details, "State");
   if (member_of(state, "Running") != true) return conflict("cannot attach to a stopped container, start it first");
@@ -194,7 +194,7 @@ Result<int> attach(Session& session, const Arguments& arguments) {
                    {.detach_keys = arguments.text("detach-keys"), .signals = signals});
 }
 
-Result<int> commit(Session& session, const Arguments& arguments) {
+Result<int> commit_container(Session& session, const Arguments& arguments) {
   const auto& words = arguments.positional();
   std::string repository = words.size() > 1 ? words[1] : "";
   std::string tag;
@@ -214,7 +214,7 @@ Result<int> commit(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> export_(Session& session, const Arguments& arguments) {
+Result<int> export_container(Session& session, const Arguments& arguments) {
   const std::string output = arguments.text("output");
   if (output.empty() && session.out.is_terminal()) {
     return invalid("cowardly refusing to save to a terminal. Use the -o flag or redirect");
@@ -225,10 +225,10 @@ Result<int> export_(Session& session, const Arguments& arguments) {
 
 }  // namespace
 
-constinit const Command kEngineRun{.syntax = {.name = "run", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Run a command in a new container", .flags = kRunFlags, .least_arguments = 1, .interspersed = false}, .run = run};
-constinit const Command kEngineCreate{.syntax = {.name = "create", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Make a container without starting it", .flags = kContainerFlags, .least_arguments = 1, .interspersed = false}, .run = create};
-const Command kEngineAttach{.syntax = {.name = "attach", .arguments = "CONTAINER", .summary = "Attach to a running container", .flags = kAttachFlags, .least_arguments = 1, .most_arguments = 1}, .run = attach};
-const Command kEngineCommit{.syntax = {.name = "commit", .arguments = "CONTAINER [REPOSITORY[:TAG]]", .summary = "Make an image of a container's changes", .flags = kCommitFlags, .least_arguments = 1, .most_arguments = 2}, .run = commit};
-const Command kEngineExport{.syntax = {.name = "export", .arguments = "CONTAINER", .summary = "Write a container's file system as a tar archive", .flags = kExportFlags, .least_arguments = 1, .most_arguments = 1}, .run = export_};
+constinit const Command kEngineRun{.syntax = {.name = "run", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Run a command in a new container", .flags = kRunFlags, .least_arguments = 1, .interspersed = false}, .run = run_container};
+constinit const Command kEngineCreate{.syntax = {.name = "create", .arguments = "IMAGE [COMMAND] [ARGS...]", .summary = "Make a container without starting it", .flags = kContainerFlags, .least_arguments = 1, .interspersed = false}, .run = create_container};
+const Command kEngineAttach{.syntax = {.name = "attach", .arguments = "CONTAINER", .summary = "Attach to a running container", .flags = kEngineAttachFlags, .least_arguments = 1, .most_arguments = 1}, .run = attach_to_container};
+const Command kEngineCommit{.syntax = {.name = "commit", .arguments = "CONTAINER [REPOSITORY[:TAG]]", .summary = "Make an image of a container's changes", .flags = kEngineCommitFlags, .least_arguments = 1, .most_arguments = 2}, .run = commit_container};
+const Command kEngineExport{.syntax = {.name = "export", .arguments = "CONTAINER", .summary = "Write a container's file system as a tar archive", .flags = kEngineExportFlags, .least_arguments = 1, .most_arguments = 1}, .run = export_container};
 
 }  // namespace gantry::cli

@@ -15,36 +15,17 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kFlags[] = {
+constexpr Flag kEngineStatsFlags[] = {
     {.name = "all", .letter = 'a', .help = "Stopped containers, too"},
     {.name = "format", .kind = K::text, .value_name = "FORMAT", .help = "table, json, or a template"},
     {.name = "no-stream", .help = "Once, not again and again"},
     {.name = "no-trunc", .help = "Don't cut ids"},
 };
-constexpr Column kColumns[] = {{"BlockIO", "BLOCK I/O"}, {"CPUPerc", "CPU %"},   {"Container", "CONTAINER"},
-                               {"ID", "CONTAINER ID"},   {"MemPerc", "MEM %"},   {"MemUsage", "MEM USAGE / LIMIT"},
-                               {"Name", "NAME"},         {"NetIO", "NET I/O"},   {"PIDs", "PIDS"}};
+constexpr Column kStatsColumns[] = {{"BlockIO", "BLOCK I/O"}, {"CPUPerc", "CPU %"},   {"Container", "CONTAINER"},
+                                    {"ID", "CONTAINER ID"},   {"MemPerc", "MEM %"},   {"MemUsage", "MEM USAGE / LIMIT"},
+                                    {"Name", "NAME"},         {"NetIO", "NET I/O"},   {"PIDs", "PIDS"}};
 constexpr std::string_view kTable =
     "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
-
-std::string percent(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f%%", value);
-  return text;
-}
-
-// "12.3MiB": binary units, four significant digits.
-std::string binary_size(double bytes) {
-  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  size_t unit = 0;
-  while (bytes >= 1024 && unit + 1 < std::size(kUnits)) {
-    bytes /= 1024;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g%s", bytes, kUnits[unit]);
-  return text;
-}
 
 double cpu_percent(const Value& sample) {
   const auto usage = [](const Value& stats) { return static_cast<double>(number_of(member_of(stats, "cpu_usage"), "total_usage")); };
@@ -230,7 +211,7 @@ class Board {
       if (watched.row) known.push_back(*watched.row);
     }
     const bool in_place = again_ && session_.out.is_terminal();
-    session_.out.write((in_place ? "\x1b[H\x1b[2J" : "") + TRY(format_list({kColumns, kTable}, arguments_.text("format"), known)));
+    session_.out.write((in_place ? "\x1b[H\x1b[2J" : "") + TRY(format_list({kStatsColumns, kTable}, arguments_.text("format"), known)));
     return {};
   }
 
@@ -243,10 +224,10 @@ class Board {
   int status_ = 0;
 };
 
-Result<int> stats(Session& session, const Arguments& arguments) { return Board(session, arguments).run(); }
+Result<int> container_stats(Session& session, const Arguments& arguments) { return Board(session, arguments).run(); }
 
 }  // namespace
 
-const Command kEngineStats{.syntax = {.name = "stats", .arguments = "[CONTAINER...]", .summary = "Show what containers use", .flags = kFlags}, .run = stats};
+const Command kEngineStats{.syntax = {.name = "stats", .arguments = "[CONTAINER...]", .summary = "Show what containers use", .flags = kEngineStatsFlags}, .run = container_stats};
 
 }  // namespace gantry::cli

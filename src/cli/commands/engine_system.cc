@@ -12,19 +12,19 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kFormatFlag[] = {{.name = "format", .letter = 'f', .kind = K::text, .value_name = "FORMAT", .help = "json, or a template"}};
+constexpr Flag kVersionAndInfoFlags[] = {{.name = "format", .letter = 'f', .kind = K::text, .value_name = "FORMAT", .help = "json, or a template"}};
 constexpr Flag kDfFlags[] = {
     {.name = "format", .kind = K::text, .value_name = "FORMAT", .help = "table, json, or a template"},
     {.name = "verbose", .letter = 'v', .help = "List everything"},
 };
-constexpr Flag kPruneFlags[] = {
+constexpr Flag kSystemPruneFlags[] = {
     {.name = "all", .letter = 'a', .help = "All images that no container uses, not only those without a name"},
     {.name = "filter", .kind = K::list, .value_name = "KEY=VALUE", .help = "Only what matches"},
     {.name = "force", .letter = 'f', .help = "Don't ask"},
     {.name = "volumes", .help = "Anonymous volumes, too"},
 };
 
-Result<int> version(Session& session, const Arguments& arguments) {
+Result<int> versions_of_both(Session& session, const Arguments& arguments) {
   const Value server = TRY(api_json(session, "GET", "/version"));
   const std::string api = text_of(server, "ApiVersion");
   std::string text = "Client: " + std::string(gantry::kVersion) + "\nDaemon: " + text_of(server, "Version") + " (API " + api + ")";
@@ -150,7 +150,7 @@ Result<int> df(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> prune(Session& session, const Arguments& arguments) {
+Result<int> prune_system(Session& session, const Arguments& arguments) {
   const bool everything = arguments.on("all");
   std::string question = "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n";
   if (arguments.on("volumes")) question += "  - all anonymous volumes not used by at least one container\n";
@@ -192,10 +192,10 @@ Result<int> prune(Session& session, const Arguments& arguments) {
 
 }  // namespace
 
-const Command kEngineVersion{.syntax = {.name = "version", .summary = "Print the versions of client and daemon", .flags = kFormatFlag, .most_arguments = 0},
-                             .run = version};
-const Command kEngineInfo{.syntax = {.name = "info", .arguments = "", .summary = "Show what the daemon knows about itself and its machine", .flags = kFormatFlag, .most_arguments = 0}, .run = info};
+const Command kEngineVersion{.syntax = {.name = "version", .summary = "Print the versions of client and daemon", .flags = kVersionAndInfoFlags, .most_arguments = 0},
+                             .run = versions_of_both};
+const Command kEngineInfo{.syntax = {.name = "info", .arguments = "", .summary = "Show what the daemon knows about itself and its machine", .flags = kVersionAndInfoFlags, .most_arguments = 0}, .run = info};
 const Command kEngineSystemDf{.syntax = {.name = "system df", .arguments = "", .summary = "Show what is taken on disk", .flags = kDfFlags, .most_arguments = 0}, .run = df};
-const Command kEngineSystemPrune{.syntax = {.name = "system prune", .arguments = "", .summary = "Remove what is not used", .flags = kPruneFlags, .most_arguments = 0}, .run = prune};
+const Command kEngineSystemPrune{.syntax = {.name = "system prune", .arguments = "", .summary = "Remove what is not used", .flags = kSystemPruneFlags, .most_arguments = 0}, .run = prune_system};
 
 }  // namespace gantry::cli

@@ -12,26 +12,26 @@ namespace {
 
 using K = FlagKind;
 
-constexpr Flag kCreateFlags[] = {
+constexpr Flag kVolumeCreateFlags[] = {
     {.name = "driver", .letter = 'd', .kind = K::text, .value_name = "NAME", .help = "Driver (local)"},
     {.name = "label", .kind = K::list, .value_name = "KEY=VALUE", .help = "Set a label"},
     {.name = "opt", .letter = 'o', .kind = K::list, .value_name = "KEY=VALUE", .help = "Option of the driver"},
 };
-constexpr Flag kListFlags[] = {
+constexpr Flag kVolumeListFlags[] = {
     {.name = "filter", .letter = 'f', .kind = K::list, .value_name = "KEY=VALUE", .help = "Only those that match"},
     {.name = "format", .kind = K::text, .value_name = "FORMAT", .help = "table, json, or a template"},
     {.name = "quiet", .letter = 'q', .help = "Print names only"},
 };
-constexpr Flag kRemoveFlags[] = {{.name = "force", .letter = 'f', .help = "One that is not there is no error"}};
-constexpr Flag kPruneFlags[] = {
+constexpr Flag kVolumeRemoveFlags[] = {{.name = "force", .letter = 'f', .help = "One that is not there is no error"}};
+constexpr Flag kVolumePruneFlags[] = {
     {.name = "all", .letter = 'a', .help = "Named ones, too"},
     {.name = "filter", .kind = K::list, .value_name = "KEY=VALUE", .help = "Only those that match"},
     {.name = "force", .letter = 'f', .help = "Don't ask"},
 };
 
-constexpr Column kColumns[] = {{"Availability", "AVAILABILITY"}, {"Driver", "DRIVER"}, {"Group", "GROUP"},
-                               {"Labels", "LABELS"}, {"Links", "LINKS"}, {"Mountpoint", "MOUNTPOINT"},
-                               {"Name", "VOLUME NAME"}, {"Scope", "SCOPE"}, {"Size", "SIZE"}, {"Status", "STATUS"}};
+constexpr Column kVolumeColumns[] = {{"Availability", "AVAILABILITY"}, {"Driver", "DRIVER"}, {"Group", "GROUP"},
+                                     {"Labels", "LABELS"}, {"Links", "LINKS"}, {"Mountpoint", "MOUNTPOINT"},
+                                     {"Name", "VOLUME NAME"}, {"Scope", "SCOPE"}, {"Size", "SIZE"}, {"Status", "STATUS"}};
 
 void add_pairs(Value& body, const char* member, const std::vector<std::string>& pairs) {
   for (const std::string& pair : pairs) {
@@ -40,7 +40,7 @@ void add_pairs(Value& body, const char* member, const std::vector<std::string>& 
   }
 }
 
-Result<int> create(Session& session, const Arguments& arguments) {
+Result<int> create_volume(Session& session, const Arguments& arguments) {
   Value body = Value::object();
   if (!arguments.positional().empty()) body["Name"] = arguments.positional()[0];
   if (arguments.given("driver")) body["Driver"] = arguments.text("driver");
@@ -51,7 +51,7 @@ Result<int> create(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-Result<int> list(Session& session, const Arguments& arguments) {
+Result<int> list_volumes(Session& session, const Arguments& arguments) {
   const std::string filters = TRY(filters_of(arguments));
   const Value answer = TRY(api_json(session, "GET", "/volumes" + query_of({{"filters", filters}})));
   std::vector<Value> rows;
@@ -68,11 +68,11 @@ Result<int> list(Session& session, const Arguments& arguments) {
     for (const Value& row : rows) session.out.write(row["Name"].get<std::string>() + "\n");
     return 0;
   }
-  session.out.write(TRY(format_list({kColumns, "{{.Driver}}\t{{.Name}}"}, arguments.text("format"), rows)));
+  session.out.write(TRY(format_list({kVolumeColumns, "{{.Driver}}\t{{.Name}}"}, arguments.text("format"), rows)));
   return 0;
 }
 
-Result<int> remove(Session& session, const Arguments& arguments) {
+Result<int> remove_volumes(Session& session, const Arguments& arguments) {
   const std::string query = arguments.on("force") ? "?force=1" : "";
   return for_each_name(session, arguments.positional(), [&](client::ApiClient& api, const std::string& name) -> Result<> {
     TRY(TRY(api.request("DELETE", "/volumes/" + client::url_encode(name) + query)).ok_body());
@@ -80,7 +80,7 @@ Result<int> remove(Session& session, const Arguments& arguments) {
   });
 }
 
-Result<int> prune(Session& session, const Arguments& arguments) {
+Result<int> prune_volumes(Session& session, const Arguments& arguments) {
   const char* what = arguments.on("all") ? "WARNING! This will remove all volumes not used by at least one container."
                                          : "WARNING! This will remove anonymous local volumes not used by at least one container.";
   if (!arguments.on("force") && !confirmed(session, std::string(what) + "\nAre you sure you want to continue?")) return 0;
@@ -104,9 +104,9 @@ Result<int> prune(Session& session, const Arguments& arguments) {
 
 }  // namespace
 
-const Command kEngineVolumeCreate{.syntax = {.name = "volume create", .arguments = "[NAME]", .summary = "Make a volume", .flags = kCreateFlags, .most_arguments = 1}, .run = create};
-const Command kEngineVolumeList{.syntax = {.name = "volume ls", .arguments = "", .summary = "List volumes", .flags = kListFlags, .most_arguments = 0}, .run = list};
-const Command kEngineVolumeRemove{.syntax = {.name = "volume rm", .arguments = "VOLUME [VOLUME...]", .summary = "Remove volumes", .flags = kRemoveFlags, .least_arguments = 1}, .run = remove};
-const Command kEngineVolumePrune{.syntax = {.name = "volume prune", .arguments = "", .summary = "Remove volumes that no container uses", .flags = kPruneFlags, .most_arguments = 0}, .run = prune};
+const Command kEngineVolumeCreate{.syntax = {.name = "volume create", .arguments = "[NAME]", .summary = "Make a volume", .flags = kVolumeCreateFlags, .most_arguments = 1}, .run = create_volume};
+const Command kEngineVolumeList{.syntax = {.name = "volume ls", .arguments = "", .summary = "List volumes", .flags = kVolumeListFlags, .most_arguments = 0}, .run = list_volumes};
+const Command kEngineVolumeRemove{.syntax = {.name = "volume rm", .arguments = "VOLUME [VOLUME...]", .summary = "Remove volumes", .flags = kVolumeRemoveFlags, .least_arguments = 1}, .run = remove_volumes};
+const Command kEngineVolumePrune{.syntax = {.name = "volume prune", .arguments = "", .summary = "Remove volumes that no container uses", .flags = kVolumePruneFlags, .most_arguments = 0}, .run = prune_volumes};
 
 }  // namespace gantry::cli

@@ -12,7 +12,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kEventsFlags[] = {
     {.name = "json", .help = "Print a JSON object a line"},
     {.name = "since", .kind = FlagKind::text, .value_name = "TIME", .help = "Begin with what happened since then"},
     {.name = "until", .kind = FlagKind::text, .value_name = "TIME", .help = "End there instead of going on"},
@@ -82,7 +82,7 @@ Result<int> events(Session& session, const Arguments& arguments) {
 const Command kEvents{.syntax = {.name = "events",
                                  .arguments = "[SERVICE...]",
                                  .summary = "Print what happens to the containers",
-                                 .flags = kFlags},
+                                 .flags = kEventsFlags},
                       .run = events};
 
 }  // namespace gantry::cli

@@ -8,7 +8,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kExecFlags[] = {
     {.name = "detach", .letter = 'd', .help = "Run in the background"},
     {.name = "env",
      .letter = 'e',
@@ -58,7 +58,7 @@ Result<int> exec(Session& session, const Arguments& arguments) {
 const Command kExec{.syntax = {.name = "exec",
                                .arguments = "SERVICE COMMAND [ARGS...]",
                                .summary = "Run a command in a running container",
-                               .flags = kFlags,
+                               .flags = kExecFlags,
                                .least_arguments = 2,
                                .interspersed = false},
                     .run = exec};

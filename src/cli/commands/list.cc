@@ -63,7 +63,7 @@ Result<std::optional<std::regex>> name_filter(const Arguments& arguments) {
   return pattern;
 }
 
-Result<int> list(Session& session, const Arguments& arguments) {
+Result<int> list_projects(Session& session, const Arguments& arguments) {
   const std::string format = arguments.text("format", "table");
   if (format != "table" && format != "json") return invalid("unsupported format " + gantry::quoted(format));
   const auto filter = TRY(name_filter(arguments));
@@ -101,7 +101,7 @@ Result<int> version(Session& session, const Arguments& arguments) {
 }  // namespace
 
 const Command kList{.syntax = {.name = "ls", .summary = "List projects", .flags = kListFlags, .most_arguments = 0},
-                    .run = list};
+                    .run = list_projects};
 const Command kVersion{
     .syntax = {.name = "version", .summary = "Print the version", .flags = kVersionFlags, .most_arguments = 0},
     .run = version};

@@ -15,7 +15,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kLogsFlags[] = {
     {.name = "follow", .letter = 'f', .help = "Go on with what is written from now on"},
     {.name = "tail",
      .letter = 'n',
@@ -80,7 +80,7 @@ Result<bool> has_terminal(client::ApiClient& api, const LogSource& source) {
   return TRY(parse_container(body)).tty;
 }
 
-std::vector<std::string> names_of(const std::vector<LogSource>& sources) {
+std::vector<std::string> source_names(const std::vector<LogSource>& sources) {
   std::vector<std::string> names;
   for (const LogSource& source : sources) names.push_back(source.name);
   return names;
@@ -91,7 +91,7 @@ Result<int> print_logs(Session& session, const std::vector<LogSource>& sources, 
                        LogStyle style, const LogFilter& filter) {
   client::ApiClient* api = TRY(session.api());
   LogPrinter printer(style, session.out, session.out);
-  printer.announce(names_of(sources));
+  printer.announce(source_names(sources));
   std::mutex mutex;
   std::vector<std::unique_ptr<client::ApiClient>> connections;
   std::vector<std::thread> threads;
@@ -141,7 +141,7 @@ Result<int> print_merged(Session& session, const std::vector<LogSource>& sources
   }
   std::stable_sort(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.time < b.time; });
   LogPrinter printer(style, session.out, session.out);
-  printer.announce(names_of(sources));
+  printer.announce(source_names(sources));
   for (const TimedLine& line : lines) {
     printer.line(sources[line.source].name, line.kind, times ? line.time + " " + line.text : line.text);
   }
@@ -198,7 +198,7 @@ Result<int> logs(Session& session, const Arguments& arguments) {
 }  // namespace
 
 const Command kLogs{
-    .syntax = {.name = "logs", .arguments = "[SERVICE...]", .summary = "Show what containers wrote", .flags = kFlags},
+    .syntax = {.name = "logs", .arguments = "[SERVICE...]", .summary = "Show what containers wrote", .flags = kLogsFlags},
     .run = logs};
 
 }  // namespace gantry::cli

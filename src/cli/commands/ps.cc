@@ -7,12 +7,13 @@
 #include "cli/format.h"
 #include "cli/ps_row.h"
 #include "cli/table.h"
+#include "cli/targets.h"
 
 namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kPsFlags[] = {
     {.name = "all", .letter = 'a', .help = "Show stopped containers and those of run, too"},
     {.name = "quiet", .letter = 'q', .help = "Print ids only"},
     {.name = "services", .help = "Print services only"},
@@ -27,7 +28,7 @@ constexpr Flag kFlags[] = {
 };
 
 // Made when they are asked for: what is made before main() delays every command.
-const std::vector<FormatColumn>& columns() {
+const std::vector<FormatColumn>& ps_columns() {
   static const std::vector<FormatColumn> kColumns = {
       {"NAME", "{{.Name}}"},
       {"IMAGE", "{{.Image}}"},
@@ -58,10 +59,6 @@ std::string services_text(const std::vector<ContainerRow>& rows) {
   return join(names, "\n") + "\n";
 }
 
-bool contains(const std::vector<std::string>& list, const std::string& value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
-}
-
 bool is_plain_table(const Arguments& arguments) {
   const std::string format = arguments.text("format", "table");
   return format.empty() || format == "table";
@@ -69,7 +66,7 @@ bool is_plain_table(const Arguments& arguments) {
 
 std::string table_text(const std::vector<ContainerRow>& rows, bool whole, int64_t now) {
   std::vector<std::string> header;
-  for (const FormatColumn& column : columns()) header.push_back(column.header);
+  for (const FormatColumn& column : ps_columns()) header.push_back(column.header);
   Table table(header);
   for (const ContainerRow& row : rows) table.add(ps_cells(row, whole, now));
   return table.text();
@@ -106,7 +103,7 @@ Result<int> ps(Session& session, const Arguments& arguments) {
   } else {
     std::vector<Value> lines;
     for (const ContainerRow& row : rows) lines.push_back(ps_row(row, whole, now));
-    text = TRY(formatted_rows(arguments.text("format"), lines, columns()));
+    text = TRY(formatted_rows(arguments.text("format"), lines, ps_columns()));
   }
   session.out.write(text);
   return 0;
@@ -114,7 +111,7 @@ Result<int> ps(Session& session, const Arguments& arguments) {
 
 }  // namespace
 
-const Command kPs{.syntax = {.name = "ps", .arguments = "[SERVICE...]", .summary = "List containers", .flags = kFlags},
+const Command kPs{.syntax = {.name = "ps", .arguments = "[SERVICE...]", .summary = "List containers", .flags = kPsFlags},
                   .run = ps};
 
 }  // namespace gantry::cli

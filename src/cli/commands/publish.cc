@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLargestFile = size_t{4} << 20;
 
-constexpr Flag kFlags[] = {
+constexpr Flag kPublishFlags[] = {
     {.name = "app", .help = "Put the images of all services into the same repository, too"},
     {.name = "oci-version",
      .kind = FlagKind::text,
@@ -234,7 +234,7 @@ Result<int> publish(Session& session, const Arguments& arguments) {
 const Command kPublish{.syntax = {.name = "publish",
                                   .arguments = "REPOSITORY[:TAG]",
                                   .summary = "Publish the project's files as an OCI artifact",
-                                  .flags = kFlags,
+                                  .flags = kPublishFlags,
                                   .least_arguments = 1,
                                   .most_arguments = 1},
                        .run = publish};

@@ -10,7 +10,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kPushFlags[] = {
     {.name = "ignore-push-failures", .help = "Go on, and succeed, when an image cannot be pushed"},
     {.name = "include-deps", .help = "Push the images of dependencies, too"},
     {.name = "quiet", .letter = 'q', .help = "Don't show progress"},
@@ -53,7 +53,7 @@ Result<int> push(Session& session, const Arguments& arguments) {
 const Command kPush{.syntax = {.name = "push",
                                .arguments = "[SERVICE...]",
                                .summary = "Push the images of services that are built",
-                               .flags = kFlags},
+                               .flags = kPushFlags},
                     .run = push};
 
 }  // namespace gantry::cli

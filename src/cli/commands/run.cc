@@ -17,7 +17,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kServiceRunFlags[] = {
     {.name = "rm", .help = "Remove the container when it exits"},
     {.name = "detach", .letter = 'd', .help = "Run in the background and print the container's id"},
     {.name = "no-tty", .letter = 'T', .help = "Without a terminal (which is given if standard output is one)"},
@@ -183,7 +183,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
 const Command kRun{.syntax = {.name = "run",
                               .arguments = "SERVICE [COMMAND] [ARGS...]",
                               .summary = "Run a command in a new container of a service",
-                              .flags = kFlags,
+                              .flags = kServiceRunFlags,
                               .least_arguments = 1,
                               .interspersed = false},
                    .run = run};

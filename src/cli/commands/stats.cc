@@ -13,7 +13,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kStatsFlags[] = {
     {.name = "all", .letter = 'a', .help = "Show containers that don't run, too"},
     {.name = "format", .kind = FlagKind::text, .value_name = "FORMAT", .help = "table, json or a template"},
     {.name = "no-stream", .help = "Print the first result only"},
@@ -21,7 +21,7 @@ constexpr Flag kFlags[] = {
 };
 
 // Made when they are asked for: what is made before main() delays every command.
-const std::vector<FormatColumn>& columns() {
+const std::vector<FormatColumn>& stats_columns() {
   static const std::vector<FormatColumn> kColumns = {
       {"CONTAINER ID", "{{.ID}}"},
       {"NAME", "{{.Name}}"},
@@ -34,30 +34,13 @@ const std::vector<FormatColumn>& columns() {
   return kColumns;
 }
 
-std::string percent(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f%%", value);
-  return text;
-}
-
-// "12.3MiB": memory is counted in powers of two.
-std::string binary_size(uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g%s", value, kUnits[unit]);
-  return text;
-}
-
 // What is known of one container; nothing of one that does not run.
-struct Sample {
+struct ContainerSample {
   ContainerRow container;
   std::optional<ContainerStats> stats;
 };
 
-std::string row_json(const Sample& sample, bool whole_id) {
+std::string row_json(const ContainerSample& sample, bool whole_id) {
   const std::string id = whole_id ? sample.container.id : sample.container.id.substr(0, 12);
   const ContainerStats stats = sample.stats.value_or(ContainerStats());
   const auto shown = [&](std::string text) { return sample.stats ? text : std::string("--"); };
@@ -67,14 +50,15 @@ std::string row_json(const Sample& sample, bool whole_id) {
        {"Container", id},
        {"ID", id},
        {"MemPerc", shown(percent(stats.memory_percent()))},
-       {"MemUsage", shown(binary_size(stats.memory) + " / " + binary_size(stats.memory_limit))},
+       {"MemUsage", shown(binary_size(static_cast<double>(stats.memory)) + " / " +
+                               binary_size(static_cast<double>(stats.memory_limit)))},
        {"Name", sample.container.name},
        {"NetIO", shown(human_size(stats.network_received) + " / " + human_size(stats.network_sent))},
        {"PIDs", shown(std::to_string(stats.pids))}});
 }
 
 // Reads one sample of each running container, side by side: the engine takes about a second for each.
-Result<> read_samples(Session& session, std::vector<Sample>& samples) {
+Result<> read_samples(Session& session, std::vector<ContainerSample>& samples) {
   std::vector<std::unique_ptr<client::ApiClient>> connections(samples.size());
   for (size_t i = 0; i < samples.size(); ++i) {
     if (samples[i].container.state == "running") connections[i] = TRY(TRY(session.api())->another());
@@ -98,7 +82,7 @@ Result<int> stats(Session& session, const Arguments& arguments) {
   const std::string format = arguments.text("format", "table");
   const bool live = !arguments.on("no-stream");
   for (;;) {
-    std::vector<Sample> samples;
+    std::vector<ContainerSample> samples;
     std::vector<std::string> states;
     if (!arguments.on("all")) states = {"running"};
     for (ContainerRow& row : TRY(find_containers(session, project, arguments.positional(), states))) {
@@ -106,8 +90,8 @@ Result<int> stats(Session& session, const Arguments& arguments) {
     }
     TRY(read_samples(session, samples));
     std::vector<std::string> rows;
-    for (const Sample& sample : samples) rows.push_back(row_json(sample, arguments.on("no-trunc")));
-    const std::string text = TRY(formatted(format, rows, columns()));
+    for (const ContainerSample& sample : samples) rows.push_back(row_json(sample, arguments.on("no-trunc")));
+    const std::string text = TRY(formatted(format, rows, stats_columns()));
     const bool redraws = live && session.out.is_terminal() && format != "json";
     session.out.write((redraws ? "\x1b[H\x1b[J" : "") + text);
     if (!live || samples.empty()) return 0;
@@ -119,7 +103,7 @@ Result<int> stats(Session& session, const Arguments& arguments) {
 const Command kStats{.syntax = {.name = "stats",
                                 .arguments = "[SERVICE]",
                                 .summary = "Show what containers use of CPU, memory, network and disk",
-                                .flags = kFlags,
+                                .flags = kStatsFlags,
                                 .most_arguments = 1},
                      .run = stats};
 

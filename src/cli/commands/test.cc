@@ -33,7 +33,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr Flag kFlags[] = {
+constexpr Flag kTestFlags[] = {
     {.name = "artifacts",
      .kind = FlagKind::text,
      .value_name = "DIR",
@@ -207,7 +207,7 @@ Result<int> test(Session& session, const Arguments& arguments) {
 const Command kTest{.syntax = {.name = "test",
                                .arguments = "COMMAND [ARGS...]",
                                .summary = "Run a command against a copy of the project that is removed afterwards",
-                               .flags = kFlags,
+                               .flags = kTestFlags,
                                .least_arguments = 1,
                                .interspersed = false},
                     .run = test};

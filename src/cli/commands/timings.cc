@@ -8,7 +8,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kTimingsFlags[] = {
     {.name = "format", .kind = FlagKind::text, .value_name = "FORMAT", .help = "text, json, svg or trace (Chrome's)"},
 };
 
@@ -34,7 +34,7 @@ Result<std::string> timings_of(Session& session, const std::string& project, con
 
 const Command kTimings{.syntax = {.name = "timings",
                                   .summary = "Show how long the steps of the last operation took",
-                                  .flags = kFlags,
+                                  .flags = kTimingsFlags,
                                   .most_arguments = 0},
                        .run = timings};
 

@@ -37,7 +37,7 @@ std::string html(std::string_view text) {
 }
 
 // The label of a service's node: an HTML table's cell, as graphviz reads it.
-std::string label_of(const compose::Project& project, const compose::Service& service, const Arguments& arguments) {
+std::string node_label(const compose::Project& project, const compose::Service& service, const Arguments& arguments) {
   std::string text = "<b>" + html(service.name) + "</b>";
   const auto part = [&text](const std::string& title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
@@ -67,7 +67,7 @@ Result<int> viz(Session& session, const Arguments& arguments) {
   std::string text = "digraph " + gantry::quoted(project.name) + " {\n" + indent + "layout=dot;\n";
   for (const auto& [name, service] : project.services) {
     text += indent + gantry::quoted(name) + " [style=\"filled\" label=<<font point-size=\"15\">" +
-            label_of(project, service, arguments) + "</font>>];\n";
+            node_label(project, service, arguments) + "</font>>];\n";
   }
   for (const auto& [name, service] : project.services) {
     for (const auto& [needed, how] : service.depends_on) {

@@ -13,7 +13,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kVolumesFlags[] = {
     {.name = "quiet", .letter = 'q', .help = "Print names only"},
     {.name = "format", .kind = FlagKind::text, .value_name = "FORMAT", .help = "table, json or a template"},
 };
@@ -56,7 +56,7 @@ Result<int> volumes(Session& session, const Arguments& arguments) {
 const Command kVolumes{.syntax = {.name = "volumes",
                                   .arguments = "[SERVICE...]",
                                   .summary = "List the project's volumes",
-                                  .flags = kFlags},
+                                  .flags = kVolumesFlags},
                        .run = volumes};
 
 }  // namespace gantry::cli

@@ -13,7 +13,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kWaitFlags[] = {
     {.name = "down-project", .help = "Take the project down afterwards"},
 };
 
@@ -65,7 +65,7 @@ Result<int> wait(Session& session, const Arguments& arguments) {
 const Command kWait{.syntax = {.name = "wait",
                                .arguments = "SERVICE [SERVICE...]",
                                .summary = "Wait until the containers of all services have ended",
-                               .flags = kFlags,
+                               .flags = kWaitFlags,
                                .least_arguments = 1},
                     .run = wait};
 

@@ -9,7 +9,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kWatchFlags[] = {
     {.name = "no-up", .help = "Don't build and start the services first"},
     {.name = "prune", .help = "Remove images that a rebuild leaves without a name (on if not given)"},
     {.name = "quiet", .help = "Don't show the output of builds"},
@@ -44,7 +44,7 @@ Result<int> watch(Session& session, const Arguments& arguments) {
 const Command kWatch{.syntax = {.name = "watch",
                                 .arguments = "[SERVICE...]",
                                 .summary = "Keep containers in step with the files that they are made from",
-                                .flags = kFlags},
+                                .flags = kWatchFlags},
                      .run = watch};
 
 }  // namespace gantry::cli

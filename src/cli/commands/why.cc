@@ -20,7 +20,7 @@ namespace gantry::cli {
 
 namespace {
 
-constexpr Flag kFlags[] = {
+constexpr Flag kWhyFlags[] = {
     {.name = "tail", .letter = 'n', .kind = FlagKind::number, .value_name = "LINES", .help = "Lines of the log to show (5)"},
     {.name = "no-timeline", .help = "Don't show the last runs"},
 };
@@ -268,7 +268,7 @@ Result<int> why(Session& session, const Arguments& arguments) {
 const Command kWhy{.syntax = {.name = "why",
                               .arguments = "[SERVICE]",
                               .summary = "Say why a service is not running, not healthy or restarting",
-                              .flags = kFlags,
+                              .flags = kWhyFlags,
                               .most_arguments = 1},
                    .run = why};
 

@@ -307,7 +307,7 @@ Result<> build(Exchange& exchange, const Call& call, World& world) {
 
 // Cached steps and, without limits, the directories of cache mounts. Single entries have no names here, so that other
 // filters are refused.
-Result<> prune(Exchange& exchange, const Call& call, World& world) {
+Result<> prune_build_cache(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"until"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
   engine::ImageStore::CachePrune limits;
@@ -330,7 +330,7 @@ void add_build_routes(Router& router, World& world) {
     });
   }
   router.add("POST", "/build/prune",
-             [&world](Exchange& exchange, const Call& call) { return prune(exchange, call, world); });
+             [&world](Exchange& exchange, const Call& call) { return prune_build_cache(exchange, call, world); });
   router.add("POST", "/build", [&world](Exchange& exchange, const Call& call) { return build(exchange, call, world); });
 }
 

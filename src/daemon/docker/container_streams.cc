@@ -66,7 +66,7 @@ class FollowedLog {
   EventHub::SubscriberId subscriber_ = 0;
 };
 
-Result<> logs(Exchange& exchange, const Call& call, World& world) {
+Result<> container_logs(Exchange& exchange, const Call& call, World& world) {
   const LogRequest request = TRY(LogRequest::parse(call.query));
   const std::unique_ptr<FollowedLog> log = TRY(FollowedLog::open(world, call["id"], request.options));
   const bool tty = log->container().spec.tty;
@@ -277,7 +277,7 @@ Result<> wait(Exchange& exchange, const Call& call, World& world) {
 
 void add_container_stream_routes(Router& router, World& world) {
   router.add("GET", "/containers/{id}/logs",
-             [&world](Exchange& exchange, const Call& call) { return logs(exchange, call, world); });
+             [&world](Exchange& exchange, const Call& call) { return container_logs(exchange, call, world); });
   router.add("POST", "/containers/{id}/attach",
              [&world](Exchange& exchange, const Call& call) { return attach(exchange, call, world); });
   router.add("GET", "/containers/{id}/attach/ws",

@@ -44,7 +44,7 @@ std::string sized_summary(World& world, const ListedContainer& container, const 
 
 constexpr size_t kBytesOfSummary = 600;  // about what most take
 
-Result<> list(Exchange& exchange, const Call& call, World& world) {
+Result<> list_containers(Exchange& exchange, const Call& call, World& world) {
   const ContainerQuery query = TRY(ContainerQuery::parse(call.query));
   const std::vector<ListedContainer> all = world.loop.ask([&, project = query.project()] {
     return project ? world.engine.list_containers_of(*project) : world.engine.list_containers();
@@ -66,7 +66,7 @@ Result<> list(Exchange& exchange, const Call& call, World& world) {
   return exchange.send(200, answer, kJson);
 }
 
-Result<> inspect(Exchange& exchange, const Call& call, World& world) {
+Result<> show_container(Exchange& exchange, const Call& call, World& world) {
   const ContainerDetails container = TRY(inspect_container(world, call["id"]));
   json answer = container_inspect(container);
   if (call.query.flag("size")) add_sizes(world, container, answer);
@@ -85,7 +85,7 @@ Result<> check_bind_sources(const engine::ContainerSpec& spec) {
   return {};
 }
 
-Result<> create(Exchange& exchange, const Call& call, World& world) {
+Result<> create_container(Exchange& exchange, const Call& call, World& world) {
   const json body = TRY(read_json(exchange));
   engine::ContainerSpec spec = TRY(parse_container_spec(body, call.query.get("name"), call.query.get("platform")));
   TRY(check_bind_sources(spec));
@@ -124,7 +124,7 @@ Error in_runtimes_words(const Error& error) {
           "unable to start container process: " + reason};
 }
 
-Result<> start(Exchange& exchange, const Call& call, World& world) {
+Result<> start_container(Exchange& exchange, const Call& call, World& world) {
   if (call.query.has("checkpoint")) return unsupported("checkpoints are not supported");
   const std::string body = TRY(exchange.read_body(kMaxJsonBody));
   // What harmless clients send: nothing, blanks, "{}", "null".
@@ -179,7 +179,7 @@ Result<> rename(Exchange& exchange, const Call& call, World& world) {
   });
 }
 
-Result<> remove(Exchange& exchange, const Call& call, World& world) {
+Result<> remove_container(Exchange& exchange, const Call& call, World& world) {
   if (call.query.flag("link")) return unsupported("removing a link alias is not supported");
   const engine::RemoveOptions options{.force = call.query.flag("force"), .anonymous_volumes = call.query.flag("v")};
   return operate(exchange, call, world, [&world, options](ContainerId id, auto reply) {
@@ -202,7 +202,7 @@ Result<uint16_t> dimension(const Call& call, const char* name) {
   return static_cast<uint16_t>(*value);
 }
 
-Result<> resize(Exchange& exchange, const Call& call, World& world) {
+Result<> resize_terminal(Exchange& exchange, const Call& call, World& world) {
   const uint16_t rows = TRY(dimension(call, "h"));
   const uint16_t columns = TRY(dimension(call, "w"));
   TRY(world.loop.ask([&]() -> Result<> {
@@ -231,7 +231,7 @@ Result<> update(Exchange& exchange, const Call& call, World& world) {
 }
 
 // One after the other: a prune is no hurry, and each may take a while to give back its space.
-Result<> prune(Exchange& exchange, const Call& call, World& world) {
+Result<> prune_containers(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"until", "label", "label!"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
   const std::optional<WallTime> until = TRY(until_of(filters, world.loop.clock().wall()));
@@ -269,20 +269,20 @@ void add_container_routes(Router& router, World& world) {
     router.add(method, path,
                [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
   };
-  add("GET", "/containers/json", list);
-  add("POST", "/containers/create", create);
-  add("POST", "/containers/prune", prune);
-  add("GET", "/containers/{id}/json", inspect);
-  add("POST", "/containers/{id}/start", start);
+  add("GET", "/containers/json", list_containers);
+  add("POST", "/containers/create", create_container);
+  add("POST", "/containers/prune", prune_containers);
+  add("GET", "/containers/{id}/json", show_container);
+  add("POST", "/containers/{id}/start", start_container);
   add("POST", "/containers/{id}/stop", stop);
   add("POST", "/containers/{id}/restart", restart);
   add("POST", "/containers/{id}/kill", kill);
   add("POST", "/containers/{id}/pause", pause);
   add("POST", "/containers/{id}/unpause", unpause);
   add("POST", "/containers/{id}/rename", rename);
-  add("POST", "/containers/{id}/resize", resize);
+  add("POST", "/containers/{id}/resize", resize_terminal);
   add("POST", "/containers/{id}/update", update);
-  add("DELETE", "/containers/{id}", remove);
+  add("DELETE", "/containers/{id}", remove_container);
 }
 
 }  // namespace gantry::daemon::docker

@@ -17,17 +17,17 @@ using engine::ListedContainer;
 using engine::Image;
 using nlohmann::json;
 
-struct Wanted {
+struct WantedKinds {
   bool containers = true;
   bool images = true;
   bool volumes = true;
   bool cache = true;
 };
 
-Result<Wanted> parse_types(const Query& query) {
+Result<WantedKinds> parse_types(const Query& query) {
   const std::vector<std::string> types = query.all("type");
-  if (types.empty()) return Wanted{};
-  Wanted wanted{.containers = false, .images = false, .volumes = false, .cache = false};
+  if (types.empty()) return WantedKinds{};
+  WantedKinds wanted{.containers = false, .images = false, .volumes = false, .cache = false};
   for (const std::string& type : types) {
     if (type == "container") {
       wanted.containers = true;
@@ -102,7 +102,7 @@ Result<json> cache_json(World& world) {
 }
 
 Result<> disk_usage(Exchange& exchange, const Call& call, World& world) {
-  const Wanted wanted = TRY(parse_types(call.query));
+  const WantedKinds wanted = TRY(parse_types(call.query));
   const std::vector<ListedContainer> containers = world.loop.ask([&] { return world.engine.list_containers(); });
   json answer = {{"LayersSize", 0},
                  {"Images", json::array()},

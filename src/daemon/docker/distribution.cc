@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-Result<> inspect(Exchange& exchange, const Call& call, World& world) {
+Result<> show_distribution(Exchange& exchange, const Call& call, World& world) {
   const std::string auth = exchange.request().headers.get("x-registry-auth");
   const engine::Distribution found = TRY(world.images.distribution(call["name"], auth));
   json platforms = json::array();
@@ -47,7 +47,7 @@ void add_distribution_routes(Router& router, World& world) {
     router.add(method, path,
                [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
   };
-  add("GET", "/distribution/{name...}/json", inspect);
+  add("GET", "/distribution/{name...}/json", show_distribution);
   add("POST", "/auth", log_in);
   add("GET", "/images/search", search);
 }

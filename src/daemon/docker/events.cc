@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/strings.h"
 #include "daemon/docker/answers.h"
 #include "daemon/docker/routes.h"
@@ -14,7 +15,7 @@ namespace {
 using engine::Event;
 using nlohmann::json;
 
-constexpr size_t kMaxQueued = 16 << 20;  // of a client that does not read
+constexpr size_t kMaxQueuedEvents = 16 << 20;  // of a client that does not read
 
 std::string attribute(const Event& event, const char* name) {
   const auto at = event.attributes.find(name);
@@ -47,11 +48,7 @@ bool actor_passes(const Event& event, const Filters& filters, Event::Type type, 
   return false;
 }
 
-int64_t seconds_of(WallTime time) {
-  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-}
-
-struct Wanted {
+struct WantedEvents {
   WallTime since{};
   WallTime until{};
   Filters filters;
@@ -60,8 +57,8 @@ struct Wanted {
   }
 };
 
-Result<Wanted> parse_wanted(const Call& call) {
-  Wanted wanted;
+Result<WantedEvents> parse_wanted(const Call& call) {
+  WantedEvents wanted;
   wanted.since = TRY(parse_unix_time(call.query.get("since")));
   wanted.until = TRY(parse_unix_time(call.query.get("until")));
   wanted.filters = TRY(Filters::parse(call.query.get("filters"), {}));
@@ -73,7 +70,7 @@ Result<Wanted> parse_wanted(const Call& call) {
 }
 
 // Past events only if they are asked for; then everything new, until `until` or for ever.
-EventHub::SubscriberId follow(World& world, const std::shared_ptr<const Wanted>& wanted,
+EventHub::SubscriberId follow(World& world, const std::shared_ptr<const WantedEvents>& wanted,
                               const std::shared_ptr<LineQueue>& queue) {
   const auto push = [wanted, queue](const Event& event) {
     if (!wanted->passes(event)) return;
@@ -96,9 +93,9 @@ EventHub::SubscriberId follow(World& world, const std::shared_ptr<const Wanted>&
 }
 
 Result<> serve_events(Exchange& exchange, const Call& call, World& world) {
-  Wanted parsed = TRY(parse_wanted(call));
-  const auto wanted = std::make_shared<const Wanted>(std::move(parsed));
-  auto queue = std::make_shared<LineQueue>(kMaxQueued);
+  WantedEvents parsed = TRY(parse_wanted(call));
+  const auto wanted = std::make_shared<const WantedEvents>(std::move(parsed));
+  auto queue = std::make_shared<LineQueue>(kMaxQueuedEvents);
   TRY(queue->bell().check());
   // Registered before the head is sent: a client that lists after it has seen the head misses nothing.
   const auto subscriber = world.loop.ask([&] { return follow(world, wanted, queue); });

@@ -14,7 +14,7 @@ namespace {
 using engine::ExecDetails;
 using nlohmann::json;
 
-Result<> create(Exchange& exchange, const Call& call, World& world) {
+Result<> create_exec(Exchange& exchange, const Call& call, World& world) {
   const json body = TRY(read_json(exchange));
   engine::LocalEngine::ExecRequest request = TRY(parse_exec_request(body));
   const ExecId id = TRY(world.loop.ask([&]() -> Result<ExecId> {
@@ -35,7 +35,7 @@ Result<> start_attached(Exchange& exchange, const Call& call, World& world, cons
   return {};
 }
 
-Result<> start(Exchange& exchange, const Call& call, World& world) {
+Result<> run_exec(Exchange& exchange, const Call& call, World& world) {
   const json body = TRY(read_json(exchange));
   Trouble trouble;
   const Fields fields(body, "", trouble);
@@ -55,7 +55,7 @@ Result<> start(Exchange& exchange, const Call& call, World& world) {
   return exchange.send(200, "", "");
 }
 
-Result<> inspect(Exchange& exchange, const Call& call, World& world) {
+Result<> show_exec(Exchange& exchange, const Call& call, World& world) {
   const ExecDetails exec = TRY(inspect_exec(world, ExecId(call["id"])));
   const std::vector<std::string>& words = exec.spec.process.arguments;
   json process = {{"tty", exec.spec.process.tty},
@@ -77,7 +77,7 @@ Result<> inspect(Exchange& exchange, const Call& call, World& world) {
                     {"Pid", exec.pid}});
 }
 
-Result<> resize(Exchange& exchange, const Call& call, World& world) {
+Result<> resize_exec(Exchange& exchange, const Call& call, World& world) {
   const std::optional<uint64_t> rows = parse_unsigned(call.query.get("h"));
   const std::optional<uint64_t> columns = parse_unsigned(call.query.get("w"));
   if (!rows || !columns || *rows > 65535 || *columns > 65535) {
@@ -97,10 +97,10 @@ void add_exec_routes(Router& router, World& world) {
     router.add(method, path,
                [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
   };
-  add("POST", "/containers/{id}/exec", create);
-  add("POST", "/exec/{id}/start", start);
-  add("POST", "/exec/{id}/resize", resize);
-  add("GET", "/exec/{id}/json", inspect);
+  add("POST", "/containers/{id}/exec", create_exec);
+  add("POST", "/exec/{id}/start", run_exec);
+  add("POST", "/exec/{id}/resize", resize_exec);
+  add("GET", "/exec/{id}/json", show_exec);
 }
 
 }  // namespace gantry::daemon::docker

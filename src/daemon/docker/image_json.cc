@@ -2,14 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
+
 namespace gantry::daemon::docker {
 namespace {
 
 using nlohmann::json;
-
-int64_t seconds_of(WallTime time) {
-  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-}
 
 // What the image itself says, a member of its config document.
 json document_part(const engine::Image& image, const char* name) {

@@ -124,7 +124,7 @@ Result<> pull_all_tags(Exchange& exchange, const Call& call, World& world) {
   return stream.finish({});
 }
 
-Result<> create(Exchange& exchange, const Call& call, World& world) {
+Result<> create_image(Exchange& exchange, const Call& call, World& world) {
   if (call.query.has("fromSrc")) return import(exchange, call, world);
   if (!call.query.has("fromImage")) return invalid("one of fromImage and fromSrc is needed");
   TRY(exchange.read_body(kMaxJsonBody));
@@ -168,7 +168,7 @@ std::vector<std::string> tags_to_push(World& world, const std::string& name, con
   return tags;
 }
 
-Result<> push(Exchange& exchange, const Call& call, World& world) {
+Result<> push_image(Exchange& exchange, const Call& call, World& world) {
   TRY(exchange.read_body(kMaxJsonBody));
   const std::string name = call["name"];
   const engine::Reference reference = TRY(engine::Reference::parse(name));
@@ -248,11 +248,11 @@ std::vector<std::string> names_to_save(const Call& call) {
 
 void add_image_transfer_routes(Router& router, World& world) {
   router.add("POST", "/images/create",
-             [&world](Exchange& exchange, const Call& call) { return create(exchange, call, world); });
+             [&world](Exchange& exchange, const Call& call) { return create_image(exchange, call, world); });
   router.add("POST", "/images/load",
              [&world](Exchange& exchange, const Call& call) { return load(exchange, call, world); });
   router.add("POST", "/images/{name...}/push",
-             [&world](Exchange& exchange, const Call& call) { return push(exchange, call, world); });
+             [&world](Exchange& exchange, const Call& call) { return push_image(exchange, call, world); });
   router.add("GET", "/images/{name...}/rootfs",
              [&world](Exchange& exchange, const Call& call) { return rootfs(exchange, call, world); });
   router.add("GET", "/images/get", [&world](Exchange& exchange, const Call& call) {

@@ -40,7 +40,7 @@ Result<WallTime> time_of(World& world, const Filters& filters, const char* key) 
   return image.created_at;
 }
 
-Result<> list(Exchange& exchange, const Call& call, World& world) {
+Result<> list_images(Exchange& exchange, const Call& call, World& world) {
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kListFilters));
   const std::optional<bool> dangling = TRY(filters.flag("dangling"));
   const WallTime before = TRY(time_of(world, filters, "before"));
@@ -56,7 +56,7 @@ Result<> list(Exchange& exchange, const Call& call, World& world) {
   return send_json(exchange, 200, answer);
 }
 
-Result<> inspect(Exchange& exchange, const Call& call, World& world) {
+Result<> show_image(Exchange& exchange, const Call& call, World& world) {
   const Image image = TRY(world.images.find(call["name"]));
   return send_json(exchange, 200, image_inspect(image));
 }
@@ -106,12 +106,12 @@ Result<json> remove_image(World& world, const std::string& reference, bool force
   return answer;
 }
 
-Result<> remove(Exchange& exchange, const Call& call, World& world) {
+Result<> remove_image(Exchange& exchange, const Call& call, World& world) {
   const json answer = TRY(remove_image(world, call["name"], call.query.flag("force")));
   return send_json(exchange, 200, answer);
 }
 
-Result<> prune(Exchange& exchange, const Call& call, World& world) {
+Result<> prune_images(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"dangling", "label", "label!", "until"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
   const std::optional<bool> dangling = TRY(filters.flag("dangling"));
@@ -157,12 +157,12 @@ void add_image_routes(Router& router, World& world) {
     router.add(method, path,
                [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
   };
-  add("GET", "/images/json", list);
-  add("POST", "/images/prune", prune);
-  add("GET", "/images/{name...}/json", inspect);
+  add("GET", "/images/json", list_images);
+  add("POST", "/images/prune", prune_images);
+  add("GET", "/images/{name...}/json", show_image);
   add("GET", "/images/{name...}/history", history);
   add("POST", "/images/{name...}/tag", tag);
-  add("DELETE", "/images/{name...}", remove);
+  add("DELETE", "/images/{name...}", remove_image);
 }
 
 }  // namespace gantry::daemon::docker

@@ -78,7 +78,7 @@ bool passes(const NetworkDetails& network, const Filters& filters, std::optional
          filters.labels(network.spec.labels);
 }
 
-Result<> list(Exchange& exchange, const Call& call, World& world) {
+Result<> list_networks(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"dangling", "driver", "id", "label", "label!", "name", "scope", "type"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
   const std::optional<bool> dangling = TRY(filters.flag("dangling"));
@@ -89,7 +89,7 @@ Result<> list(Exchange& exchange, const Call& call, World& world) {
   return send_json(exchange, 200, answer);
 }
 
-Result<> inspect(Exchange& exchange, const Call& call, World& world) {
+Result<> show_network(Exchange& exchange, const Call& call, World& world) {
   const NetworkDetails network = TRY(world.loop.ask([&]() -> Result<NetworkDetails> {
     const NetworkId id = TRY(world.engine.find_network(call["id"]));
     return world.engine.inspect_network(id);
@@ -130,7 +130,7 @@ Result<engine::NetworkSpec> parse_network(const json& body) {
   return spec;
 }
 
-Result<> create(Exchange& exchange, const Call&, World& world) {
+Result<> create_network(Exchange& exchange, const Call&, World& world) {
   const json body = TRY(read_json(exchange));
   engine::NetworkSpec spec = TRY(parse_network(body));
   const NetworkId id = TRY(await<NetworkId>(exchange, world.loop, [&world, spec = std::move(spec)](auto reply) mutable {
@@ -175,7 +175,7 @@ Result<> remove_network(Exchange& exchange, World& world, const NetworkId& id) {
                      [&world, id](auto reply) mutable { world.engine.remove_network(id, std::move(reply)); });
 }
 
-Result<> remove(Exchange& exchange, const Call& call, World& world) {
+Result<> remove_network(Exchange& exchange, const Call& call, World& world) {
   const NetworkId id = TRY(find_network(world, call["id"]));
   const Result<> removed = remove_network(exchange, world, id);
   // In use is 403 here, not 409: clients tell the two apart.
@@ -185,7 +185,7 @@ Result<> remove(Exchange& exchange, const Call& call, World& world) {
   return send_nothing(exchange);
 }
 
-Result<> prune(Exchange& exchange, const Call& call, World& world) {
+Result<> prune_networks(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"label", "label!"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
   json deleted = json::array();
@@ -205,12 +205,12 @@ void add_network_routes(Router& router, World& world) {
     router.add(method, path,
                [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
   };
-  add("GET", "/networks", list);
-  add("GET", "/networks/", list);
-  add("POST", "/networks/create", create);
-  add("POST", "/networks/prune", prune);
-  add("GET", "/networks/{id}", inspect);
-  add("DELETE", "/networks/{id}", remove);
+  add("GET", "/networks", list_networks);
+  add("GET", "/networks/", list_networks);
+  add("POST", "/networks/create", create_network);
+  add("POST", "/networks/prune", prune_networks);
+  add("GET", "/networks/{id}", show_network);
+  add("DELETE", "/networks/{id}", remove_network);
   add("POST", "/networks/{id}/connect", connect);
   add("POST", "/networks/{id}/disconnect", disconnect);
 }

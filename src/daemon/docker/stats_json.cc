@@ -36,7 +36,7 @@ json memory_json(const ContainerUsage& usage) {
   return value;
 }
 
-json networks_json(const ContainerUsage& usage) {
+json traffic_json(const ContainerUsage& usage) {
   json networks = json::object();
   for (const auto& [name, seen] : usage.interfaces) {
     networks[name] = {{"rx_bytes", seen.received_bytes},     {"rx_packets", seen.received_packets},
@@ -86,7 +86,7 @@ json stats_json(const engine::ContainerDetails& container, const std::optional<S
   value["pids_stats"] = {{"current", sample->usage.processes}};
   if (sample->usage.processes_limit != 0) value["pids_stats"]["limit"] = sample->usage.processes_limit;
   value["memory_stats"] = memory_json(sample->usage);
-  if (!sample->usage.interfaces.empty()) value["networks"] = networks_json(sample->usage);
+  if (!sample->usage.interfaces.empty()) value["networks"] = traffic_json(sample->usage);
   return value;
 }
 

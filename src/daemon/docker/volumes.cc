@@ -24,7 +24,7 @@ std::vector<VolumeDetails> all_volumes(World& world) {
   return world.loop.ask([&world] { return world.engine.list_volumes(); });
 }
 
-Result<> list(Exchange& exchange, const Call& call, World& world) {
+Result<> list_volumes(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"dangling", "driver", "label", "label!", "name"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
   const std::optional<bool> dangling = TRY(filters.flag("dangling"));
@@ -42,12 +42,12 @@ Result<VolumeDetails> find_volume(World& world, const std::string& name) {
   return world.loop.ask([&] { return world.engine.inspect_volume(name); });
 }
 
-Result<> inspect(Exchange& exchange, const Call& call, World& world) {
+Result<> show_volume(Exchange& exchange, const Call& call, World& world) {
   const VolumeDetails volume = TRY(find_volume(world, call["name"]));
   return send_json(exchange, 200, volume_json(volume));
 }
 
-Result<> create(Exchange& exchange, const Call&, World& world) {
+Result<> create_volume(Exchange& exchange, const Call&, World& world) {
   const json body = TRY(read_json(exchange));
   Trouble trouble;
   const Fields fields(body, "", trouble);
@@ -70,7 +70,7 @@ Result<> remove_volume(Exchange& exchange, World& world, const std::string& name
                      [&world, name](auto reply) mutable { world.engine.remove_volume(name, std::move(reply)); });
 }
 
-Result<> remove(Exchange& exchange, const Call& call, World& world) {
+Result<> remove_volume(Exchange& exchange, const Call& call, World& world) {
   const Result<> removed = remove_volume(exchange, world, call["name"]);
   const bool missing = !removed.ok() && removed.error().code() == Code::not_found;
   if (!removed.ok() && !(missing && call.query.flag("force"))) return removed;
@@ -78,7 +78,7 @@ Result<> remove(Exchange& exchange, const Call& call, World& world) {
 }
 
 // Anonymous ones only, unless `all` is asked for.
-Result<> prune(Exchange& exchange, const Call& call, World& world) {
+Result<> prune_volumes(Exchange& exchange, const Call& call, World& world) {
   static constexpr std::string_view kKnown[] = {"all", "label", "label!"};
   const Filters filters = TRY(Filters::parse(call.query.get("filters"), kKnown));
   // Before 1.42 every unused volume went (API history).
@@ -121,11 +121,11 @@ void add_volume_routes(Router& router, World& world) {
     router.add(method, path,
                [handler, &world](Exchange& exchange, const Call& call) { return handler(exchange, call, world); });
   };
-  add("GET", "/volumes", list);
-  add("POST", "/volumes/create", create);
-  add("POST", "/volumes/prune", prune);
-  add("GET", "/volumes/{name}", inspect);
-  add("DELETE", "/volumes/{name}", remove);
+  add("GET", "/volumes", list_volumes);
+  add("POST", "/volumes/create", create_volume);
+  add("POST", "/volumes/prune", prune_volumes);
+  add("GET", "/volumes/{name}", show_volume);
+  add("DELETE", "/volumes/{name}", remove_volume);
   add("PUT", "/volumes/{name}", [](Exchange&, const Call&, World&) -> Result<> {
     return Error(Code::unavailable, "volume update only valid for cluster volumes, but swarm is unavailable");
   });

@@ -33,7 +33,7 @@ Result<engine::Artifact> artifact_of(const json& body) {
   return artifact;
 }
 
-Result<> push(Exchange& exchange, const Call& call, const engine::RegistrySettings& registries) {
+Result<> push_artifact(Exchange& exchange, const Call& call, const engine::RegistrySettings& registries) {
   const engine::Artifact artifact = TRY(artifact_of(TRY(docker::read_json(exchange))));
   const std::string auth = exchange.request().headers.get("x-registry-auth");
   const std::string digest = TRY(engine::push_artifact(call.query.get("reference"), artifact, auth, registries));
@@ -44,7 +44,7 @@ Result<> push(Exchange& exchange, const Call& call, const engine::RegistrySettin
 
 void add_artifact_routes(Router& router, engine::RegistrySettings registries) {
   router.add("POST", "/gantry/v1/artifacts", [registries = std::move(registries)](Exchange& exchange, const Call& call) {
-    return push(exchange, call, registries);
+    return push_artifact(exchange, call, registries);
   });
 }
 

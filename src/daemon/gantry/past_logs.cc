@@ -27,7 +27,7 @@ json to_value(const PastRun& run) {
           {"tty", run.tty}};
 }
 
-Result<> list(Exchange& exchange, const Call& call, const LogArchive& archive) {
+Result<> list_runs(Exchange& exchange, const Call& call, const LogArchive& archive) {
   json runs = json::array();
   for (const PastRun& run : archive.list(call["name"])) runs.push_back(to_value(run));
   return docker::send_json(exchange, 200, runs);
@@ -40,7 +40,7 @@ Result<PastRun> find(const Call& call, const LogArchive& archive) {
   return not_found("no past run of a container " + call["id"] + " is kept for project " + gantry::quoted(call["name"]));
 }
 
-Result<> logs(Exchange& exchange, const Call& call, World& world, const LogArchive& archive) {
+Result<> run_logs(Exchange& exchange, const Call& call, World& world, const LogArchive& archive) {
   docker::LogRequest request = TRY(docker::LogRequest::parse(call.query));
   request.options.follow = false;  // nothing comes any more
   const PastRun run = TRY(find(call, archive));
@@ -58,9 +58,9 @@ Result<> logs(Exchange& exchange, const Call& call, World& world, const LogArchi
 void add_past_log_routes(Router& router, World& world) {
   const LogArchive archive(world.roots.data / "logs");
   router.add("GET", "/gantry/v1/projects/{name}/runs",
-             [archive](Exchange& exchange, const Call& call) { return list(exchange, call, archive); });
+             [archive](Exchange& exchange, const Call& call) { return list_runs(exchange, call, archive); });
   router.add("GET", "/gantry/v1/projects/{name}/runs/{id}/logs",
-             [archive, &world](Exchange& exchange, const Call& call) { return logs(exchange, call, world, archive); });
+             [archive, &world](Exchange& exchange, const Call& call) { return run_logs(exchange, call, world, archive); });
 }
 
 }  // namespace gantry::daemon::api

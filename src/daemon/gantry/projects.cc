@@ -20,7 +20,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxProject = 64 << 20;
 constexpr size_t kMaxLease = 4096;
-constexpr size_t kMaxQueued = 8 << 20;  // of a client that does not read; then counters are left out
+constexpr size_t kMaxQueuedProgress = 8 << 20;  // of a client that does not read; then counters are left out
 
 // Hands lines from the loop to the connection's thread, which is woken once for all that one turn of the loop has to tell.
 class QueueSink final : public compose::ProgressSink {
@@ -80,7 +80,7 @@ class TwoSinks final : public compose::ProgressSink {
 // `start` runs on the loop and returns the operation.
 template <class Start>
 Result<> run_operation(Exchange& exchange, World& world, Start start) {
-  auto queue = std::make_shared<LineQueue>(kMaxQueued);
+  auto queue = std::make_shared<LineQueue>(kMaxQueuedProgress);
   TRY(queue->bell().check());
   const compose::OperationId operation = world.loop.ask([&] { return start(std::make_shared<QueueSink>(queue, world.loop)); });
   const Result<> begun = exchange.begin(200, "application/x-ndjson");
@@ -134,7 +134,7 @@ Result<> on_services(Exchange& exchange, const Call& call, World& world, Service
   });
 }
 
-Result<> run(Exchange& exchange, const Call& call, World& world) {
+Result<> run_operation(Exchange& exchange, const Call& call, World& world) {
   ProjectRequest request = TRY(read_request(exchange, call));
   if (!request.project) return no_project();
   compose::RunOptions options = TRY(compose::run_options_from_json(request.options));
@@ -175,7 +175,7 @@ Result<> set_lease(Exchange& exchange, const Call& call, World& world, LeaseKeep
 
 // Held open by the client. When it goes, however it ends, the project goes: containers, networks and volumes.
 Result<> lease(Exchange& exchange, const Call& call, World& world) {
-  LineQueue queue(kMaxQueued);
+  LineQueue queue(kMaxQueuedProgress);
   TRY(queue.bell().check());
   queue.push("{\"lease\":\"taken\"}\n", false);
   const Result<> begun = exchange.begin(200, "application/x-ndjson");
@@ -187,7 +187,7 @@ Result<> lease(Exchange& exchange, const Call& call, World& world) {
   return {};
 }
 
-Result<> list(Exchange& exchange, const Call&, World& world) {
+Result<> list_projects(Exchange& exchange, const Call&, World& world) {
   const json answer = world.loop.ask([&world] {
     json projects = json::array();
     for (const std::string& name : world.controller.names()) {
@@ -223,14 +223,14 @@ void add_project_routes(Router& router, World& world) {
       return on_services(exchange, call, world, operation);
     });
   };
-  add("GET", "/gantry/v1/projects", list);
+  add("GET", "/gantry/v1/projects", list_projects);
   router.add("PUT", "/gantry/v1/projects/{name}",
              [&world, recent = std::make_shared<RecentRequests>()](Exchange& exchange, const Call& call) {
                return up(exchange, call, world, *recent);
              });
   add_with_leases("DELETE", "/gantry/v1/projects/{name}", down);
   add_with_leases("PUT", "/gantry/v1/projects/{name}/lease", set_lease);
-  add("POST", "/gantry/v1/projects/{name}/run", run);
+  add("POST", "/gantry/v1/projects/{name}/run", run_operation);
   add("POST", "/gantry/v1/projects/{name}/plan", plan);
   add("GET", "/gantry/v1/projects/{name}/timings", timings);
   add("POST", "/gantry/v1/projects/{name}/lease", lease);

@@ -2,16 +2,17 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
+
 namespace gantry::engine {
 namespace {
 
-constexpr int kDeepest = 100;
+constexpr int kDeepestExpansion = 100;
 constexpr size_t kLongestForPatterns = 64 * 1024;
 constexpr size_t kMostPatternSteps = 50'000'000;  // a second or so: hostile patterns end here
 constexpr std::string_view kSpaces = " \t\r\n\v\f";
 
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // ---- Patterns of ${v#p}, ${v%p} and ${v/p/r}: only * and ?, and \x for x itself.
 
@@ -222,7 +223,7 @@ class Expander {
   static Error missing_brace() { return invalid("syntax error: missing '}'"); }
 
   Result<std::string> braces() {
-    if (++depth_ > kDeepest) return invalid("variables are nested too deeply");
+    if (++depth_ > kDeepestExpansion) return invalid("variables are nested too deeply");
     ++at_;
     if (at_end()) return missing_brace();
     const std::string name = take_name();

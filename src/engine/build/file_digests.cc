@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 namespace gantry::engine {
@@ -20,13 +21,7 @@ constexpr size_t kMostFiles = 2'000'000;
 // A file that changed so recently may change again without its times showing it.
 constexpr int64_t kTooFreshNs = 2'000'000'000;
 
-int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
-
-int64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return nanoseconds(now);
-}
+int64_t nanoseconds_of(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
 
 }  // namespace
 
@@ -72,8 +67,8 @@ Result<FileDigests::Content> FileDigests::content(const struct stat& status,
                                                   const std::function<Result<Content>()>& read) {
   Record now{.id = {.device = status.st_dev, .inode = status.st_ino},
              .size = static_cast<uint64_t>(status.st_size),
-             .modified_ns = nanoseconds(status.st_mtim),
-             .changed_ns = nanoseconds(status.st_ctim)};
+             .modified_ns = nanoseconds_of(status.st_mtim),
+             .changed_ns = nanoseconds_of(status.st_ctim)};
   if (const Record* known = find_known(now.id); known != nullptr && known->same_file(now)) return known->content();
   {
     const std::lock_guard lock(mutex_);

@@ -7,13 +7,10 @@
 #include <ctime>
 
 #include "base/strings.h"
+#include "engine/image/layer_view.h"
 
 namespace gantry::engine {
 namespace {
-
-std::string joined(const std::string& directory, const std::string& name) {
-  return directory == "/" ? "/" + name : directory + "/" + name;
-}
 
 timespec now() {
   timespec time{};
@@ -42,7 +39,7 @@ Result<std::string> LayerWriter::make_directories(const std::string& path, Owner
   std::string here = "/";
   for (const std::string& name : split(path, '/')) {
     if (name.empty() || name == ".") continue;
-    const std::string next = joined(here, name);
+    const std::string next = child_path(here, name);
     const std::optional<LayerView::Node> node = TRY(view_.find(next));
     if (node.has_value()) {
       if (!node->is_directory()) return invalid("cannot copy to non-directory: " + node->path());
@@ -75,7 +72,7 @@ Result<Fd> LayerWriter::open_in_upper(const std::string& resolved) {
   std::string path = "/";
   for (const std::string& name : split(resolved, '/')) {
     if (name.empty()) continue;
-    path = joined(path, name);
+    path = child_path(path, name);
     const int next = openat(here.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (next >= 0) {
       here = Fd(next);
@@ -102,7 +99,7 @@ Result<int> LayerWriter::open_for_entry(const std::string& directory, const std:
   CHECK(last_node_.has_value());
   const std::optional<LayerView::Node> there = TRY(view_.child(*last_node_, name));
   if (there.has_value() && there->is_directory()) {
-    return invalid("cannot overwrite directory " + joined(directory, name) + " with non-directory");
+    return invalid("cannot overwrite directory " + child_path(directory, name) + " with non-directory");
   }
   return last_fd_.get();
 }

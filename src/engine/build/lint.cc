@@ -18,11 +18,11 @@ std::string_view first_word(std::string_view line) {
   return line.substr(0, line.find_first_of(kBlank));
 }
 
-bool is_lower(std::string_view word) {
+bool has_no_upper(std::string_view word) {
   return std::none_of(word.begin(), word.end(), [](unsigned char c) { return std::isupper(c) != 0; });
 }
 
-bool is_upper(std::string_view word) {
+bool has_no_lower(std::string_view word) {
   return std::none_of(word.begin(), word.end(), [](unsigned char c) { return std::islower(c) != 0; });
 }
 
@@ -77,13 +77,13 @@ class Linter {
     size_t upper = 0;
     for (const Instruction& instruction : file_.instructions) {
       const std::string_view word = keyword_as_written(instruction);
-      lower += is_lower(word) ? 1 : 0;
-      upper += is_upper(word) ? 1 : 0;
+      lower += has_no_upper(word) ? 1 : 0;
+      upper += has_no_lower(word) ? 1 : 0;
     }
     const bool wants_lower = lower > upper;
     for (const Instruction& instruction : file_.instructions) {
       const std::string_view word = keyword_as_written(instruction);
-      if (wants_lower ? is_lower(word) : is_upper(word)) continue;
+      if (wants_lower ? has_no_upper(word) : has_no_lower(word)) continue;
       warn("ConsistentInstructionCasing", instruction.line,
            "Command '" + std::string(word) + "' should match the case of the command majority (" +
                (wants_lower ? "lowercase" : "uppercase") + ")");
@@ -123,7 +123,7 @@ class Linter {
     check_base(from, words[0]);
     if (const InstructionFlag* platform = find_flag(from, "platform")) check_platform(from, platform->value);
     if (words.size() != 3) return;
-    if (is_lower(words[1]) != is_lower(keyword_as_written(from))) {
+    if (has_no_upper(words[1]) != has_no_upper(keyword_as_written(from))) {
       warn("FromAsCasing", from.line,
            "'" + words[1] + "' and '" + std::string(keyword_as_written(from)) + "' keywords' casing do not match");
     }

@@ -98,7 +98,7 @@ Result<> set_entrypoint(const Scope& scope) {
   return {};
 }
 
-Result<uint16_t> parse_port(std::string_view text) {
+Result<uint16_t> parse_container_port(std::string_view text) {
   const std::optional<uint64_t> port = parse_unsigned(text);
   if (!port || *port == 0 || *port > 65535) return invalid("Invalid containerPort: " + std::string(text));
   return static_cast<uint16_t>(*port);
@@ -118,8 +118,8 @@ Result<> add_exposed(std::string_view text, std::set<ExposedPort>& exposed) {
       slash == std::string_view::npos ? PortProtocol::tcp : TRY(parse_protocol(text.substr(slash + 1)));
   const std::string_view range = text.substr(0, slash);
   const size_t dash = range.find('-');
-  const unsigned first = TRY(parse_port(range.substr(0, dash)));
-  const unsigned last = dash == std::string_view::npos ? first : TRY(parse_port(range.substr(dash + 1)));
+  const unsigned first = TRY(parse_container_port(range.substr(0, dash)));
+  const unsigned last = dash == std::string_view::npos ? first : TRY(parse_container_port(range.substr(dash + 1)));
   if (last < first || last - first > kMostPortsOfARange) return invalid("Invalid range format: " + std::string(range));
   for (unsigned port = first; port <= last; ++port) {
     exposed.insert({.port = static_cast<uint16_t>(port), .protocol = protocol});

@@ -30,13 +30,13 @@ std::vector<std::string> csv_fields(const std::string& text) {
   return fields;
 }
 
-Result<bool> boolean(const std::string& key, const std::string& value) {
+Result<bool> parse_switch(const std::string& key, const std::string& value) {
   if (value.empty() || value == "true" || value == "1") return true;
   if (value == "false" || value == "0") return false;
   return invalid("invalid value for " + key + ": " + value);
 }
 
-Result<uint64_t> number(const std::string& key, const std::string& value, int base) {
+Result<uint64_t> parse_number(const std::string& key, const std::string& value, int base) {
   char* end = nullptr;
   const bool plain = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
   const unsigned long long parsed = strtoull(value.c_str(), &end, base);
@@ -116,9 +116,9 @@ class MountParser {
       }
       mount.from = value;
     } else if (key == "readonly" || key == "ro") {
-      mount.read_only = TRY(boolean(key, value));
+      mount.read_only = TRY(parse_switch(key, value));
     } else if (key == "readwrite" || key == "rw") {
-      mount.read_only = !TRY(boolean(key, value));
+      mount.read_only = !TRY(parse_switch(key, value));
     } else if (key == "id") {
       mount.id = value;
     } else if (key == "sharing") {
@@ -128,17 +128,17 @@ class MountParser {
       else if (value == "locked") mount.sharing = RunMount::Sharing::locked;
       else return invalid("unsupported sharing value " + gantry::quoted(value) + ": use shared, private or locked");
     } else if (key == "mode") {
-      mount.mode = static_cast<mode_t>(TRY(number(key, value, 8)) & 07777);
+      mount.mode = static_cast<mode_t>(TRY(parse_number(key, value, 8)) & 07777);
     } else if (key == "uid") {
-      mount.uid = static_cast<uid_t>(TRY(number(key, value, 10)));
+      mount.uid = static_cast<uid_t>(TRY(parse_number(key, value, 10)));
     } else if (key == "gid") {
-      mount.gid = static_cast<gid_t>(TRY(number(key, value, 10)));
+      mount.gid = static_cast<gid_t>(TRY(parse_number(key, value, 10)));
     } else if (key == "size") {
       if (mount.type != Type::tmpfs) return invalid("unexpected key 'size' for mount type " + type_name(mount));
       mount.size = TRY(bytes(value));
     } else if (key == "required") {
       if (!is_file_like) return invalid("unexpected key 'required' for mount type " + type_name(mount));
-      mount.required = TRY(boolean(key, value));
+      mount.required = TRY(parse_switch(key, value));
     } else if (key == "env") {
       if (mount.type != Type::secret) return invalid("unexpected key 'env' for mount type " + type_name(mount));
       mount.environment = value;

@@ -6,8 +6,6 @@
 namespace gantry::engine {
 namespace {
 
-constexpr int kDeepest = 1000;
-
 std::string joined(const std::string& directory, const std::string& name) {
   if (directory.empty()) return name;
   return directory.ends_with('/') ? directory + name : directory + "/" + name;
@@ -84,7 +82,7 @@ SourceTree::Share SourceTree::share_of(const LayerView::Node& node) const {
 
 Result<> SourceTree::walk_node(const LayerView::Node& node, const std::string& path, const Visitor& visit,
                                std::vector<Pending>& pending, int depth) const {
-  if (depth > kDeepest) return invalid("directories are nested too deeply: " + node.path());
+  if (depth > kDeepestTree) return invalid("directories are nested too deeply: " + node.path());
   const Share share = share_of(node);
   if (share == Share::nothing) return {};
   const auto visit_pending = [&]() -> Result<> {

@@ -14,6 +14,8 @@
 
 namespace gantry::engine {
 
+inline constexpr int kDeepestTree = 1000;  // directories in each other
+
 class SourceTree {
  public:
   // `hold` keeps the layers alive.

@@ -26,7 +26,7 @@ bool is_proxy_variable(const std::string& name) {
          (name == lower || std::none_of(name.begin(), name.end(), [](char c) { return c >= 'a' && c <= 'z'; }));
 }
 
-std::vector<std::string> components(const std::string& path) {
+std::vector<std::string> mount_point_names(const std::string& path) {
   std::vector<std::string> parts;
   for (std::string& part : split(path, '/')) {
     if (!part.empty()) parts.push_back(std::move(part));
@@ -310,7 +310,7 @@ Result<> StageBuild::remove_mount_points(const StepDirectory& directory, const S
   if (step.mounts.empty()) return {};
   const LayerView tree = TRY(LayerView::open(below));
   for (const StepMount& mount : step.mounts) {
-    std::vector<std::string> parts = components(mount.target);
+    std::vector<std::string> parts = mount_point_names(mount.target);
     while (!parts.empty()) {
       const std::string path = join(parts, "/");
       if (TRY(tree.find(path, LayerView::LastLink::keep)).has_value()) break;

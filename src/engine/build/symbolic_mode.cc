@@ -9,7 +9,7 @@ constexpr mode_t kUser = 04700;
 constexpr mode_t kGroup = 02070;
 constexpr mode_t kOther = 01007;
 
-Error bad(const std::string& text) {
+Error bad_mode(const std::string& text) {
   return invalid("invalid chmod parameter: '" + text + "'. it should be octal string and between 0 and 07777, or "
                  "symbolic as u+x,go-w");
 }
@@ -21,7 +21,7 @@ Result<ModeChange> ModeChange::parse(const std::string& text) {
   change.text_ = text;
   if (!text.empty() && text.find_first_not_of("01234567") == std::string::npos && text.size() <= 5) {
     const unsigned long mode = strtoul(text.c_str(), nullptr, 8);
-    if (mode > 07777) return bad(text);
+    if (mode > 07777) return bad_mode(text);
     change.clauses_.push_back({.who = 07777, .operation = '=', .bits = static_cast<mode_t>(mode)});
     return change;
   }
@@ -32,10 +32,10 @@ Result<ModeChange> ModeChange::parse(const std::string& text) {
       who |= part[at] == 'u' ? kUser : part[at] == 'g' ? kGroup : part[at] == 'o' ? kOther : 07777;
     }
     if (who == 0) who = 07777;
-    if (at == part.size()) return bad(text);
+    if (at == part.size()) return bad_mode(text);
     while (at < part.size()) {
       Clause clause{.who = who, .operation = part[at++]};
-      if (std::string_view("+-=").find(clause.operation) == std::string_view::npos) return bad(text);
+      if (std::string_view("+-=").find(clause.operation) == std::string_view::npos) return bad_mode(text);
       for (; at < part.size() && std::string_view("+-=").find(part[at]) == std::string_view::npos; ++at) {
         switch (part[at]) {
           case 'r': clause.bits |= 0444; break;
@@ -44,7 +44,7 @@ Result<ModeChange> ModeChange::parse(const std::string& text) {
           case 's': clause.bits |= 06000; break;
           case 't': clause.bits |= 01000; break;
           case 'X': clause.conditional_execute = true; break;
-          default: return bad(text);
+          default: return bad_mode(text);
         }
       }
       change.clauses_.push_back(clause);

@@ -18,7 +18,6 @@ using Match = SourceTree::Match;
 using Share = SourceTree::Share;
 
 constexpr size_t kNamesOfARun = 256;  // enough to be worth a hash and a piece of work of their own
-constexpr int kDeepest = 1000;
 
 // A match, or a directory below it. Stays until all is hashed.
 struct Place {
@@ -106,7 +105,7 @@ class TreeKeys {
   }
 
   Result<> walk(Directory directory) {
-    if (directory.place->depth > kDeepest) {
+    if (directory.place->depth > kDeepestTree) {
       return invalid("directories are nested too deeply: " + directory.node.path());
     }
     directory.names = TRY(tree_.view().names(directory.node));

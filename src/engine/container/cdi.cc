@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "engine/json_members.h"
 
 namespace gantry::engine {
 namespace {
@@ -24,25 +25,14 @@ struct Catalogue {
   std::vector<std::string> unread;  // YAML files
 };
 
-const json& member(const json& object, const char* name) {
-  static const json kNothing;
-  const auto found = object.find(name);
-  return found == object.end() ? kNothing : *found;
-}
-
-std::string text(const json& object, const char* name) {
-  const json& value = member(object, name);
-  return value.is_string() ? value.get<std::string>() : "";
-}
-
 Result<> read_spec(const std::filesystem::path& file, Catalogue& catalogue) {
   const json spec = json::parse(TRY(read_file(file, kMaxFile)), nullptr, false);
-  if (!spec.is_object() || text(spec, "kind").empty()) return invalid("CDI specification " + file.string() + " is damaged");
-  Kind& kind = catalogue.kinds[text(spec, "kind")];
-  kind.name = text(spec, "kind");
+  if (!spec.is_object() || text_member(spec, "kind").empty()) return invalid("CDI specification " + file.string() + " is damaged");
+  Kind& kind = catalogue.kinds[text_member(spec, "kind")];
+  kind.name = text_member(spec, "kind");
   kind.edits = member(spec, "containerEdits");
   for (const json& device : member(spec, "devices")) {
-    if (device.is_object()) kind.devices[text(device, "name")] = member(device, "containerEdits");
+    if (device.is_object()) kind.devices[text_member(device, "name")] = member(device, "containerEdits");
   }
   return {};
 }
@@ -75,16 +65,16 @@ class Editor {
     if (edits.is_null()) return {};
     if (!edits.is_object()) return invalid("CDI device " + device + ": containerEdits must be an object");
     if (const json& hooks = member(edits, "hooks"); hooks.is_array() && !hooks.empty()) {
-      return unsupported("CDI device " + device + " wants hooks to be run (" + text(hooks[0], "path") + "), which is not supported");
+      return unsupported("CDI device " + device + " wants hooks to be run (" + text_member(hooks[0], "path") + "), which is not supported");
     }
     for (const json& variable : member(edits, "env")) {
       if (variable.is_string()) set_variable(variable.get<std::string>());
     }
     for (const json& node : member(edits, "deviceNodes")) {
-      const std::string path = text(node, "path");
-      const std::string host = text(node, "hostPath").empty() ? path : text(node, "hostPath");
+      const std::string path = text_member(node, "path");
+      const std::string host = text_member(node, "hostPath").empty() ? path : text_member(node, "hostPath");
       if (path.empty()) return invalid("CDI device " + device + ": a device node without path");
-      const std::string permissions = text(node, "permissions");
+      const std::string permissions = text_member(node, "permissions");
       spec_.resources.devices.push_back({.host_path = host, .container_path = path, .permissions = permissions.empty() ? "rwm" : permissions});
     }
     for (const json& mount : member(edits, "mounts")) TRY(add_mount(device, mount));
@@ -99,7 +89,7 @@ class Editor {
   }
 
   Result<> add_mount(const std::string& device, const json& mount) {
-    RuntimeMount added{.source = text(mount, "hostPath"), .target = text(mount, "containerPath"), .recursive = false,
+    RuntimeMount added{.source = text_member(mount, "hostPath"), .target = text_member(mount, "containerPath"), .recursive = false,
                        .read_only_submounts = {}, .propagation = {}, .tmpfs_options = {}, .subpath = {}};
     if (!added.source.is_absolute() || added.target.empty() || added.target[0] != '/') {
       return invalid("CDI device " + device + ": a mount without absolute paths");

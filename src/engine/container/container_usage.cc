@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kNanosecond = 1'000'000'000;
 
-std::string text_of(const std::string& path) { return read_file(path, 1 << 20).value_or(""); }
+std::string content_of(const std::string& path) { return read_file(path, 1 << 20).value_or(""); }
 
 std::vector<std::string> words_of(std::string_view line) {
   std::vector<std::string> words;
@@ -32,7 +32,7 @@ uint64_t ticks_to_ns(uint64_t ticks) { return ticks * (kNanosecond / static_cast
 
 // The fields of /proc/PID/stat behind the name, which may hold anything: [0] is the state.
 std::vector<std::string> stat_fields(int pid) {
-  const std::string text = text_of("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text = content_of("/proc/" + std::to_string(pid) + "/stat");
   const size_t end = text.rfind(')');
   return end == std::string::npos ? std::vector<std::string>() : words_of(std::string_view(text).substr(end + 1));
 }
@@ -48,7 +48,7 @@ uint64_t kilobytes_of(const std::string& text, const std::string& name) {
 }
 
 void collect_processes(const std::filesystem::path& group, std::set<int>& pids) {
-  for (const std::string& line : split(text_of(group / "cgroup.procs"), '\n')) {
+  for (const std::string& line : split(content_of(group / "cgroup.procs"), '\n')) {
     if (const uint64_t pid = number_of(line); pid != 0) pids.insert(static_cast<int>(pid));
   }
   std::error_code error;
@@ -64,13 +64,13 @@ class UsageReader {
 
   Result<ContainerUsage> read(bool own_network) {
     const std::string proc = "/proc/" + std::to_string(pid_);
-    groups_ = parse_process_cgroups(text_of(proc + "/cgroup"), text_of("/proc/self/mountinfo"));
+    groups_ = parse_process_cgroups(content_of(proc + "/cgroup"), content_of("/proc/self/mountinfo"));
     pids_ = TRY(container_processes(pid_));
     processor();
     memory();
     processes();
     blocks();
-    if (own_network) usage_.interfaces = parse_interfaces(text_of(proc + "/net/dev"));
+    if (own_network) usage_.interfaces = parse_interfaces(content_of(proc + "/net/dev"));
     return std::move(usage_);
   }
 
@@ -148,7 +148,7 @@ class UsageReader {
     } else {
       // Shared pages count in parts, so that the sum is what would become free.
       for (const int pid : pids_) {
-        usage_.memory_bytes += kilobytes_of(text_of("/proc/" + std::to_string(pid) + "/smaps_rollup"), "Pss:");
+        usage_.memory_bytes += kilobytes_of(content_of("/proc/" + std::to_string(pid) + "/smaps_rollup"), "Pss:");
       }
     }
   }
@@ -289,7 +289,7 @@ Result<std::vector<int>> container_processes(int pid) {
   const std::string proc = "/proc/" + std::to_string(pid);
   const Result<std::string> text = read_file(proc + "/cgroup", 1 << 20);
   if (!text.ok()) return conflict("the container is not running");
-  const auto groups = parse_process_cgroups(*text, text_of("/proc/self/mountinfo"));
+  const auto groups = parse_process_cgroups(*text, content_of("/proc/self/mountinfo"));
   std::set<int> pids;
   for (const auto& [controller, directory] : groups) {
     // A directory of the container's own is called after it.

@@ -2,10 +2,9 @@
 #pragma once
 
 #include "engine/container/containers.h"
+#include "engine/labels.h"
 
 namespace gantry::engine {
-
-inline constexpr const char* kProjectLabel = "com.docker.compose.project";
 
 inline Error no_such_container(const std::string& reference) {
   return not_found("No such container: " + reference);

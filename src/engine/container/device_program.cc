@@ -16,9 +16,9 @@ constexpr uint8_t kMajor = BPF_REG_4;
 constexpr uint8_t kMinor = BPF_REG_5;
 constexpr uint8_t kScratch = BPF_REG_1;  // the context, which is read first
 
-class Program {
+class DeviceProgram {
  public:
-  Program() {
+  DeviceProgram() {
     load(kType, offsetof(bpf_cgroup_dev_ctx, access_type));
     add({.code = BPF_ALU | BPF_MOV | BPF_X, .dst_reg = kAccess, .src_reg = kType});
     add({.code = BPF_ALU | BPF_AND | BPF_K, .dst_reg = kType, .imm = 0xffff});
@@ -112,7 +112,7 @@ std::vector<std::string> all_device_rules(const Resources& resources) {
 }
 
 Result<Fd> load_device_program(const std::vector<std::string>& rules) {
-  Program program;
+  DeviceProgram program;
   for (const std::string& text : rules) program.allow(TRY(parse_device_rule(text)));
   return net::load_program({.type = BPF_PROG_TYPE_CGROUP_DEVICE, .instructions = program.finish()})
       .within("devices of the container");

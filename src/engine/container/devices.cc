@@ -13,7 +13,7 @@
 namespace gantry::engine {
 namespace {
 
-constexpr int kMaxDepth = 16;  // of directories below /dev
+constexpr int kMaxDeviceDepth = 16;  // of directories below /dev
 // Made anew for every container, or none of its business.
 constexpr std::string_view kOwnInDev[] = {"pts", "shm", "fd", "mqueue", "console", "ptmx", "stdin", "stdout", "stderr"};
 
@@ -36,7 +36,7 @@ struct CloseDir {
 void add_directory(const std::string& host, const std::string& target, int depth,
                    std::vector<shim::DeviceNode>& nodes) {
   const std::unique_ptr<DIR, CloseDir> dir(::opendir(host.c_str()));
-  if (dir == nullptr || depth > kMaxDepth) return;
+  if (dir == nullptr || depth > kMaxDeviceDepth) return;
   while (const dirent* entry = ::readdir(dir.get())) {
     const std::string_view name = entry->d_name;
     if (name == "." || name == "..") continue;

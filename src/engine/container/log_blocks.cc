@@ -18,9 +18,7 @@ namespace {
 
 // Blocks end at the last line end before a multiple of this, so that readers who began anywhere, or were at the end of
 // the file for a while, ask for the same ones again.
-constexpr uint64_t kBlock = 256 << 10;
-// A line of ours holds 16 KiB of text, at most six bytes each; what is much longer is none.
-constexpr uint64_t kMaxLine = 1 << 20;
+constexpr uint64_t kIndexedBlock = 256 << 10;
 // What is kept for readers that come later, of all files together.
 constexpr size_t kBudget = 16 << 20;
 
@@ -133,7 +131,7 @@ class FileBlocks final : public LogBlocks {
 
   Result<Block> render(uint64_t begin, const LogRendering& rendering, bool& whole) {
     std::string lines;
-    for (uint64_t end = (begin / kBlock + 1) * kBlock;; end += kBlock) {
+    for (uint64_t end = (begin / kIndexedBlock + 1) * kIndexedBlock;; end += kIndexedBlock) {
       TRY(read_up_to(begin, end, lines));
       whole = begin + lines.size() == end;
       const size_t last = lines.rfind('\n');

@@ -3,35 +3,18 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/strings.h"
+
 namespace gantry::engine {
 namespace {
 
-constexpr int kMaxDepth = 16;  // of values that are skipped
+constexpr int kMaxSkippedDepth = 16;  // of values that are skipped
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-void append_utf8(std::string& out, uint32_t code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-    return;
-  }
-  auto tail = [&](int shift) { out += static_cast<char>(0x80 | ((code >> shift) & 0x3f)); };
-  if (code < 0x800) {
-    out += static_cast<char>(0xc0 | (code >> 6));
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xe0 | (code >> 12));
-    tail(6);
-  } else {
-    out += static_cast<char>(0xf0 | (code >> 18));
-    tail(12);
-    tail(6);
-  }
-  tail(0);
 }
 
 // As Go's url.QueryEscape.
@@ -175,7 +158,7 @@ class LineParser {
   }
 
   bool skip_value(int depth) {
-    if (depth > kMaxDepth) return false;
+    if (depth > kMaxSkippedDepth) return false;
     skip_space();
     if (rest_.empty()) return false;
     std::string ignored;

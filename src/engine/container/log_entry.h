@@ -8,6 +8,9 @@
 
 namespace gantry::engine {
 
+// A line of ours holds 16 KiB of text, at most six bytes each; what is much longer is none.
+inline constexpr size_t kMaxLine = 1 << 20;
+
 // {"log":"text\n","stream":"stdout","time":"…Z"}: keys in any order; "attrs" become LogEntry::attributes, others are
 // skipped. Or a line of the driver `local`. Nothing if it is torn or neither of them.
 std::optional<LogEntry> parse_log_entry(std::string_view line);

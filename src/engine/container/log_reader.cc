@@ -20,8 +20,6 @@ namespace gantry::engine {
 namespace {
 
 constexpr size_t kChunk = 64 << 10;
-// A line of ours holds 16 KiB of text, at most six bytes each; one that is much longer is none.
-constexpr size_t kMaxLine = 1 << 20;
 
 struct LogFile {
   Fd fd;

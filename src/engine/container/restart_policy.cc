@@ -5,8 +5,8 @@
 namespace gantry::engine {
 namespace {
 
-constexpr std::chrono::milliseconds kFirstPause{100};
-constexpr std::chrono::milliseconds kLongestPause{60'000};
+constexpr std::chrono::milliseconds kFirstRestartPause{100};
+constexpr std::chrono::milliseconds kLongestRestartPause{60'000};
 constexpr std::chrono::seconds kLongRun{10};
 
 bool failure_may_restart(const RestartPolicy& policy, int exit_code, int restarts_so_far) {
@@ -17,7 +17,7 @@ bool failure_may_restart(const RestartPolicy& policy, int exit_code, int restart
 
 std::chrono::milliseconds RestartBackoff::next(std::chrono::nanoseconds ran_for) {
   if (ran_for >= kLongRun) pause_ = {};
-  pause_ = pause_.count() == 0 ? kFirstPause : std::min(pause_ * 2, kLongestPause);
+  pause_ = pause_.count() == 0 ? kFirstRestartPause : std::min(pause_ * 2, kLongestRestartPause);
   return pause_;
 }
 

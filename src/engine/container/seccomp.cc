@@ -43,10 +43,6 @@ constexpr uint32_t kOtherArchitectures[] = {SCMP_ARCH_RISCV64};
 #error "the default seccomp profile has no architecture list for this machine"
 #endif
 
-struct ReleaseFilter {
-  void operator()(void* filter) const { ::seccomp_release(filter); }
-};
-
 bool has_capability(uint64_t mask, int capability) { return (mask >> capability & 1) != 0; }
 
 std::set<std::string> allowed_names(uint64_t capabilities) {

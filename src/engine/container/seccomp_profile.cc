@@ -16,6 +16,7 @@
 #include "base/strings.h"
 #include "engine/container/privileges.h"
 #include "engine/container/seccomp_tree.h"
+#include "engine/json_members.h"
 
 namespace gantry::engine {
 namespace {
@@ -63,7 +64,7 @@ Result<uint32_t> value_named(const NamedValue (&table)[N], const std::string& na
   return invalid(std::string("seccomp profile: unknown ") + what + " " + gantry::quoted(name));
 }
 
-Error bad(const std::string& what) { return invalid("seccomp profile: " + what); }
+Error bad_profile(const std::string& what) { return invalid("seccomp profile: " + what); }
 
 Result<uint32_t> action_of(const std::string& name, uint16_t errno_value) {
   if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD") return SCMP_ACT_KILL_THREAD;
@@ -73,39 +74,29 @@ Result<uint32_t> action_of(const std::string& name, uint16_t errno_value) {
   if (name == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(errno_value);
   if (name == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
   if (name == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
-  if (name == "SCMP_ACT_NOTIFY") return bad("SCMP_ACT_NOTIFY is not supported: nobody would listen");
-  return bad("unknown action " + gantry::quoted(name));
+  if (name == "SCMP_ACT_NOTIFY") return bad_profile("SCMP_ACT_NOTIFY is not supported: nobody would listen");
+  return bad_profile("unknown action " + gantry::quoted(name));
 }
 
-struct ReleaseFilter {
-  void operator()(void* filter) const { ::seccomp_release(filter); }
-};
-
-const json& member(const json& object, const char* name) {
-  static const json kNothing;
-  const auto found = object.find(name);
-  return found == object.end() ? kNothing : *found;
-}
-
-Result<std::vector<std::string>> texts(const json& list, const std::string& what) {
+Result<std::vector<std::string>> string_list(const json& list, const std::string& what) {
   std::vector<std::string> found;
   if (list.is_null()) return found;
-  if (!list.is_array()) return bad(what + " must be a list of strings");
+  if (!list.is_array()) return bad_profile(what + " must be a list of strings");
   for (const json& item : list) {
-    if (!item.is_string()) return bad(what + " must be a list of strings");
+    if (!item.is_string()) return bad_profile(what + " must be a list of strings");
     found.push_back(item.get<std::string>());
   }
   return found;
 }
 
-Result<std::string> text(const json& value, const std::string& what) {
-  if (!value.is_string()) return bad(what + " must be a string");
+Result<std::string> string_value(const json& value, const std::string& what) {
+  if (!value.is_string()) return bad_profile(what + " must be a string");
   return value.get<std::string>();
 }
 
-Result<uint64_t> number(const json& value, const std::string& what, uint64_t fallback) {
+Result<uint64_t> number_or(const json& value, const std::string& what, uint64_t fallback) {
   if (value.is_null()) return fallback;
-  if (!value.is_number_unsigned()) return bad(what + " must be a number");
+  if (!value.is_number_unsigned()) return bad_profile(what + " must be a number");
   return value.get<uint64_t>();
 }
 
@@ -123,29 +114,29 @@ class Compiler {
   Compiler(const json& profile, uint64_t capabilities) : profile_(profile), capabilities_(capabilities) {}
 
   Result<std::string> compile() {
-    if (!profile_.is_object()) return bad("expected an object");
-    const auto errno_value = static_cast<uint16_t>(TRY(number(member(profile_, "defaultErrnoRet"), "defaultErrnoRet", EPERM)));
-    default_ = TRY(action_of(TRY(text(member(profile_, "defaultAction"), "defaultAction")), errno_value));
+    if (!profile_.is_object()) return bad_profile("expected an object");
+    const auto errno_value = static_cast<uint16_t>(TRY(number_or(member(profile_, "defaultErrnoRet"), "defaultErrnoRet", EPERM)));
+    default_ = TRY(action_of(TRY(string_value(member(profile_, "defaultAction"), "defaultAction")), errno_value));
     filter_.reset(::seccomp_init(default_));
     if (filter_ == nullptr) return internal_error("seccomp_init: out of memory");
     TRY(architectures());
     (void)::seccomp_attr_set(filter_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
     const json& rules = member(profile_, "syscalls");
-    if (!rules.is_null() && !rules.is_array()) return bad("syscalls must be a list");
+    if (!rules.is_null() && !rules.is_array()) return bad_profile("syscalls must be a list");
     for (const json& entry : rules) TRY(rule(entry));
     return exported();
   }
 
  private:
   Result<> architectures() {
-    std::vector<std::string> names = TRY(texts(member(profile_, "architectures"), "architectures"));
+    std::vector<std::string> names = TRY(string_list(member(profile_, "architectures"), "architectures"));
     const json& map = member(profile_, "archMap");
-    if (!map.is_null() && !map.is_array()) return bad("archMap must be a list");
-    if (!map.is_null() && !names.empty()) return bad("'architectures' and 'archMap' were specified, use either one");
+    if (!map.is_null() && !map.is_array()) return bad_profile("archMap must be a list");
+    if (!map.is_null() && !names.empty()) return bad_profile("'architectures' and 'archMap' were specified, use either one");
     for (const json& entry : map) {
-      if (!entry.is_object()) return bad("archMap must be a list of objects");
-      if (TRY(text(member(entry, "architecture"), "archMap.architecture")) != kNative) continue;
-      names = TRY(texts(member(entry, "subArchitectures"), "archMap.subArchitectures"));
+      if (!entry.is_object()) return bad_profile("archMap must be a list of objects");
+      if (TRY(string_value(member(entry, "architecture"), "archMap.architecture")) != kNative) continue;
+      names = TRY(string_list(member(entry, "subArchitectures"), "archMap.subArchitectures"));
     }
     for (const std::string& name : names) {
       const uint32_t architecture = TRY(value_named(kArchitectures, name, "architecture"));
@@ -159,7 +150,7 @@ class Compiler {
   }
 
   Result<bool> has_all_capabilities(const json& list) const {
-    for (const std::string& name : TRY(texts(list, "caps"))) {
+    for (const std::string& name : TRY(string_list(list, "caps"))) {
       // A capability that this program does not know cannot be held.
       const Result<uint64_t> bit = capability_mask_within(~uint64_t{0}, {name}, {"ALL"}, false);
       if (!bit.ok() || (capabilities_ & *bit) == 0) return false;
@@ -171,34 +162,34 @@ class Compiler {
     const json& includes = member(entry, "includes");
     const json& excludes = member(entry, "excludes");
     if (includes.is_object()) {
-      const std::vector<std::string> arches = TRY(texts(member(includes, "arches"), "arches"));
+      const std::vector<std::string> arches = TRY(string_list(member(includes, "arches"), "arches"));
       if (!arches.empty() && std::ranges::find(arches, kArchitecture) == arches.end()) return false;
       if (!TRY(has_all_capabilities(member(includes, "caps")))) return false;
       const json& kernel = member(includes, "minKernel");
-      if (!kernel.is_null() && !kernel_is_at_least(TRY(text(kernel, "minKernel")))) return false;
+      if (!kernel.is_null() && !kernel_is_at_least(TRY(string_value(kernel, "minKernel")))) return false;
     }
     if (excludes.is_object()) {
-      const std::vector<std::string> arches = TRY(texts(member(excludes, "arches"), "arches"));
+      const std::vector<std::string> arches = TRY(string_list(member(excludes, "arches"), "arches"));
       if (std::ranges::find(arches, kArchitecture) != arches.end()) return false;
-      for (const std::string& name : TRY(texts(member(excludes, "caps"), "caps"))) {
+      for (const std::string& name : TRY(string_list(member(excludes, "caps"), "caps"))) {
         if (TRY(has_all_capabilities(json::array({name})))) return false;
       }
       const json& kernel = member(excludes, "minKernel");
-      if (!kernel.is_null() && kernel_is_at_least(TRY(text(kernel, "minKernel")))) return false;
+      if (!kernel.is_null() && kernel_is_at_least(TRY(string_value(kernel, "minKernel")))) return false;
     }
     return true;
   }
 
   Result<> rule(const json& entry) {
-    if (!entry.is_object()) return bad("syscalls must be a list of objects");
+    if (!entry.is_object()) return bad_profile("syscalls must be a list of objects");
     if (!TRY(applies(entry))) return {};
-    std::vector<std::string> names = TRY(texts(member(entry, "names"), "syscalls.names"));
+    std::vector<std::string> names = TRY(string_list(member(entry, "names"), "syscalls.names"));
     if (const json& single = member(entry, "name"); !single.is_null()) {
-      if (!names.empty()) return bad("'name' and 'names' were specified in the same rule, use either one");
-      names.push_back(TRY(text(single, "syscalls.name")));
+      if (!names.empty()) return bad_profile("'name' and 'names' were specified in the same rule, use either one");
+      names.push_back(TRY(string_value(single, "syscalls.name")));
     }
-    const auto errno_value = static_cast<uint16_t>(TRY(number(member(entry, "errnoRet"), "errnoRet", EPERM)));
-    const uint32_t action = TRY(action_of(TRY(text(member(entry, "action"), "syscalls.action")), errno_value));
+    const auto errno_value = static_cast<uint16_t>(TRY(number_or(member(entry, "errnoRet"), "errnoRet", EPERM)));
+    const uint32_t action = TRY(action_of(TRY(string_value(member(entry, "action"), "syscalls.action")), errno_value));
     if (action == default_) return {};  // libseccomp refuses rules that say nothing
     const std::vector<scmp_arg_cmp> arguments = TRY(comparisons(member(entry, "args")));
     for (const std::string& name : names) TRY(add(action, name, arguments));
@@ -208,22 +199,22 @@ class Compiler {
   Result<std::vector<scmp_arg_cmp>> comparisons(const json& list) const {
     std::vector<scmp_arg_cmp> found;
     if (list.is_null()) return found;
-    if (!list.is_array() || list.size() > 6) return bad("args must be a list of at most six objects");
+    if (!list.is_array() || list.size() > 6) return bad_profile("args must be a list of at most six objects");
     for (const json& entry : list) {
-      if (!entry.is_object()) return bad("args must be a list of objects");
-      const uint64_t index = TRY(number(member(entry, "index"), "args.index", 0));
-      if (index > 5) return bad("args.index must be 0 to 5");
-      const std::string op = TRY(text(member(entry, "op"), "args.op"));
+      if (!entry.is_object()) return bad_profile("args must be a list of objects");
+      const uint64_t index = TRY(number_or(member(entry, "index"), "args.index", 0));
+      if (index > 5) return bad_profile("args.index must be 0 to 5");
+      const std::string op = TRY(string_value(member(entry, "op"), "args.op"));
       const auto comparison = static_cast<scmp_compare>(TRY(value_named(kComparisons, op, "comparison")));
-      const uint64_t first = TRY(number(member(entry, "value"), "args.value", 0));
-      const uint64_t second = TRY(number(member(entry, "valueTwo"), "args.valueTwo", 0));
+      const uint64_t first = TRY(number_or(member(entry, "value"), "args.value", 0));
+      const uint64_t second = TRY(number_or(member(entry, "valueTwo"), "args.valueTwo", 0));
       found.push_back({.arg = static_cast<unsigned>(index), .op = comparison, .datum_a = first, .datum_b = second});
     }
     return found;
   }
 
   Result<> add(uint32_t action, const std::string& name, const std::vector<scmp_arg_cmp>& arguments) {
-    if (++rules_ > kMaxRules) return bad("more than " + std::to_string(kMaxRules) + " rules");
+    if (++rules_ > kMaxRules) return bad_profile("more than " + std::to_string(kMaxRules) + " rules");
     const int call = ::seccomp_syscall_resolve_name(name.c_str());
     if (call == __NR_SCMP_ERROR) return {};
     // libseccomp takes one comparison of an argument per rule; more of the same argument mean "any of them", as in runc.
@@ -262,7 +253,7 @@ class Compiler {
 }  // namespace
 
 Result<std::string> compile_seccomp_profile(std::string_view text, uint64_t capabilities) {
-  if (text.size() > kMaxProfile) return bad("longer than 4 MiB");
+  if (text.size() > kMaxProfile) return bad_profile("longer than 4 MiB");
   const json profile = json::parse(text, nullptr, false);
   if (profile.is_discarded()) return invalid("Decoding seccomp profile failed: it is no valid JSON");
   return Compiler(profile, capabilities).compile();

@@ -138,7 +138,7 @@ uint32_t another_than(const std::vector<uint32_t>& architectures) {
 // ---- The new program ---------------------------------------------------------------------------------------
 
 // Written from its end to its beginning, so that what is jumped to is always there. A place is counted from the end.
-class Writer {
+class ProgramWriter {
  public:
   std::vector<sock_filter> program() const { return {backwards_.rbegin(), backwards_.rend()}; }
 
@@ -237,7 +237,7 @@ std::vector<sock_filter> as_search_tree(Program program) {
   std::ranges::for_each(known, note_kept);
   note_kept(others);
 
-  Writer writer;
+  ProgramWriter writer;
   writer.keep(program, kept);
   size_t next = writer.search(others);
   // The first one the program asks for, which is the machine's own, is compared first here, too.

@@ -4,12 +4,18 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <seccomp.h>
 
 #include <span>
 #include <string>
 #include <vector>
 
 namespace gantry::engine {
+
+// Of a filter of libseccomp.
+struct ReleaseFilter {
+  void operator()(void* filter) const { ::seccomp_release(filter); }
+};
 
 // Decides as `program` does, for every architecture, call and argument: an architecture at a time by a binary search over
 // ranges of call numbers, and behind it those of the program's own instructions that look at arguments. Comparisons of

@@ -79,7 +79,7 @@ Result<> write_start_file(const StartFile& file) {
   return {};
 }
 
-Result<> make_directory(const std::filesystem::path& path) {
+Result<> make_mount_source(const std::filesystem::path& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) == 0) return {};
   for (std::filesystem::path so_far; const auto& part : path) {
@@ -97,7 +97,7 @@ std::optional<StartProblem> Start::storage() {
     if (auto written = write_start_file(file); !written.ok()) return problem(std::move(written).error());
   }
   for (const std::filesystem::path& directory : job_.directories_to_make) {
-    if (auto made = make_directory(directory); !made.ok()) return problem(std::move(made).error());
+    if (auto made = make_mount_source(directory); !made.ok()) return problem(std::move(made).error());
   }
   for (const VolumeMount& volume : job_.volumes_to_mount) {
     if (auto done = mount_volume(volume); !done.ok()) return problem(std::move(done).error());

@@ -16,22 +16,6 @@
 namespace gantry::engine {
 namespace {
 
-// "./a//b/../c" → {"a", "c"}; an error if it leads out.
-Result<std::vector<std::string>> cleaned(const std::string& path) {
-  std::vector<std::string> parts;
-  for (std::string& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      parts.push_back(std::move(part));
-    } else if (parts.empty()) {
-      return invalid("tar entry " + gantry::quoted(path) + " leads out of the archive");
-    } else {
-      parts.pop_back();
-    }
-  }
-  return parts;
-}
-
 class Extraction {
  public:
   Extraction(int root, std::string directory, ByteSource& tar, const ExtractOptions& options)
@@ -70,7 +54,7 @@ class Extraction {
   }
 
   Result<> add(const TarEntry& entry) {
-    std::vector<std::string> parts = TRY(cleaned(entry.path));
+    std::vector<std::string> parts = TRY(cleaned_tar_path(entry.path));
     if (parts.empty()) return {};  // "./": the directory stays as it is
     const std::string name = parts.back();
     const std::string path = below(parts);
@@ -147,7 +131,7 @@ class Extraction {
   }
 
   Result<> add_hard_link(int parent, const std::string& name, const std::string& path, const TarEntry& entry) {
-    std::vector<std::string> parts = TRY(cleaned(entry.link_target));
+    std::vector<std::string> parts = TRY(cleaned_tar_path(entry.link_target));
     if (parts.empty()) return invalid("hard link to " + gantry::quoted(entry.link_target));
     const std::string target = parts.back();
     parts.pop_back();

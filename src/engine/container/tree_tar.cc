@@ -21,8 +21,6 @@
 namespace gantry::engine {
 namespace {
 
-constexpr int kMostLinks = 40;  // as the kernel's
-
 struct AskedPath {
   std::vector<std::string> parts;  // lexically clean: how Docker reads paths in a container
   bool trailing_dot = false;

@@ -9,12 +9,12 @@
 namespace gantry::engine {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* kManifestType = "application/vnd.oci.image.manifest.v1+json";
 constexpr const char* kEmptyType = "application/vnd.oci.empty.v1+json";
 
-Json descriptor(const std::string& media_type, const std::string& content) {
+OrderedJson descriptor(const std::string& media_type, const std::string& content) {
   return {{"mediaType", media_type}, {"digest", digest_of(content)}, {"size", content.size()}};
 }
 
@@ -35,12 +35,12 @@ Result<> push_blob(Registry& registry, HttpClient& http, const std::string& cont
 
 ArtifactManifest manifest_of(const Artifact& artifact) {
   const std::string config = "{}";
-  Json manifest = {{"schemaVersion", 2}, {"mediaType", kManifestType}};
+  OrderedJson manifest = {{"schemaVersion", 2}, {"mediaType", kManifestType}};
   if (artifact.has_type_member) manifest["artifactType"] = artifact.type;
   manifest["config"] = descriptor(artifact.has_type_member ? std::string(kEmptyType) : artifact.type, config);
-  manifest["layers"] = Json::array();
+  manifest["layers"] = OrderedJson::array();
   for (const ArtifactFile& file : artifact.files) {
-    Json layer = descriptor(file.media_type, file.content);
+    OrderedJson layer = descriptor(file.media_type, file.content);
     if (!file.annotations.empty()) layer["annotations"] = file.annotations;
     manifest["layers"].push_back(std::move(layer));
   }

@@ -10,9 +10,8 @@
 namespace gantry::engine {
 namespace {
 
-constexpr int kMostAttempts = 5;
-constexpr auto kRetryPause = std::chrono::seconds(5);  // times the number of failures
-constexpr auto kProgressPause = std::chrono::milliseconds(100);
+constexpr int kMostDownloadAttempts = 5;
+constexpr auto kDownloadRetryPause = std::chrono::seconds(5);  // times the number of failures
 constexpr auto kAskPause = std::chrono::milliseconds(100);  // a CancelCheck can only be asked, it does not call
 
 // One download: all its attempts write into one file.
@@ -31,7 +30,7 @@ class Fetching {
       Result<> got = attempt_once();
       if (got.ok()) break;
       // Only what may go away by itself is tried again.
-      if (got.error().code() != Code::unavailable || attempt == kMostAttempts) return std::move(got).error();
+      if (got.error().code() != Code::unavailable || attempt == kMostDownloadAttempts) return std::move(got).error();
       if (spool_.size != before) continue;  // a connection that broke midway is taken up at once
       TRY(pause(attempt));
     }
@@ -86,7 +85,7 @@ class Fetching {
   }
 
   Result<> pause(int attempt) {
-    const auto end = std::chrono::steady_clock::now() + kRetryPause * attempt;
+    const auto end = std::chrono::steady_clock::now() + kDownloadRetryPause * attempt;
     while (true) {
       if (fetch_.cancelled && fetch_.cancelled()) return Error(Code::cancelled, "pull cancelled");
       const auto left = std::chrono::ceil<std::chrono::seconds>(end - std::chrono::steady_clock::now());

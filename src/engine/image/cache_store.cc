@@ -1,13 +1,9 @@
 // LocalImageStore: the builder's cache of this machine, and what of it is let go.
+#include "base/clock.h"
 #include "engine/image/digest.h"
 #include "engine/image/local_image_store.h"
 
 namespace gantry::engine {
-namespace {
-
-int64_t now_ns() { return SystemClock().wall().time_since_epoch().count(); }
-
-}  // namespace
 
 // "CHAIN", "CHAIN DIFFID"; other values stand for no layer.
 std::string LocalImageStore::chain_of_entry(const std::string& value) {

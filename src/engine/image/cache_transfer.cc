@@ -13,7 +13,7 @@
 namespace gantry::engine {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr size_t kLargestIndex = size_t{64} << 20;
 constexpr const char* kLayoutMark = R"({"imageLayoutVersion":"1.0.0"})";
@@ -190,9 +190,9 @@ class LocalImageStore::CacheWriter {
   }
 
   std::string manifest(const std::string& config) const {
-    Json root = {{"schemaVersion", 2}, {"mediaType", kOciManifestType}};
+    OrderedJson root = {{"schemaVersion", 2}, {"mediaType", kOciManifestType}};
     root["config"] = {{"mediaType", kCacheConfigType}, {"digest", digest_of(config)}, {"size", config.size()}};
-    root["layers"] = Json::array();
+    root["layers"] = OrderedJson::array();
     for (const LayerBlobRow& blob : blobs_) {
       root["layers"].push_back({{"mediaType", blob.media_type}, {"digest", blob.digest}, {"size", blob.size}});
     }
@@ -233,8 +233,8 @@ class LocalImageStore::CacheWriter {
     TRY(put_file(blobs / hex_part(digest_of(config)), config));
     TRY(put_file(blobs / hex_part(digest_of(text)), text));
     TRY(put_file(place_.directory / "oci-layout", kLayoutMark));
-    const Json entry = {{"mediaType", kOciManifestType}, {"digest", digest_of(text)}, {"size", text.size()}};
-    const Json index = {{"schemaVersion", 2}, {"mediaType", kOciIndexType}, {"manifests", Json::array({entry})}};
+    const OrderedJson entry = {{"mediaType", kOciManifestType}, {"digest", digest_of(text)}, {"size", text.size()}};
+    const OrderedJson index = {{"schemaVersion", 2}, {"mediaType", kOciIndexType}, {"manifests", OrderedJson::array({entry})}};
     return put_file(place_.directory / "index.json", index.dump());
   }
 

@@ -14,7 +14,7 @@ namespace gantry::engine {
 namespace {
 
 // Entry n brings a file of version n to n + 1; entries are only ever added.
-constexpr std::array kMigrations = {
+constexpr std::array kImageMigrations = {
     "CREATE TABLE layers (chain TEXT PRIMARY KEY, diff_id TEXT NOT NULL, parent TEXT NOT NULL, size INTEGER NOT NULL,"
     " unsynced_boot TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE layer_blobs (diff_id TEXT PRIMARY KEY, digest TEXT NOT NULL, media_type TEXT NOT NULL,"
@@ -47,13 +47,13 @@ Result<std::unique_ptr<ImageDatabase>> ImageDatabase::open(const std::filesystem
   TRY(database->run("PRAGMA journal_mode = WAL"));
   TRY(database->run("PRAGMA synchronous = NORMAL"));
   const std::vector<Row> version = TRY(database->run("PRAGMA user_version"));
-  const size_t known = kMigrations.size();
+  const size_t known = kImageMigrations.size();
   const size_t found = version.empty() ? 0 : number(version.front().front());
   if (found > known) {
     return internal_error(file.string() + ": was written by a newer Gantry: use that one, or another --data-root");
   }
   for (size_t from = found; from < known; ++from) {
-    const std::string step = "BEGIN IMMEDIATE;" + std::string(kMigrations.at(from)) +
+    const std::string step = "BEGIN IMMEDIATE;" + std::string(kImageMigrations.at(from)) +
                              "PRAGMA user_version = " + std::to_string(from + 1) + ";COMMIT;";
     if (sqlite3_exec(database->connection_, step.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
       return database->error("cannot be set up");

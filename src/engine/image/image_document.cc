@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "engine/image/digest.h"
+#include "engine/json_members.h"
 
 namespace gantry::engine {
 namespace {
@@ -13,14 +14,7 @@ using Json = nlohmann::json;
 constexpr size_t kMostLayers = 500;  // overlayfs's limit
 
 // Go writes null for empty lists, and leaves out what is empty: both count as "nothing".
-const Json& member(const Json& object, const char* key) {
-  static const Json kNothing;
-  if (!object.is_object()) return kNothing;
-  const auto found = object.find(key);
-  return found == object.end() ? kNothing : *found;
-}
-
-Result<std::string> text(const Json& object, const char* key) {
+Result<std::string> optional_text(const Json& object, const char* key) {
   const Json& value = member(object, key);
   if (value.is_null()) return std::string();
   if (!value.is_string()) return invalid("image config: " + std::string(key) + " is no string");
@@ -51,7 +45,7 @@ Result<std::vector<std::string>> keys(const Json& object, const char* key) {
   return list;
 }
 
-std::optional<ExposedPort> parse_port(std::string_view text) {
+std::optional<ExposedPort> parse_exposed_port(std::string_view text) {
   const size_t slash = text.find('/');
   const std::string_view protocol = slash == std::string_view::npos ? "tcp" : text.substr(slash + 1);
   const std::optional<uint64_t> number = parse_unsigned(text.substr(0, slash));
@@ -99,13 +93,13 @@ Result<ImageConfig> parse_config(const Json& value) {
   config.environment = TRY(texts(value, "Env"));
   config.entrypoint = TRY(texts(value, "Entrypoint"));
   config.command = TRY(texts(value, "Cmd"));
-  config.user = TRY(text(value, "User"));
-  config.working_dir = TRY(text(value, "WorkingDir"));
-  config.stop_signal = TRY(text(value, "StopSignal"));
+  config.user = TRY(optional_text(value, "User"));
+  config.working_dir = TRY(optional_text(value, "WorkingDir"));
+  config.stop_signal = TRY(optional_text(value, "StopSignal"));
   config.shell = TRY(texts(value, "Shell"));
   config.on_build = TRY(texts(value, "OnBuild"));
   for (const std::string& port : TRY(keys(value, "ExposedPorts"))) {
-    if (const std::optional<ExposedPort> parsed = parse_port(port)) config.exposed.insert(*parsed);
+    if (const std::optional<ExposedPort> parsed = parse_exposed_port(port)) config.exposed.insert(*parsed);
   }
   for (std::string& volume : TRY(keys(value, "Volumes"))) config.volumes.insert(std::move(volume));
   const Json& labels = member(value, "Labels");
@@ -125,10 +119,10 @@ Result<std::vector<HistoryItem>> parse_history(const Json& value) {
   for (const Json& item : value) {
     const Json& empty = member(item, "empty_layer");
     HistoryItem& entry = history.emplace_back();
-    entry.created = TRY(text(item, "created"));
-    entry.created_by = TRY(text(item, "created_by"));
-    entry.author = TRY(text(item, "author"));
-    entry.comment = TRY(text(item, "comment"));
+    entry.created = TRY(optional_text(item, "created"));
+    entry.created_by = TRY(optional_text(item, "created_by"));
+    entry.author = TRY(optional_text(item, "author"));
+    entry.comment = TRY(optional_text(item, "comment"));
     entry.empty_layer = empty.is_boolean() && empty.get<bool>();
   }
   return history;
@@ -171,12 +165,12 @@ Result<ImageDocument> parse_image_document(const std::string& json) {
   if (!rootfs.is_object()) return invalid("image config has no rootfs: this is no container image");
   ImageDocument document;
   document.config = TRY(parse_config(member(root, "config")));
-  document.os = TRY(text(root, "os"));
-  document.architecture = TRY(text(root, "architecture"));
-  document.variant = TRY(text(root, "variant"));
-  document.author = TRY(text(root, "author"));
-  document.comment = TRY(text(root, "comment"));
-  document.created = TRY(text(root, "created"));
+  document.os = TRY(optional_text(root, "os"));
+  document.architecture = TRY(optional_text(root, "architecture"));
+  document.variant = TRY(optional_text(root, "variant"));
+  document.author = TRY(optional_text(root, "author"));
+  document.comment = TRY(optional_text(root, "comment"));
+  document.created = TRY(optional_text(root, "created"));
   document.diff_ids = TRY(texts(rootfs, "diff_ids"));
   document.history = TRY(parse_history(member(root, "history")));
   document.cache_keys = TRY(texts(root, "gantry.cache.keys"));

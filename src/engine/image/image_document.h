@@ -10,6 +10,8 @@
 
 namespace gantry::engine {
 
+inline constexpr size_t kLargestConfig = size_t{16} << 20;
+
 struct HistoryItem {
   std::string created;  // RFC 3339; may be empty
   std::string created_by;

@@ -28,6 +28,8 @@
 
 namespace gantry::engine {
 
+inline constexpr std::chrono::milliseconds kProgressPause{100};  // between two words about the progress of one thing
+
 // The parts of an image's config that the engine acts on (OCI image-spec config.md, plus Docker's additions).
 struct ImageConfig {
   std::vector<std::string> environment;

@@ -10,7 +10,7 @@
 namespace gantry::engine {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 enum class Compression { none, gzip, zstd, other };
 
@@ -124,7 +124,7 @@ LocalImageStore::ExportedManifest LocalImageStore::manifest_of(const Exported& i
     if (manifest == nullptr || manifest->config.digest != image.id.str()) continue;
     const bool same = std::equal(manifest->layers.begin(), manifest->layers.end(), blobs.begin(), blobs.end(),
                                  [](const Descriptor& a, const LayerBlobRow& b) { return a.digest == b.digest; });
-    const std::string type = Json::parse(text, nullptr, false).value("mediaType", std::string(kOciManifestType));
+    const std::string type = OrderedJson::parse(text, nullptr, false).value("mediaType", std::string(kOciManifestType));
     const bool fits = form == ManifestForm::any || type == kOciManifestType;
     if (same && fits) return {.media_type = type, .text = text};
   }
@@ -133,12 +133,12 @@ LocalImageStore::ExportedManifest LocalImageStore::manifest_of(const Exported& i
                          std::all_of(blobs.begin(), blobs.end(),
                                      [](const LayerBlobRow& blob) { return blob.media_type.ends_with("+gzip"); });
   const std::string type = is_docker ? kDockerManifestType : kOciManifestType;
-  Json root = {{"schemaVersion", 2}, {"mediaType", type}};
+  OrderedJson root = {{"schemaVersion", 2}, {"mediaType", type}};
   root["config"] = {{"mediaType", is_docker ? "application/vnd.docker.container.image.v1+json"
                                             : "application/vnd.oci.image.config.v1+json"},
                     {"size", image.config_json.size()},
                     {"digest", image.id.str()}};
-  root["layers"] = Json::array();
+  root["layers"] = OrderedJson::array();
   for (const LayerBlobRow& blob : blobs) {
     root["layers"].push_back(
         {{"mediaType", is_docker ? "application/vnd.docker.image.rootfs.diff.tar.gzip" : blob.media_type},

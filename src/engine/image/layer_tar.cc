@@ -14,7 +14,7 @@
 namespace gantry::engine {
 namespace {
 
-constexpr size_t kBlock = 512;
+constexpr size_t kTarBlock = 512;
 
 // The fields of a ustar header, POSIX.1-2017 pax(1) "ustar Interchange Format".
 struct Header {
@@ -72,13 +72,13 @@ bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-class Writer {
+class LayerTarWriter {
  public:
-  explicit Writer(const TarSink& sink) : sink_(sink) {}
+  explicit LayerTarWriter(const TarSink& sink) : sink_(sink) {}
 
   Result<> header(Header header) {
     std::string records;
-    std::array<char, kBlock> block = render(header, records);
+    std::array<char, kTarBlock> block = render(header, records);
     if (!records.empty()) {
       std::string unused;
       TRY(put(render({.path = "PaxHeaders/x", .type = 'x', .mode = 0644, .size = records.size()}, unused)));
@@ -89,22 +89,22 @@ class Writer {
   }
 
   Result<> pad(uint64_t size) {
-    static constexpr std::array<char, kBlock> kZeros{};
-    const size_t over = size % kBlock;
-    return over == 0 ? Result<>() : sink_({kZeros.data(), kBlock - over});
+    static constexpr std::array<char, kTarBlock> kZeros{};
+    const size_t over = size % kTarBlock;
+    return over == 0 ? Result<>() : sink_({kZeros.data(), kTarBlock - over});
   }
 
   Result<> end() {
-    const std::string zeros(2 * kBlock, '\0');
+    const std::string zeros(2 * kTarBlock, '\0');
     return sink_(zeros);
   }
 
  private:
-  Result<> put(const std::array<char, kBlock>& block) { return sink_({block.data(), block.size()}); }
+  Result<> put(const std::array<char, kTarBlock>& block) { return sink_({block.data(), block.size()}); }
 
   // What does not fit goes into `records`, PAX style.
-  static std::array<char, kBlock> render(const Header& header, std::string& records) {
-    std::array<char, kBlock> block{};
+  static std::array<char, kTarBlock> render(const Header& header, std::string& records) {
+    std::array<char, kTarBlock> block{};
     const auto field = [&](size_t at, size_t size) { return std::span(block).subspan(at, size); };
     const auto text = [&](size_t at, size_t size, const std::string& value) {
       memcpy(block.data() + at, value.data(), std::min(size, value.size()));
@@ -234,7 +234,7 @@ class LayerWalk {
   }
 
   const TarSink& sink_;
-  Writer writer_;
+  LayerTarWriter writer_;
   std::vector<char> buffer_;
   std::map<std::pair<dev_t, ino_t>, std::string> names_;
   uint64_t size_ = 0;
@@ -267,7 +267,7 @@ std::string header_text(Header header) {
     text.append(piece);
     return Result<>();
   };
-  CHECK(Writer(sink).header(std::move(header)).ok());
+  CHECK(LayerTarWriter(sink).header(std::move(header)).ok());
   return text;
 }
 
@@ -281,6 +281,6 @@ std::string tar_directory_header(const std::string& path) {
   return header_text({.path = path + "/", .type = '5', .mode = 0755});
 }
 
-std::string tar_padding(uint64_t size) { return std::string((kBlock - size % kBlock) % kBlock, '\0'); }
+std::string tar_padding(uint64_t size) { return std::string((kTarBlock - size % kTarBlock) % kTarBlock, '\0'); }
 
 }  // namespace gantry::engine

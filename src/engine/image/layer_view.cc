@@ -16,15 +16,10 @@
 namespace gantry::engine {
 namespace {
 
-constexpr int kMostLinks = 40;
 constexpr const char* kOpaque = "trusted.overlay.opaque";
 constexpr std::string_view kOverlayPrefix = "trusted.overlay.";
 
-std::string joined(const std::string& directory, const std::string& name) {
-  return directory == "/" ? "/" + name : directory + "/" + name;
-}
-
-std::deque<std::string> components(std::string_view path) {
+std::deque<std::string> names_to_walk(std::string_view path) {
   std::deque<std::string> parts;
   for (std::string& part : split(path, '/')) {
     if (!part.empty() && part != ".") parts.push_back(std::move(part));
@@ -81,6 +76,10 @@ Result<Xattrs> xattrs_at(const std::string& path, Link link) {
 }
 
 }  // namespace
+
+std::string child_path(const std::string& directory, const std::string& name) {
+  return directory == "/" ? "/" + name : directory + "/" + name;
+}
 
 std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
@@ -180,7 +179,7 @@ Result<std::vector<std::string>> LayerView::raw_names(const Node& directory) {
 
 Result<LayerView::Node> LayerView::raw_child(const Node& directory, const std::string& name) {
   Node node;
-  node.path_ = joined(directory.path_, name);
+  node.path_ = child_path(directory.path_, name);
   if (fstatat(directory.fd(), name.c_str(), &node.status_, AT_SYMLINK_NOFOLLOW) != 0) {
     return Error::from_errno(errno, "fstatat", node.path_);
   }
@@ -193,7 +192,7 @@ Result<LayerView::Node> LayerView::raw_child(const Node& directory, const std::s
 }
 
 Result<std::optional<LayerView::Node>> LayerView::find(const std::string& path, LastLink last) const {
-  std::deque<std::string> rest = components(path);
+  std::deque<std::string> rest = names_to_walk(path);
   std::vector<Node> way = {root_};  // for ".."
   int links = 0;
   while (!rest.empty()) {
@@ -210,7 +209,7 @@ Result<std::optional<LayerView::Node>> LayerView::find(const std::string& path, 
       if (++links > kMostLinks) return Error::from_errno(ELOOP, "resolving", path);
       const std::string target = TRY(read_link(*next));
       if (target.starts_with('/')) way.resize(1);
-      const std::deque<std::string> more = components(target);
+      const std::deque<std::string> more = names_to_walk(target);
       rest.insert(rest.begin(), more.begin(), more.end());
       continue;
     }

@@ -83,6 +83,11 @@ class LayerView {
   Node root_;
 };
 
+// "/" and "a" → "/a"
+std::string child_path(const std::string& directory, const std::string& name);
+
+inline constexpr int kMostLinks = 40;  // on the way to a file, as the kernel's
+
 // "/proc/self/fd/N": names an O_PATH descriptor's file for calls that want a path.
 std::string fd_path(int fd);
 // Whether the directory has overlayfs's mark that hides all below.

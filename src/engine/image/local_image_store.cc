@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -11,21 +12,17 @@
 namespace gantry::engine {
 namespace {
 
-constexpr size_t kLargestConfig = size_t{16} << 20;
-
-int64_t now_ns() { return SystemClock().wall().time_since_epoch().count(); }
-
 std::string boot_id() {
   Result<std::string> text = read_file("/proc/sys/kernel/random/boot_id", 128);
   return text.ok() ? std::string(trim(*text)) : std::string("unknown");
 }
 
-Result<> make_directory(const std::filesystem::path& path) {
+Result<> make_private_directory(const std::filesystem::path& path) {
   if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
   return Error::from_errno(errno, "mkdir", path.native());
 }
 
-bool is_hex(std::string_view text) {
+bool all_hex(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
@@ -66,7 +63,7 @@ Result<> LocalImageStore::start() {
   std::error_code error;
   std::filesystem::create_directories(root_, error);
   if (error) return Error::from_errno(error.value(), "mkdir", root_.native());
-  for (const char* name : {"blobs", "blobs/sha256", "layers", "tmp", "empty"}) TRY(make_directory(root_ / name));
+  for (const char* name : {"blobs", "blobs/sha256", "layers", "tmp", "empty"}) TRY(make_private_directory(root_ / name));
   if (chmod((root_ / "empty").c_str(), 0755) != 0) return Error::from_errno(errno, "chmod", (root_ / "empty").native());
   database_ = TRY(ImageDatabase::open(root_ / "images.db"));
   TRY(load_layers());
@@ -173,14 +170,14 @@ const LocalImageStore::Known* LocalImageStore::find_known(const std::string& ref
     const auto found = images_.find(id);
     return found == images_.end() ? nullptr : &found->second;
   };
-  if (hex.size() == 64 && is_hex(hex)) return by_id("sha256:" + hex);
+  if (hex.size() == 64 && all_hex(hex)) return by_id("sha256:" + hex);
   Result<Reference> parsed = Reference::parse(reference);
   if (parsed.ok()) {
     if (!parsed->digest.empty()) parsed->tag.clear();  // the digest says it all
     const auto name = names_.find(parsed->canonical());
     if (name != names_.end()) return by_id(name->second);
   }
-  if (!is_hex(hex)) return nullptr;
+  if (!all_hex(hex)) return nullptr;
   const std::string prefix = "sha256:" + hex;
   const auto first = images_.lower_bound(prefix);
   if (first == images_.end() || !first->first.starts_with(prefix)) return nullptr;
@@ -191,7 +188,7 @@ const LocalImageStore::Known* LocalImageStore::find_known(const std::string& ref
 
 Result<const LocalImageStore::Known*> LocalImageStore::find_or_error(const std::string& reference) const {
   if (const Known* known = find_known(reference)) return known;
-  const bool is_id = is_sha256_digest(reference) || (reference.size() == 64 && is_hex(reference));
+  const bool is_id = is_sha256_digest(reference) || (reference.size() == 64 && all_hex(reference));
   Result<Reference> parsed = Reference::parse(reference);
   if (!is_id && !parsed.ok()) return std::move(parsed).error();
   return not_found("No such image: " + (is_id ? reference : parsed->familiar()));

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "engine/image/digest.h"
+#include "engine/json_members.h"
 
 namespace gantry::engine {
 namespace {
@@ -17,11 +18,6 @@ constexpr const char* kDockerList = "application/vnd.docker.distribution.manifes
 constexpr const char* kOciManifest = "application/vnd.oci.image.manifest.v1+json";
 constexpr const char* kOciIndex = "application/vnd.oci.image.index.v1+json";
 constexpr size_t kMostDescriptors = 1000;
-
-std::string text(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 Platform normalised(Platform platform) {
   platform.os = to_lower(platform.os);
@@ -59,7 +55,7 @@ int fitness(const Platform& offered, const Platform& wanted) {
 
 Result<Descriptor> parse_descriptor(const Json& value) {
   if (!value.is_object()) return invalid("manifest: a descriptor is no object");
-  Descriptor descriptor{.media_type = text(value, "mediaType"), .digest = text(value, "digest")};
+  Descriptor descriptor{.media_type = text_member(value, "mediaType"), .digest = text_member(value, "digest")};
   if (!is_sha256_digest(descriptor.digest)) {
     return invalid("manifest: unsupported digest " + gantry::quoted(descriptor.digest));
   }
@@ -68,9 +64,9 @@ Result<Descriptor> parse_descriptor(const Json& value) {
   descriptor.size = size->get<uint64_t>();
   const auto platform = value.find("platform");
   if (platform != value.end() && platform->is_object()) {
-    descriptor.platform = normalised({.os = text(*platform, "os"),
-                                      .architecture = text(*platform, "architecture"),
-                                      .variant = text(*platform, "variant")});
+    descriptor.platform = normalised({.os = text_member(*platform, "os"),
+                                      .architecture = text_member(*platform, "architecture"),
+                                      .variant = text_member(*platform, "variant")});
   }
   const auto annotations = value.find("annotations");
   if (annotations != value.end() && annotations->is_object()) {
@@ -137,7 +133,7 @@ Result<ManifestDocument> parse_manifest(const std::string& json, const std::stri
   const bool has_manifests = root.contains("manifests");
   const bool has_layers = root.contains("layers") || root.contains("config") || root.contains("fsLayers");
   if (has_manifests && has_layers) return invalid("manifest could be read as an index, too: refused (CVE-2021-41190)");
-  const std::string own_type = text(root, "mediaType");
+  const std::string own_type = text_member(root, "mediaType");
   if (!own_type.empty() && !media_type.empty() && media_type != "application/json" && own_type != media_type) {
     return invalid("manifest calls itself " + own_type + ", but was sent as " + media_type);
   }
@@ -184,7 +180,7 @@ Result<std::vector<ArchivedImage>> parse_archive_manifest(const std::string& jso
   std::vector<ArchivedImage> images;
   for (const Json& item : root) {
     if (!item.is_object()) return invalid("manifest.json: an entry is no object");
-    ArchivedImage image{.config = text(item, "Config")};
+    ArchivedImage image{.config = text_member(item, "Config")};
     const auto take = [&](const char* key, std::vector<std::string>& into) -> Result<> {
       const auto found = item.find(key);
       if (found == item.end() || found->is_null()) return {};

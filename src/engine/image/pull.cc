@@ -9,17 +9,12 @@
 
 #include "engine/image/blob_download.h"
 #include "engine/image/digest.h"
+#include "engine/image/image_document.h"
 #include "engine/image/local_image_store.h"
 #include "engine/image/manifest.h"
 #include "engine/image/registry.h"
 
 namespace gantry::engine {
-namespace {
-
-constexpr auto kProgressPause = std::chrono::milliseconds(100);
-constexpr size_t kLargestConfig = size_t{16} << 20;
-
-}  // namespace
 
 class ImagePull {
  public:

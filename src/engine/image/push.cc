@@ -13,7 +13,6 @@
 namespace gantry::engine {
 namespace {
 
-constexpr auto kProgressPause = std::chrono::milliseconds(100);
 constexpr size_t kMostMountSources = 3;
 
 }  // namespace

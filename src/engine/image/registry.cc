@@ -6,22 +6,17 @@
 
 #include "base/strings.h"
 #include "engine/image/digest.h"
+#include "engine/json_members.h"
 
 namespace gantry::engine {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kMostAttempts = 5;
+constexpr int kMostRequests = 5;
 constexpr auto kFirstPause = std::chrono::milliseconds(250);  // doubles
 constexpr auto kLongestPause = std::chrono::seconds(60);      // that a registry may ask for
 constexpr size_t kMostTags = 10'000;
-
-std::string text(const Json& object, const char* key) {
-  if (!object.is_object()) return "";
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 // {"errors":[{"code":"MANIFEST_UNKNOWN","message":"…"}]} → its first code and "manifest unknown: …".
 struct RegistryError {
@@ -32,10 +27,10 @@ RegistryError parse_error(const std::string& body) {
   const Json root = Json::parse(body, nullptr, false);
   if (!root.is_object() || !root.contains("errors") || !root["errors"].is_array() || root["errors"].empty()) return {};
   const Json& first = root["errors"].front();
-  RegistryError error{.code = text(first, "code")};
+  RegistryError error{.code = text_member(first, "code")};
   error.shown = to_lower(error.code);
   std::replace(error.shown.begin(), error.shown.end(), '_', ' ');
-  error.shown += ": " + text(first, "message");
+  error.shown += ": " + text_member(first, "message");
   return error;
 }
 
@@ -135,7 +130,7 @@ Result<HttpAnswer> Registry::send_patiently(HttpClient& http, Endpoint& endpoint
   auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(kFirstPause);
   for (int attempt = 1;; ++attempt) {
     Result<HttpAnswer> answer = send(http, endpoint, request, path, scopes());
-    if (attempt == kMostAttempts) return answer;
+    if (attempt == kMostRequests) return answer;
     std::chrono::milliseconds time = wait;
     if (answer.ok()) {
       const bool is_busy = answer->status == 429 || answer->status == 503;

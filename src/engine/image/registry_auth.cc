@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "engine/json_members.h"
 
 namespace gantry::engine {
 namespace {
@@ -10,12 +11,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int64_t kTokenSeconds = 60;  // where the service does not say
-
-std::string text(const Json& object, const char* key) {
-  if (!object.is_object()) return "";
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 // realm="https://…",service="x",scope="y"
 std::map<std::string, std::string> parse_parameters(std::string_view rest) {
@@ -51,11 +46,11 @@ std::map<std::string, std::string> parse_parameters(std::string_view rest) {
 Credentials Credentials::parse(const std::string& header) {
   const std::optional<std::string> decoded = base64_decode(header);
   const Json root = decoded.has_value() ? Json::parse(*decoded, nullptr, false) : Json();
-  Credentials credentials{.user = text(root, "username"),
-                          .password = text(root, "password"),
-                          .identity_token = text(root, "identitytoken"),
-                          .registry_token = text(root, "registrytoken")};
-  const std::string both = base64_decode(text(root, "auth")).value_or("");
+  Credentials credentials{.user = text_member(root, "username"),
+                          .password = text_member(root, "password"),
+                          .identity_token = text_member(root, "identitytoken"),
+                          .registry_token = text_member(root, "registrytoken")};
+  const std::string both = base64_decode(text_member(root, "auth")).value_or("");
   const size_t colon = both.find(':');
   if (credentials.user.empty() && colon != std::string::npos) {
     credentials.user = both.substr(0, colon);
@@ -158,8 +153,8 @@ Result<std::string> RegistryAuthorizer::fetch_token(HttpClient& http, const Chal
     return Error(Code::unavailable, "token service " + realm + " answered " + std::to_string(answer->status));
   }
   const Json root = Json::parse(answer->body, nullptr, false);
-  std::string token = text(root, "token");
-  if (token.empty()) token = text(root, "access_token");
+  std::string token = text_member(root, "token");
+  if (token.empty()) token = text_member(root, "access_token");
   const bool has_control = std::any_of(token.begin(), token.end(), [](unsigned char c) { return c <= ' ' || c > 126; });
   if (token.empty() || has_control) {
     return Error(Code::unavailable, "authorization server did not include a token in the response");

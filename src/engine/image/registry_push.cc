@@ -8,8 +8,8 @@
 namespace gantry::engine {
 namespace {
 
-constexpr int kMostAttempts = 5;
-constexpr auto kRetryPause = std::chrono::milliseconds(500);  // times the number of failures
+constexpr int kMostUploadAttempts = 5;
+constexpr auto kUploadRetryPause = std::chrono::milliseconds(500);  // times the number of failures
 
 // "0-499" → 500
 std::optional<uint64_t> end_of_range(const std::string& header) {
@@ -105,7 +105,7 @@ Result<> Registry::upload(HttpClient& http, std::string place, const std::string
     // notice only after we have asked how far it got.
     const bool is_forgotten = answer.ok() && failures > 0 && (answer->status == 400 || answer->status == 404);
     if (!passes && !is_forgotten) return push_refusal(*answer, "uploading to");
-    if (++failures == kMostAttempts) {
+    if (++failures == kMostUploadAttempts) {
       return answer.ok() ? push_refusal(*answer, "uploading to") : std::move(answer).error();
     }
     if (cancelled && cancelled()) return Error(Code::cancelled, "cancelled");
@@ -118,7 +118,7 @@ Result<> Registry::upload(HttpClient& http, std::string place, const std::string
     }
     const bool moved = reached.ok() && *reached > offset && *reached <= content.size;
     if (reached.ok() && *reached <= content.size) offset = *reached;
-    if (!moved) std::this_thread::sleep_for(kRetryPause * failures);  // the other side gets time to come back
+    if (!moved) std::this_thread::sleep_for(kUploadRetryPause * failures);  // the other side gets time to come back
   }
   HttpRequest request{.method = "PUT", .content_type = "application/octet-stream", .cancelled = cancelled};
   const std::string closing = place + (place.find('?') == std::string::npos ? "?" : "&") + "digest=" +

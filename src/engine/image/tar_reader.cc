@@ -5,6 +5,8 @@
 #include <locale.h>
 #include <sys/stat.h>
 
+#include "base/strings.h"
+
 namespace gantry::engine {
 namespace {
 
@@ -163,5 +165,21 @@ Result<std::optional<TarReader::Block>> TarReader::next_block() {
 }
 
 ByteSource& TarReader::content() { return state_->content; }
+
+Result<std::vector<std::string>> cleaned_tar_path(const std::string& path) {
+  std::vector<std::string> parts;
+  if (path.find('\0') != std::string::npos) return invalid("invalid name in tar: " + gantry::quoted(path));
+  for (std::string& part : split(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      parts.push_back(std::move(part));
+    } else if (parts.empty()) {
+      return invalid("tar entry " + gantry::quoted(path) + " leads out of the archive");
+    } else {
+      parts.pop_back();
+    }
+  }
+  return parts;
+}
 
 }  // namespace gantry::engine

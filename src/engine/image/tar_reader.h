@@ -56,4 +56,7 @@ class TarReader {
   std::unique_ptr<State> state_;
 };
 
+// "./a//b/../c" → {"a", "c"}; an error if it leads out.
+Result<std::vector<std::string>> cleaned_tar_path(const std::string& path);
+
 }  // namespace gantry::engine

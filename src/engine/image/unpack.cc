@@ -18,23 +18,6 @@ constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kWhiteoutMeta = ".wh..wh.";
 constexpr std::string_view kOpaqueMark = ".wh..wh..opq";
 
-// "./a//b/../c" → {"a", "c"}; an error if it leads out.
-Result<std::vector<std::string>> cleaned(const std::string& path) {
-  std::vector<std::string> parts;
-  if (path.find('\0') != std::string::npos) return invalid("invalid name in tar: " + gantry::quoted(path));
-  for (std::string& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      parts.push_back(std::move(part));
-    } else if (parts.empty()) {
-      return invalid("tar entry " + gantry::quoted(path) + " leads out of the archive");
-    } else {
-      parts.pop_back();
-    }
-  }
-  return parts;
-}
-
 std::string path_of(std::span<const std::string> parts) { return join(parts, "/"); }
 
 class Unpacker {
@@ -62,7 +45,7 @@ class Unpacker {
   bool is_layer() const { return options_.form == UnpackOptions::Form::layer; }
 
   Result<> add(const TarEntry& entry) {
-    std::vector<std::string> parts = TRY(cleaned(entry.path));
+    std::vector<std::string> parts = TRY(cleaned_tar_path(entry.path));
     if (parts.empty()) return entry.kind == TarEntry::Kind::directory ? add_root(entry) : Result<>();
     const std::string name = std::move(parts.back());
     parts.pop_back();
@@ -281,7 +264,7 @@ class Unpacker {
   }
 
   Result<> add_hard_link(int parent, const std::string& name, const TarEntry& entry) {
-    std::vector<std::string> target = TRY(cleaned(entry.link_target));
+    std::vector<std::string> target = TRY(cleaned_tar_path(entry.link_target));
     if (target.empty()) return invalid("hard link to " + gantry::quoted(entry.link_target));
     const std::string path = path_of(target);
     const std::string target_name = std::move(target.back());

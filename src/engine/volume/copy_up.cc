@@ -55,9 +55,9 @@ Result<Fd> open_merged(const std::vector<std::filesystem::path>& layers) {
 struct CloseDirectory {
   void operator()(DIR* directory) const { closedir(directory); }
 };
-using Directory = std::unique_ptr<DIR, CloseDirectory>;
+using OpenDirectory = std::unique_ptr<DIR, CloseDirectory>;
 
-Result<Directory> list_directory(int fd) {
+Result<OpenDirectory> list_directory(int fd) {
   const int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);  // its own position in the listing
   if (own < 0) return Error::from_errno(errno, "openat");
   DIR* directory = fdopendir(own);
@@ -66,13 +66,13 @@ Result<Directory> list_directory(int fd) {
     close(own);
     return Error::from_errno(code, "fdopendir");
   }
-  return Directory(directory);
+  return OpenDirectory(directory);
 }
 
 bool is_dot(const char* name) { return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0; }
 
 Result<bool> is_empty(int fd) {
-  Directory directory = TRY(list_directory(fd));
+  OpenDirectory directory = TRY(list_directory(fd));
   while (const dirent* entry = readdir(directory.get())) {
     if (!is_dot(entry->d_name)) return false;
   }
@@ -185,7 +185,7 @@ Result<> TreeCopy::entry(int from, int to, const char* name, int depth) {
 
 Result<> TreeCopy::directory(int from, int to, int depth) {
   if (depth > kMaximumDepth) return internal_error("directories nested more than 256 deep");
-  Directory listing = TRY(list_directory(from));
+  OpenDirectory listing = TRY(list_directory(from));
   while (const dirent* item = readdir(listing.get())) {
     if (!is_dot(item->d_name)) TRY(entry(from, to, item->d_name, depth));
   }

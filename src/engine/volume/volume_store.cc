@@ -12,11 +12,10 @@
 #include "base/strings.h"
 #include "engine/container/container_name.h"
 #include "engine/container/record_json.h"
+#include "engine/labels.h"
 
 namespace gantry::engine {
 namespace {
-
-constexpr const char* kProjectLabel = "com.docker.compose.project";
 
 std::string option(const VolumeSpec& spec, const char* key) {
   auto at = spec.options.find(key);

@@ -6,7 +6,7 @@
 namespace gantry::cli {
 namespace {
 
-compose::Project project_with(compose::Service web) {
+compose::Project project_of(compose::Service web) {
   compose::Project project{.name = "shop"};
   web.name = "web";
   project.services["web"] = std::move(web);
@@ -15,11 +15,11 @@ compose::Project project_with(compose::Service web) {
   return project;
 }
 
-ContainerStory container(const std::string& state, int code = 0, std::vector<std::string> log = {}) {
+ContainerStory story_of(const std::string& state, int code = 0, std::vector<std::string> log = {}) {
   return {.name = "shop-web-1", .service = "web", .state = state, .exit_code = code, .log = std::move(log)};
 }
 
-std::string text_of(const Diagnosis& diagnosis) {
+std::string text_of_diagnosis(const Diagnosis& diagnosis) {
   std::string text = diagnosis.headline;
   for (const std::string& line : diagnosis.explanation) text += "\n" + line;
   return text;
@@ -33,7 +33,7 @@ struct Fault {
 };
 
 ContainerStory failed_start(const char* error) {
-  ContainerStory story = container("created", 127);
+  ContainerStory story = story_of("created", 127);
   story.error = error;
   return story;
 }
@@ -45,40 +45,40 @@ ContainerStory with(ContainerStory story, const std::function<void(ContainerStor
 
 TEST(Diagnosis, NamesTheCauseOfEachFaultInTheFirstThreeLines) {
   const std::vector<Fault> faults = {
-      {"exit 1", container("exited", 1, {"panic: no config"}), {"exited with code 1", "panic: no config"}},
-      {"silent exit", container("exited", 3), {"exited with code 3", "it wrote nothing"}},
-      {"usage", container("exited", 2, {"unknown option -z"}), {"code 2", "wrong arguments"}},
-      {"shell: not found", container("exited", 127, {"sh: nginxx: not found"}), {"127", "not found"}, "image"},
-      {"not executable", container("exited", 126, {"sh: ./run: Permission denied"}), {"126", "may not open"}, "user"},
-      {"segfault", container("exited", 139), {"SIGSEGV", "memory that is not its own"}},
-      {"abort", container("exited", 134, {"assertion failed: x > 0"}), {"SIGABRT", "assertion failed"}},
-      {"illegal instruction", container("exited", 132), {"SIGILL", "processor"}},
-      {"division by zero", container("exited", 136), {"SIGFPE", "zero"}},
-      {"bus error", container("exited", 135), {"SIGBUS", "/dev/shm"}},
-      {"seccomp", container("exited", 159), {"SIGSYS", "not allowed"}},
-      {"killed by hand", container("exited", 137), {"SIGKILL", "somebody sent SIGKILL"}},
-      {"oom", with(container("exited", 137), [](auto& c) { c.oom_killed = true; c.memory_limit = 64'000'000; }),
+      {"exit 1", story_of("exited", 1, {"panic: no config"}), {"exited with code 1", "panic: no config"}},
+      {"silent exit", story_of("exited", 3), {"exited with code 3", "it wrote nothing"}},
+      {"usage", story_of("exited", 2, {"unknown option -z"}), {"code 2", "wrong arguments"}},
+      {"shell: not found", story_of("exited", 127, {"sh: nginxx: not found"}), {"127", "not found"}, "image"},
+      {"not executable", story_of("exited", 126, {"sh: ./run: Permission denied"}), {"126", "may not open"}, "user"},
+      {"segfault", story_of("exited", 139), {"SIGSEGV", "memory that is not its own"}},
+      {"abort", story_of("exited", 134, {"assertion failed: x > 0"}), {"SIGABRT", "assertion failed"}},
+      {"illegal instruction", story_of("exited", 132), {"SIGILL", "processor"}},
+      {"division by zero", story_of("exited", 136), {"SIGFPE", "zero"}},
+      {"bus error", story_of("exited", 135), {"SIGBUS", "/dev/shm"}},
+      {"seccomp", story_of("exited", 159), {"SIGSYS", "not allowed"}},
+      {"killed by hand", story_of("exited", 137), {"SIGKILL", "somebody sent SIGKILL"}},
+      {"oom", with(story_of("exited", 137), [](auto& c) { c.oom_killed = true; c.memory_limit = 64'000'000; }),
        {"too much memory", "64MB"}, "mem_limit"},
-      {"oom of the machine", with(container("exited", 137), [](auto& c) { c.oom_killed = true; }),
+      {"oom of the machine", with(story_of("exited", 137), [](auto& c) { c.oom_killed = true; }),
        {"too much memory", "the machine ran out"}, "mem_limit"},
-      {"stopped hard", with(container("exited", 137), [](auto& c) { c.stopped = true; }), {"grace period"}},
-      {"stopped", with(container("exited", 143), [](auto& c) { c.stopped = true; }), {"SIGTERM", "on request"}},
-      {"library", container("exited", 127, {"./app: error while loading shared libraries: libssl.so.1: cannot open shared object file"}),
+      {"stopped hard", with(story_of("exited", 137), [](auto& c) { c.stopped = true; }), {"grace period"}},
+      {"stopped", with(story_of("exited", 143), [](auto& c) { c.stopped = true; }), {"SIGTERM", "on request"}},
+      {"library", story_of("exited", 127, {"./app: error while loading shared libraries: libssl.so.1: cannot open shared object file"}),
        {"library", "libssl.so.1"}, "image"},
-      {"inner port", container("exited", 1, {"bind(): Address already in use"}), {"port already"}, "command"},
-      {"disk full", container("exited", 1, {"write: No space left on device"}), {"filesystem is full"}, "volumes"},
-      {"read-only", container("exited", 1, {"open /x: Read-only file system"}), {"read-only"}, "read_only"},
-      {"name", container("exited", 1, {"wget: bad address 'dbb'"}), {"no such name", "dbb"}, "networks"},
-      {"refused", container("exited", 1, {"connect to db:5432: Connection refused"}), {"does not listen", "service_healthy"},
+      {"inner port", story_of("exited", 1, {"bind(): Address already in use"}), {"port already"}, "command"},
+      {"disk full", story_of("exited", 1, {"write: No space left on device"}), {"filesystem is full"}, "volumes"},
+      {"read-only", story_of("exited", 1, {"open /x: Read-only file system"}), {"read-only"}, "read_only"},
+      {"name", story_of("exited", 1, {"wget: bad address 'dbb'"}), {"no such name", "dbb"}, "networks"},
+      {"refused", story_of("exited", 1, {"connect to db:5432: Connection refused"}), {"does not listen", "service_healthy"},
        "depends_on"},
-      {"capability", container("exited", 1, {"mount: Operation not permitted"}), {"capabilities"}, "cap_add"},
-      {"python module", container("exited", 1, {"ModuleNotFoundError: No module named 'flask'"}), {"missing in the image", "flask"},
+      {"capability", story_of("exited", 1, {"mount: Operation not permitted"}), {"capabilities"}, "cap_add"},
+      {"python module", story_of("exited", 1, {"ModuleNotFoundError: No module named 'flask'"}), {"missing in the image", "flask"},
        "image"},
-      {"password", container("exited", 1, {"FATAL: password authentication failed for user \"app\""}), {"credentials"},
+      {"password", story_of("exited", 1, {"FATAL: password authentication failed for user \"app\""}), {"credentials"},
        "environment"},
-      {"heap", container("exited", 134, {"FATAL ERROR: JavaScript heap out of memory"}), {"SIGABRT", "no more memory"},
+      {"heap", story_of("exited", 134, {"FATAL ERROR: JavaScript heap out of memory"}), {"SIGABRT", "no more memory"},
        "mem_limit"},
-      {"descriptors", container("exited", 1, {"accept: Too many open files"}), {"limit"}, "ulimits"},
+      {"descriptors", story_of("exited", 1, {"accept: Too many open files"}), {"limit"}, "ulimits"},
       {"host port", failed_start("driver failed: 0.0.0.0:8080: bind: address already in use"),
        {"port 8080 of the host is taken", "by process 7 (nginx)"}, "ports[0]"},
       {"program", failed_start("exec: \"nginxx\": executable file not found in $PATH"),
@@ -89,27 +89,27 @@ TEST(Diagnosis, NamesTheCauseOfEachFaultInTheFirstThreeLines) {
        "volumes"},
       {"file on directory", failed_start("mount /a on /b: not a directory"), {"a file is mounted on a directory"}, "volumes"},
       {"user", failed_start("unable to find user app: no matching entries in passwd file"), {"no such user"}, "user"},
-      {"unhealthy", with(container("running"), [](auto& c) { c.health = "unhealthy"; c.probes = {{1, "refused"}}; }),
+      {"unhealthy", with(story_of("running"), [](auto& c) { c.health = "unhealthy"; c.probes = {{1, "refused"}}; }),
        {"unhealthy", "exited with code 1: refused"}, "healthcheck"},
-      {"probe missing", with(container("running"), [](auto& c) { c.health = "unhealthy"; c.probes = {{127, "curl: not found"}}; }),
+      {"probe missing", with(story_of("running"), [](auto& c) { c.health = "unhealthy"; c.probes = {{127, "curl: not found"}}; }),
        {"unhealthy", "probe's program is not in the image", "curl"}, "healthcheck"},
-      {"probe slow", with(container("running"), [](auto& c) { c.health = "unhealthy"; c.probes = {{-1, "Health check exceeded timeout (1s)"}}; }),
+      {"probe slow", with(story_of("running"), [](auto& c) { c.health = "unhealthy"; c.probes = {{-1, "Health check exceeded timeout (1s)"}}; }),
        {"unhealthy", "longer than its timeout"}, "healthcheck"},
-      {"restarting", with(container("restarting", 1, {"boom"}), [](auto& c) { c.restart_count = 5; c.restart_policy = "always"; }),
+      {"restarting", with(story_of("restarting", 1, {"boom"}), [](auto& c) { c.restart_count = 5; c.restart_policy = "always"; }),
        {"again and again", "5 times", "boom"}},
-      {"caught between two restarts", with(container("running", 1, {"boom"}), [](auto& c) {
+      {"caught between two restarts", with(story_of("running", 1, {"boom"}), [](auto& c) {
          c.restart_count = 5; c.restart_policy = "always"; c.just_started = true; }),
        {"again and again", "exited with code 1", "5 times"}},
-      {"paused", container("paused"), {"is paused", "unpause"}},
-      {"never started", container("created"), {"never started", "compose start web"}},
-      {"dead", container("dead", 137), {"supervisor was killed"}},
+      {"paused", story_of("paused"), {"is paused", "unpause"}},
+      {"never started", story_of("created"), {"never started", "compose start web"}},
+      {"dead", story_of("dead", 137), {"supervisor was killed"}},
   };
   EXPECT_GE(faults.size(), 30u);
   compose::Service web;
   web.command = {"nginxx"};
   web.ports = {{.target = 80, .published = "8080"}};
   for (const Fault& fault : faults) {
-    Facts facts{.service = "web", .project = project_with(web), .containers = {fault.story},
+    Facts facts{.service = "web", .project = project_of(web), .containers = {fault.story},
                 .holders = {{.port = 8080, .who = "process 7 (nginx)"}}};
     const Diagnosis diagnosis = diagnose(facts);
     std::string first = diagnosis.headline;
@@ -123,10 +123,10 @@ TEST(Diagnosis, NamesTheCauseOfEachFaultInTheFirstThreeLines) {
 
 TEST(Diagnosis, WhatIsWellIsSaidToBeWell) {
   for (const auto& [story, said] : std::vector<std::pair<ContainerStory, std::string>>{
-           {container("running"), "web is running; it has no health check"},
-           {with(container("running", 1), [](auto& c) { c.restart_count = 5; }), "web is running; it has no health check"},
-           {with(container("running"), [](auto& c) { c.health = "healthy"; }), "web is running and healthy"},
-           {container("exited", 0), "web has ended: exited with code 0"}}) {
+           {story_of("running"), "web is running; it has no health check"},
+           {with(story_of("running", 1), [](auto& c) { c.restart_count = 5; }), "web is running; it has no health check"},
+           {with(story_of("running"), [](auto& c) { c.health = "healthy"; }), "web is running and healthy"},
+           {story_of("exited", 0), "web has ended: exited with code 0"}}) {
     const Diagnosis diagnosis = diagnose({.service = "web", .project = {}, .containers = {story}});
     EXPECT_TRUE(diagnosis.well);
     EXPECT_EQ(diagnosis.headline, said);
@@ -136,10 +136,10 @@ TEST(Diagnosis, WhatIsWellIsSaidToBeWell) {
 TEST(Diagnosis, WithoutAContainerTheFileIsAsked) {
   compose::Service web;
   web.scale = 0;
-  EXPECT_EQ(diagnose({.service = "web", .project = project_with(web)}).headline, "web has no container: it is scaled to 0");
-  EXPECT_EQ(diagnose({.service = "debug", .project = project_with({})}).headline,
+  EXPECT_EQ(diagnose({.service = "web", .project = project_of(web)}).headline, "web has no container: it is scaled to 0");
+  EXPECT_EQ(diagnose({.service = "debug", .project = project_of({})}).headline,
             "debug is not active: its profiles are not enabled");
-  EXPECT_EQ(diagnose({.service = "web", .project = project_with({})}).headline,
+  EXPECT_EQ(diagnose({.service = "web", .project = project_of({})}).headline,
             "web has no container: it was never created, or was removed");
 }
 
@@ -148,28 +148,28 @@ TEST(Diagnosis, FollowsWhatTheServiceWaitsFor) {
     compose::Service web;
     web.depends_on["db"] = {.condition = condition};
     db.service = "db";
-    const Diagnosis diagnosis = diagnose({.service = "web", .project = project_with(web),
-                                          .containers = {container("created")}, .others = {db}});
+    const Diagnosis diagnosis = diagnose({.service = "web", .project = project_of(web),
+                                          .containers = {story_of("created")}, .others = {db}});
     EXPECT_EQ(diagnosis.attribute, "services.web.depends_on.db");
-    return text_of(diagnosis);
+    return text_of_diagnosis(diagnosis);
   };
   using Condition = compose::DependencyCondition;
-  EXPECT_EQ(waiting_for(Condition::healthy, container("exited", 1)),
+  EXPECT_EQ(waiting_for(Condition::healthy, story_of("exited", 1)),
             "web was created, but never started\nit waits for db (service_healthy): it exited with code 1");
-  EXPECT_EQ(waiting_for(Condition::healthy, with(container("running"), [](auto& c) { c.health = "unhealthy"; })),
+  EXPECT_EQ(waiting_for(Condition::healthy, with(story_of("running"), [](auto& c) { c.health = "unhealthy"; })),
             "web was created, but never started\nit waits for db (service_healthy): it is unhealthy");
-  EXPECT_EQ(waiting_for(Condition::healthy, container("running")),
+  EXPECT_EQ(waiting_for(Condition::healthy, story_of("running")),
             "web was created, but never started\nit waits for db (service_healthy): it has no health check");
-  EXPECT_EQ(waiting_for(Condition::completed_successfully, container("exited", 2)),
+  EXPECT_EQ(waiting_for(Condition::completed_successfully, story_of("exited", 2)),
             "web was created, but never started\nit waits for db (service_completed_successfully): it exited with code 2, "
             "often wrong arguments");
 }
 
 TEST(Diagnosis, TheWorstReplicaSpeaks) {
-  ContainerStory second = container("exited", 1, {"boom"});
+  ContainerStory second = story_of("exited", 1, {"boom"});
   second.name = "shop-web-2";
   const Diagnosis diagnosis =
-      diagnose({.service = "web", .project = {}, .containers = {container("running"), second}});
+      diagnose({.service = "web", .project = {}, .containers = {story_of("running"), second}});
   EXPECT_EQ(diagnosis.headline, "web is not running: exited with code 1");
   EXPECT_EQ(diagnosis.explanation.back(), "(container shop-web-2, one of 2)");
 }

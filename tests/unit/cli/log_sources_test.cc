@@ -7,13 +7,13 @@
 namespace gantry::cli {
 namespace {
 
-ContainerRow container(const std::string& service, int number) {
+ContainerRow row_of(const std::string& service, int number) {
   return {.id = service + "-id",
           .name = "shop-" + service + "-" + std::to_string(number),
           .labels = {{"com.docker.compose.service", service},
                      {"com.docker.compose.container-number", std::to_string(number)}}};
 }
-const std::vector<ContainerRow> kPresent = {container("db", 1), container("web", 1)};
+const std::vector<ContainerRow> kPresent = {row_of("db", 1), row_of("web", 1)};
 const std::vector<PastRunRow> kPast = {{.service = "web", .replica = 1, .run = 2, .container_id = "b", .tty = true},
                                        {.service = "web", .replica = 1, .run = 3, .container_id = "c"},
                                        {.service = "web", .replica = 2, .run = 1, .container_id = "d"}};

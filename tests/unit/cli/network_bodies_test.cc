@@ -5,7 +5,7 @@
 namespace gantry::cli {
 namespace {
 
-std::string text_of(const Result<std::vector<NetworkPoolRequest>>& pools) {
+std::string text_of_pools(const Result<std::vector<NetworkPoolRequest>>& pools) {
   if (!pools.ok()) return pools.error().message();
   std::string text;
   for (const NetworkPoolRequest& pool : *pools) {
@@ -16,13 +16,13 @@ std::string text_of(const Result<std::vector<NetworkPoolRequest>>& pools) {
 }
 
 TEST(NetworkBodies, GatewaysAndRangesBelongToTheSubnetThatContainsThem) {
-  EXPECT_EQ(text_of(pools_of({"10.1.0.0/24", "fd00::/64"}, {"10.1.0.128/25"}, {"fd00::1", "10.1.0.1"}, {"nas=10.1.0.9"})),
+  EXPECT_EQ(text_of_pools(pools_of({"10.1.0.0/24", "fd00::/64"}, {"10.1.0.128/25"}, {"fd00::1", "10.1.0.1"}, {"nas=10.1.0.9"})),
             "10.1.0.0/24 range 10.1.0.128/25 gateway 10.1.0.1 nas=10.1.0.9; fd00::/64 range  gateway fd00::1");
-  EXPECT_EQ(text_of(pools_of({"10.1.0.0/24"}, {}, {"10.2.0.1"}, {})), "no matching subnet for gateway 10.2.0.1");
-  EXPECT_EQ(text_of(pools_of({"10.1.0.0/24"}, {"10.1.0.0/16"}, {}, {})), "no matching subnet for range 10.1.0.0/16");
-  EXPECT_EQ(text_of(pools_of({"10.1.0.0/24"}, {}, {"10.1.0.1", "10.1.0.2"}, {})),
+  EXPECT_EQ(text_of_pools(pools_of({"10.1.0.0/24"}, {}, {"10.2.0.1"}, {})), "no matching subnet for gateway 10.2.0.1");
+  EXPECT_EQ(text_of_pools(pools_of({"10.1.0.0/24"}, {"10.1.0.0/16"}, {}, {})), "no matching subnet for range 10.1.0.0/16");
+  EXPECT_EQ(text_of_pools(pools_of({"10.1.0.0/24"}, {}, {"10.1.0.1", "10.1.0.2"}, {})),
             "cannot configure multiple gateways (10.1.0.1, 10.1.0.2) for the same subnet (10.1.0.0/24)");
-  EXPECT_EQ(text_of(pools_of({}, {}, {}, {"nas"})), "invalid auxiliary address \"nas\": must be NAME=ADDRESS");
+  EXPECT_EQ(text_of_pools(pools_of({}, {}, {}, {"nas"})), "invalid auxiliary address \"nas\": must be NAME=ADDRESS");
 }
 
 TEST(NetworkBodies, AreDockersJson) {

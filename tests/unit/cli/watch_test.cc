@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-compose::Project project_with(const std::string& watch, bool build = false) {
+compose::Project project_watching(const std::string& watch, bool build = false) {
   compose::Project project{.name = "shop"};
   compose::Service service{.name = "web"};
   if (build) service.build = compose::BuildConfig{.context = "/work"};
@@ -23,7 +23,7 @@ compose::Project project_with(const std::string& watch, bool build = false) {
 
 Result<std::vector<WatchRule>> rules_of(const std::string& watch, bool build = false) {
   std::vector<std::string> warnings;
-  return watch_rules(project_with(watch, build), {}, warnings);
+  return watch_rules(project_watching(watch, build), {}, warnings);
 }
 
 TEST(WatchRules, IgnoreAndIncludeCountFromThePath) {
@@ -64,7 +64,7 @@ TEST(WatchRules, WhatCannotWorkIsRefused) {
 }
 
 TEST(WatchRules, ABindMountMakesASyncNeedless) {
-  compose::Project project = project_with(R"({"path":"/work/src","action":"sync","target":"/app"},
+  compose::Project project = project_watching(R"({"path":"/work/src","action":"sync","target":"/app"},
                                              {"path":"/work/src","action":"restart"})");
   project.services["web"].volumes = {{.type = "bind", .source = "/work", .target = "/app"}};
   std::vector<std::string> warnings;

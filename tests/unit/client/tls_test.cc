@@ -21,7 +21,7 @@ std::pair<Fd, Fd> stream_pair() {
 }
 
 // The other side may be gone, and then there is nobody to write to.
-void send_text(int fd, const std::string& text) {
+void say(int fd, const std::string& text) {
   for (size_t sent = 0; sent < text.size();) {
     const ssize_t n = ::send(fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
     if (n <= 0) return;
@@ -59,7 +59,7 @@ class Tls : public testing::Test {
       auto [mine, carried] = stream_pair();
       std::thread pump([&, plain = std::move(carried)] { (*session)->pump(plain.get()); });  // closes it at its end
       const auto got = read_all(mine.get());
-      if (got.ok()) send_text(mine.get(), *got);
+      if (got.ok()) say(mine.get(), *got);
       mine.reset();
       pump.join();
     });
@@ -75,7 +75,7 @@ class Tls : public testing::Test {
         auto [mine, carried] = stream_pair();
         std::thread pump([&, plain = std::move(carried)] { (*session)->pump(plain.get()); });  // closes it at its end
         std::thread writer([&, fd = mine.get()] {
-          send_text(fd, text);
+          say(fd, text);
           ::shutdown(fd, SHUT_WR);  // half: the answer comes after it
         });
         const auto got = read_all(mine.get());

@@ -5,7 +5,7 @@
 namespace gantry::compose {
 namespace {
 
-const Environment kVariables = {{"OUTER", "out"}};
+const Environment kOuterVariables = {{"OUTER", "out"}};
 
 std::string show(const Result<Assignments>& result) {
   if (!result.ok()) return "! " + result.error().message();
@@ -15,15 +15,15 @@ std::string show(const Result<Assignments>& result) {
   return out;
 }
 
-std::string run(std::string_view text) { return show(parse_dotenv(text, lookup_in(kVariables))); }
+std::string parsed(std::string_view text) { return show(parse_dotenv(text, lookup_in(kOuterVariables))); }
 
-struct Row {
+struct DotenvRow {
   const char* text;
   const char* expected;
 };
 
 TEST(Dotenv, EveryFormOfTheGrammar) {
-  const Row rows[] = {
+  const DotenvRow rows[] = {
       {"", ""},
       {"# only a comment\n\n  # another", ""},
       {"A=1", "A=[1]"},
@@ -51,18 +51,18 @@ TEST(Dotenv, EveryFormOfTheGrammar) {
       {"OUTER\nNOWHERE\n", "OUTER=[out]"},
       {"OUTER", "OUTER=[out]"},
   };
-  for (const Row& row : rows) EXPECT_EQ(run(row.text), row.expected) << row.text;
+  for (const DotenvRow& row : rows) EXPECT_EQ(parsed(row.text), row.expected) << row.text;
 }
 
 TEST(Dotenv, ErrorsNameTheLine) {
-  const Row rows[] = {
+  const DotenvRow rows[] = {
       {"A=1\nB%=2", "! line 2: unexpected character \"%\" in variable name \"B%=2\""},
       {"A B=1", "! line 1: key cannot contain a space"},
       {"=x", "! line 1: unexpected character \"=\" in variable name \"=x\""},
       {"\nA=\"x", "! line 2: unterminated quoted value \"x"},
       {"A=${ZZ:?boo}", "! line 1: required variable ZZ is missing a value: boo"},
   };
-  for (const Row& row : rows) EXPECT_EQ(run(row.text), row.expected) << row.text;
+  for (const DotenvRow& row : rows) EXPECT_EQ(parsed(row.text), row.expected) << row.text;
 }
 
 TEST(Dotenv, VariablesMadeOfOthersTwiceAreRefusedBeforeTheyFillTheMemory) {
@@ -71,14 +71,14 @@ TEST(Dotenv, VariablesMadeOfOthersTwiceAreRefusedBeforeTheyFillTheMemory) {
     const std::string before = "$A" + std::to_string(i - 1);
     doubling += "A" + std::to_string(i) + "=" + before + before + "\n";
   }
-  EXPECT_EQ(run(doubling), "! line 16: the value is larger than 16 MiB once its variables are replaced");
+  EXPECT_EQ(parsed(doubling), "! line 16: the value is larger than 16 MiB once its variables are replaced");
   std::string many = "A=" + std::string(1 << 20, 'x') + "\n";
   for (int i = 0; i < 1000; ++i) many += "B=$A\n";
-  EXPECT_EQ(run(many), "! line 66: the values are larger than 64 MiB once their variables are replaced");
+  EXPECT_EQ(parsed(many), "! line 66: the values are larger than 64 MiB once their variables are replaced");
 }
 
 TEST(Dotenv, RawFormTakesEverythingAfterTheEqualsSign) {
-  Lookup lookup = lookup_in(kVariables);
+  Lookup lookup = lookup_in(kOuterVariables);
   EXPECT_EQ(show(parse_raw_env("  A=\"q\" $X # no \n# c\n\nOUTER\nNOWHERE\nB==", lookup)),
             "A=[\"q\" $X # no ] OUTER=[out] B=[=]");
   EXPECT_EQ(show(parse_raw_env("=x", lookup)), "! no variable name on line '=x'");

@@ -8,7 +8,7 @@
 namespace gantry::compose {
 namespace {
 
-std::string read(const std::filesystem::path& path) {
+std::string content_of(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
@@ -17,7 +17,7 @@ std::string read(const std::filesystem::path& path) {
 
 LoadOptions options_of(const std::filesystem::path& folder) {
   LoadOptions options{.working_dir = folder.string(), .environment = {{"HOME", "/home/user"}}};
-  std::istringstream lines(read(folder / "options"));
+  std::istringstream lines(content_of(folder / "options"));
   for (std::string word, value; lines >> word >> std::ws && std::getline(lines, value);) {
     if (word == "file") options.files.push_back(value);
     else if (word == "profile") options.profiles.push_back(value);
@@ -49,7 +49,7 @@ TEST(Golden, EveryProjectGivesWhatItGaveBefore) {
   for (const auto& folder : folders) {
     std::string outcome = outcome_of(folder);
     if (accept) std::ofstream(folder / "expected") << outcome;
-    else EXPECT_EQ(outcome, read(folder / "expected")) << folder;
+    else EXPECT_EQ(outcome, content_of(folder / "expected")) << folder;
   }
   if (accept) GTEST_SKIP() << "golden files rewritten: look at the difference";
 }

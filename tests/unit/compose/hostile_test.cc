@@ -25,7 +25,7 @@ std::string numbered(const std::function<std::string(const std::string&)>& line)
   return out;
 }
 
-struct Case {
+struct HostileCase {
   const char* name;
   std::function<std::string()> text;
 };
@@ -58,7 +58,7 @@ std::string merge_chain() {
   return out;
 }
 
-const Case kCases[] = {
+const HostileCase kHostileCases[] = {
     {"nested lists", [] { return "x-a: " + repeated("["); }},
     {"nested mappings", [] { return "x-a: " + repeated("{a: "); }},
     {"nested block lists", [] { return "x-a:\n" + repeated("- "); }},
@@ -105,7 +105,7 @@ int load_within_limits(LoadFixture& fixture) {
 }
 
 TEST(Hostile, TenMegabytesAreLoadedOrRefusedWithinAGigabyteAndInFewWords) {
-  for (const Case& hostile : kCases) {
+  for (const HostileCase& hostile : kHostileCases) {
     LoadFixture fixture;
     fixture.write("compose.yaml", hostile.text());
     const pid_t child = ::fork();

@@ -7,18 +7,18 @@ namespace {
 
 const Environment kVariables = {{"V", "value"}, {"EMPTY", ""}, {"DOLLAR", "${V}"}, {"_x9", "u"}};
 
-std::string run(std::string_view text) {
+std::string substituted(std::string_view text) {
   auto result = substitute(text, lookup_in(kVariables));
   return result.ok() ? result->text : "! " + result.error().message();
 }
 
-struct Row {
+struct InterpolateRow {
   const char* text;
   const char* expected;
 };
 
 TEST(Interpolate, EveryFormOfTheGrammar) {
-  const Row rows[] = {
+  const InterpolateRow rows[] = {
       {"plain", "plain"},
       {"$V", "value"},
       {"a${V}b", "avalueb"},
@@ -44,19 +44,19 @@ TEST(Interpolate, EveryFormOfTheGrammar) {
       {"${UNSET:-$$x}", "$x"},
       {"${UNSET:-a:?b}", "a:?b"},
   };
-  for (const Row& row : rows) EXPECT_EQ(run(row.text), row.expected) << row.text;
+  for (const InterpolateRow& row : rows) EXPECT_EQ(substituted(row.text), row.expected) << row.text;
 }
 
 TEST(Interpolate, RequiredVariablesNameThemselvesAndTheReason) {
-  EXPECT_EQ(run("${UNSET?}"), "! required variable UNSET is missing a value");
-  EXPECT_EQ(run("${UNSET:?set it to $V}"), "! required variable UNSET is missing a value: set it to value");
-  EXPECT_EQ(run("${EMPTY?no}"), "");
-  EXPECT_EQ(run("${EMPTY:?no}"), "! required variable EMPTY is missing a value: no");
+  EXPECT_EQ(substituted("${UNSET?}"), "! required variable UNSET is missing a value");
+  EXPECT_EQ(substituted("${UNSET:?set it to $V}"), "! required variable UNSET is missing a value: set it to value");
+  EXPECT_EQ(substituted("${EMPTY?no}"), "");
+  EXPECT_EQ(substituted("${EMPTY:?no}"), "! required variable EMPTY is missing a value: no");
 }
 
 TEST(Interpolate, MalformedTemplatesAreErrors) {
   for (const char* text : {"${", "${}", "${1}", "${V/x/y}", "${V:0:1}", "${V=x}", "${!V}", "${ V}", "${V:-a\nb}"}) {
-    EXPECT_TRUE(run(text).starts_with("! invalid interpolation format: ")) << text << " gave " << run(text);
+    EXPECT_TRUE(substituted(text).starts_with("! invalid interpolation format: ")) << text << " gave " << substituted(text);
   }
 }
 
@@ -70,7 +70,7 @@ TEST(Interpolate, DeeplyNestedWordsEndInAnErrorNotInACrash) {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += "${U:-";
   text += std::string(100'000, '}');
-  EXPECT_TRUE(run(text).starts_with("! invalid interpolation format"));
+  EXPECT_TRUE(substituted(text).starts_with("! invalid interpolation format"));
 }
 
 TEST(Interpolate, WhatGrowsBeyondBoundsIsRefusedOnce) {

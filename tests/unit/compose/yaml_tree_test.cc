@@ -8,7 +8,7 @@ namespace gantry::compose {
 namespace {
 
 // The documents as free-form YAML, or what is wrong with them.
-std::string read(const std::string& text) {
+std::string reread(const std::string& text) {
   Report report;
   int file = report.add_file("f.yaml", text);
   std::string out;
@@ -23,16 +23,16 @@ std::string read(const std::string& text) {
 }
 
 TEST(YamlTree, AnchorsAreCopiedAndMergeKeysGiveWayToWhatIsWritten) {
-  EXPECT_EQ(read("x: &x {a: 1, b: 2}\ny: {b: 3, <<: *x, c: 4}\nz: {<<: [{a: 5}, *x]}\n"),
+  EXPECT_EQ(reread("x: &x {a: 1, b: 2}\ny: {b: 3, <<: *x, c: 4}\nz: {<<: [{a: 5}, *x]}\n"),
             "x:\n  a: 1\n  b: 2\n\"y\":\n  a: 1\n  b: 3\n  c: 4\nz:\n  a: 5\n  b: 2\n");
 }
 
-TEST(YamlTree, AQuotedMergeKeyIsAnOrdinaryKey) { EXPECT_EQ(read("\"<<\": {a: 1}\n"), "\"<<\":\n  a: 1\n"); }
+TEST(YamlTree, AQuotedMergeKeyIsAnOrdinaryKey) { EXPECT_EQ(reread("\"<<\": {a: 1}\n"), "\"<<\":\n  a: 1\n"); }
 
 TEST(YamlTree, StandardTagsDecideTheType) {
-  EXPECT_EQ(read("a: !!str 123\nb: !!binary aGk=\nc: !!bool \"true\"\nd: !other x\n"),
+  EXPECT_EQ(reread("a: !!str 123\nb: !!binary aGk=\nc: !!bool \"true\"\nd: !other x\n"),
             "a: \"123\"\nb: hi\nc: true\nd: x\n");
-  EXPECT_EQ(read("a: !!int foo\n"), "f.yaml:1:4: a: cannot construct \"foo\" as a !!int\n");
+  EXPECT_EQ(reread("a: !!int foo\n"), "f.yaml:1:4: a: cannot construct \"foo\" as a !!int\n");
 }
 
 TEST(YamlTree, WhatIsWrongIsToldWithItsPlace) {
@@ -49,7 +49,7 @@ TEST(YamlTree, WhatIsWrongIsToldWithItsPlace) {
       {"a: \xff\n", "f.yaml:1:4: yaml: invalid leading UTF-8 octet; save the file as UTF-8\n"},
       {"é: &a\n  ö: ü\nä: {ö: *b}\n", "f.yaml:3:8: yaml: line 3: unknown anchor 'b' referenced; did you mean \"*a\"?\n"},
   };
-  for (auto [text, expected] : rows) EXPECT_EQ(read(text), expected) << text;
+  for (auto [text, expected] : rows) EXPECT_EQ(reread(text), expected) << text;
 }
 
 TEST(YamlTree, ColumnsCountCharacters) {
@@ -68,13 +68,13 @@ TEST(YamlTree, HostileInputIsBounded) {
     for (int k = 0; k < 9; ++k) bomb += ", " + before;
     bomb += "]\n";
   }
-  EXPECT_NE(read(bomb).find("maximum node visit limit (100000)"), std::string::npos);
-  EXPECT_NE(read("a: " + std::string(50'000, '[')).find("f.yaml"), std::string::npos);
+  EXPECT_NE(reread(bomb).find("maximum node visit limit (100000)"), std::string::npos);
+  EXPECT_NE(reread("a: " + std::string(50'000, '[')).find("f.yaml"), std::string::npos);
 }
 
 TEST(YamlTree, AFileThatEndsWithinABracketIsRefused) {
   for (const char* text : {"[", "{", "[a", "a: [", "{a: [b", "- [", "[[", "? [", "a: {b"}) {
-    EXPECT_NE(read(text).find("is never closed"), std::string::npos) << text << "\n" << read(text);
+    EXPECT_NE(reread(text).find("is never closed"), std::string::npos) << text << "\n" << reread(text);
   }
 }
 
@@ -95,38 +95,38 @@ TEST(YamlTree, LargeHostileInputIsReadOrRefusedInBoundedTime) {
       "x: &x {a: 1}\ny:\n  <<: [" + repeated("*x,") + "]",
   };
   for (const std::string& text : texts) {
-    std::string read_or_refused = read(text).substr(0, 60);
+    std::string read_or_refused = reread(text).substr(0, 60);
     EXPECT_FALSE(read_or_refused.size() > 60) << text.substr(0, 20);
   }
 }
 
 TEST(YamlTree, DocumentsAreSeparate) {
-  EXPECT_EQ(read("a: 1\n---\nb: 2\n"), "a: 1\n---\nb: 2\n");
-  EXPECT_EQ(read("# nothing\n"), "");
-  EXPECT_EQ(read(""), "");
+  EXPECT_EQ(reread("a: 1\n---\nb: 2\n"), "a: 1\n---\nb: 2\n");
+  EXPECT_EQ(reread("# nothing\n"), "");
+  EXPECT_EQ(reread(""), "");
 }
 
 TEST(YamlTree, TextsThatLookLikeOtherTypesAreQuotedInTheOutput) {
-  EXPECT_EQ(read("a: 'yes'\nb: '1'\nc: 'x: y'\nd: '60:60'\ne: \"t\\tb\"\nf: '22:22'\ng: '- x'\nh: ''\ni: |\n  x\n  y\n"),
+  EXPECT_EQ(reread("a: 'yes'\nb: '1'\nc: 'x: y'\nd: '60:60'\ne: \"t\\tb\"\nf: '22:22'\ng: '- x'\nh: ''\ni: |\n  x\n  y\n"),
             "a: \"yes\"\nb: \"1\"\nc: 'x: y'\nd: 60:60\ne: \"t\\tb\"\nf: \"22:22\"\ng: '- x'\nh: \"\"\ni: |\n  x\n  y\n");
 }
 
 TEST(YamlTree, LongKeysAreMarkedInTheOutput) {
   const std::string key(129, 'k');
   const std::string printed = "? " + key + "\n:\n  a: 1\nz:\n  - ? " + key + "\n    : b\n";
-  EXPECT_EQ(read("? " + key + "\n: {a: 1}\nz: [{? " + key + " : b}]\n"), printed);
-  EXPECT_EQ(read(printed), printed);
+  EXPECT_EQ(reread("? " + key + "\n: {a: 1}\nz: [{? " + key + " : b}]\n"), printed);
+  EXPECT_EQ(reread(printed), printed);
   std::string escapes;  // longer than a key before a colon may be
   for (int i = 0; i < 300; ++i) escapes += "\\x7F";
   const std::string escaped = "? \"" + escapes + "\"\n: a\n";
-  EXPECT_EQ(read(escaped), escaped);
+  EXPECT_EQ(reread(escaped), escaped);
 }
 
 TEST(YamlTree, CharactersThatYamlDoesNotAllowAreEscapedInTheOutput) {
   const std::string text = "a: \"q\\n\\x96\"\nb: \"\\N\\L\\P\\uFEFF\"\nc: \"\xC2\xA0\xC3\xA9\"\n";
   const std::string printed = "a: \"q\\n\\x96\"\nb: \"\\N\\L\\P\\uFEFF\"\nc: \xC2\xA0\xC3\xA9\n";
-  EXPECT_EQ(read(text), printed);
-  EXPECT_EQ(read(printed), printed);
+  EXPECT_EQ(reread(text), printed);
+  EXPECT_EQ(reread(printed), printed);
 }
 
 }  // namespace

@@ -13,10 +13,10 @@ using engine::ContainerSpec;
 using engine::Mount;
 using nlohmann::json;
 
-Result<ContainerSpec> parse(const char* body) { return parse_container_spec(json::parse(body), "/web", ""); }
+Result<ContainerSpec> parse_body(const char* body) { return parse_container_spec(json::parse(body), "/web", ""); }
 
 ContainerSpec good(const char* body) {
-  Result<ContainerSpec> spec = parse(body);
+  Result<ContainerSpec> spec = parse_body(body);
   EXPECT_TRUE(spec.ok()) << (spec.ok() ? "" : spec.error().message());
   return spec.ok() ? std::move(*spec) : ContainerSpec();
 }
@@ -100,7 +100,7 @@ TEST(ContainerSpecOfBody, RefusesWhatCannotBeMeantOrIsNotBuilt) {
       {R"({"Cmd":["ls"]})", Code::invalid, "config cannot be empty in order to create a container: no image is given"},
   };
   for (const Row& row : rows) {
-    const Result<ContainerSpec> spec = parse(row.body);
+    const Result<ContainerSpec> spec = parse_body(row.body);
     ASSERT_FALSE(spec.ok()) << row.body;
     EXPECT_EQ(spec.error().code(), row.code) << row.body;
     EXPECT_EQ(spec.error().message(), row.message);
@@ -149,7 +149,7 @@ TEST(ContainerSpecOfBody, LinksOfOldBelongToTheFirstNetwork) {
 TEST(ContainerSpecOfBody, ContradictingReadOnlyOptionsAreRefused) {
   for (const char* options : {R"({"ReadOnlyForceRecursive":true})", R"({"ReadOnlyNonRecursive":true})"}) {
     const std::string body = std::string(R"({"Image":"a","HostConfig":{"Mounts":[{"Type":"bind","Source":"/a","Target":"/b","BindOptions":)") + options + "}]}}";
-    EXPECT_NE(parse(body.c_str()).error().message().find("needs ReadOnly"), std::string::npos);
+    EXPECT_NE(parse_body(body.c_str()).error().message().find("needs ReadOnly"), std::string::npos);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "daemon/docker/process_table.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace gantry::daemon::docker {

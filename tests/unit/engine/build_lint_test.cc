@@ -6,12 +6,12 @@
 namespace gantry::engine {
 namespace {
 
-struct Row {
+struct LintRow {
   const char* dockerfile;
   const char* expected;  // as shown, without the heading
 };
 
-constexpr Row kRows[] = {
+constexpr LintRow kLintRows[] = {
     {"FROM base\nRUN true\nCMD [\"x\"]", ""},
     {"FROM base AS Build", " - StageNameCasing: Stage name 'Build' should be lowercase (line 1)\n"},
     {"FROM base as build", " - FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)\n"},
@@ -84,7 +84,7 @@ StageOptions options() {
 }
 
 TEST(Lint, EveryCheckFindsItsMistakeAndNothingElse) {
-  for (const Row& row : kRows) {
+  for (const LintRow& row : kLintRows) {
     const Result<Dockerfile> file = parse_dockerfile(row.dockerfile, "Dockerfile");
     ASSERT_TRUE(file.ok()) << row.dockerfile << "\n" << file.error().message();
     const std::string shown = render_warnings(lint(*file, options()));

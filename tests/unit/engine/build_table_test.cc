@@ -7,13 +7,13 @@
 namespace gantry::engine {
 namespace {
 
-struct Row {
+struct BuildRow {
   const char* dockerfile;  // "FROM base\n" stands before it unless it has a FROM or a global ARG of its own
   const char* what;        // what of the result is looked at: see BuildTable::seen()
   const char* expected;
 };
 
-constexpr Row kRows[] = {
+constexpr BuildRow kBuildRows[] = {
     // FROM and stages.
     {"FROM scratch", "layers", "0"},
     {"FROM base", "layers", "1"},
@@ -303,8 +303,8 @@ class BuildTable : public BuilderTest {
 };
 
 TEST_F(BuildTable, EveryRowGivesWhatItSays) {
-  EXPECT_GE(std::size(kRows), 120u);
-  for (const Row& row : kRows) {
+  EXPECT_GE(std::size(kBuildRows), 120u);
+  for (const BuildRow& row : kBuildRows) {
     runner.steps.clear();
     std::string text = row.dockerfile;
     const bool stands_alone = text.find("FROM base") == 0 || text.find("FROM scratch") == 0 ||
@@ -322,7 +322,7 @@ TEST_F(BuildTable, EveryRowGivesWhatItSays) {
 // The parser's own lists: an instruction or flag that is added needs a row.
 TEST_F(BuildTable, EveryInstructionAndFlagHasARow) {
   const auto has = [](const std::string& instruction, const std::string& text) {
-    return std::any_of(std::begin(kRows), std::end(kRows), [&](const Row& row) {
+    return std::any_of(std::begin(kBuildRows), std::end(kBuildRows), [&](const BuildRow& row) {
       for (const std::string& line : split(row.dockerfile, '\n')) {
         if (line.starts_with(instruction) && line.find(text) != std::string::npos) return true;
       }

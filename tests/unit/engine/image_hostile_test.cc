@@ -19,7 +19,7 @@ struct Case {
   const char* outcome;
 };
 
-TarItem entry(const std::string& path, const std::string& content = "evil") { return {.path = path, .content = content}; }
+TarItem file_item(const std::string& path, const std::string& content = "evil") { return {.path = path, .content = content}; }
 TarItem symlink_to(const std::string& path, const std::string& target) {
   return {.path = path, .type = '2', .link = target};
 }
@@ -31,54 +31,54 @@ TarItem directory(const std::string& path) { return {.path = path, .type = '5', 
 // "V" in paths and links is the victim: a directory beside the layer, by its absolute path.
 std::vector<Case> cases() {
   return {
-      {"parent", {entry("../victim/f")}, kRefused},
-      {"parent in the middle", {entry("a/../../victim/f")}, kRefused},
-      {"many parents", {entry("../../../../../../../../V/f")}, kRefused},
-      {"parent at the end", {entry("a/../..")}, kRefused},
+      {"parent", {file_item("../victim/f")}, kRefused},
+      {"parent in the middle", {file_item("a/../../victim/f")}, kRefused},
+      {"many parents", {file_item("../../../../../../../../V/f")}, kRefused},
+      {"parent at the end", {file_item("a/../..")}, kRefused},
       {"parent of a directory", {directory("../victim/d")}, kRefused},
       {"parent of a symlink", {symlink_to("../victim/l", "f")}, kRefused},
-      {"parent of a hard link", {entry("a"), hard_link_to("../victim/h", "a")}, kRefused},
-      {"absolute name", {entry("V/new")}, kHarmless},
+      {"parent of a hard link", {file_item("a"), hard_link_to("../victim/h", "a")}, kRefused},
+      {"absolute name", {file_item("V/new")}, kHarmless},
       {"absolute directory", {directory("V/d")}, kHarmless},
-      {"double slash", {entry("/V/new")}, kHarmless},
-      {"dots and slashes", {entry("./././/V//./new")}, kHarmless},
-      {"through an absolute symlink", {symlink_to("l", "V"), entry("l/new")}, kRefused},
-      {"through a relative symlink", {symlink_to("l", "../victim"), entry("l/new")}, kRefused},
-      {"through a chain of symlinks", {symlink_to("a", "b"), symlink_to("b", "V"), entry("a/new")}, kRefused},
-      {"through a symlink to the root", {symlink_to("l", "/"), entry("l/V/new")}, kHarmless},
-      {"over a symlink", {symlink_to("l", "V/precious"), entry("l", "mine")}, kHarmless},
-      {"a directory over a symlink", {symlink_to("l", "V"), directory("l"), entry("l/new")}, kHarmless},
+      {"double slash", {file_item("/V/new")}, kHarmless},
+      {"dots and slashes", {file_item("./././/V//./new")}, kHarmless},
+      {"through an absolute symlink", {symlink_to("l", "V"), file_item("l/new")}, kRefused},
+      {"through a relative symlink", {symlink_to("l", "../victim"), file_item("l/new")}, kRefused},
+      {"through a chain of symlinks", {symlink_to("a", "b"), symlink_to("b", "V"), file_item("a/new")}, kRefused},
+      {"through a symlink to the root", {symlink_to("l", "/"), file_item("l/V/new")}, kHarmless},
+      {"over a symlink", {symlink_to("l", "V/precious"), file_item("l", "mine")}, kHarmless},
+      {"a directory over a symlink", {symlink_to("l", "V"), directory("l"), file_item("l/new")}, kHarmless},
       {"mode through a symlink", {symlink_to("l", "V/precious"), {.path = "l", .type = '2', .link = "V/precious",
                                                                  .mode = 0777, .uid = 5}}, kHarmless},
-      {"symlink to itself", {symlink_to("l", "l"), entry("l/f")}, kRefused},
-      {"symlinks in a circle", {symlink_to("a", "b"), symlink_to("b", "a"), entry("a/f")}, kRefused},
+      {"symlink to itself", {symlink_to("l", "l"), file_item("l/f")}, kRefused},
+      {"symlinks in a circle", {symlink_to("a", "b"), symlink_to("b", "a"), file_item("a/f")}, kRefused},
       {"hard link to outside", {hard_link_to("h", "V/precious")}, kRefused},
       {"hard link by parents", {hard_link_to("h", "../victim/precious")}, kRefused},
       {"hard link through a symlink", {symlink_to("l", "V"), hard_link_to("h", "l/precious")}, kRefused},
       {"hard link to a symlink that leads out",
-       {symlink_to("l", "V/precious"), hard_link_to("h", "l"), entry("h", "x")}, kHarmless},
+       {symlink_to("l", "V/precious"), hard_link_to("h", "l"), file_item("h", "x")}, kHarmless},
       {"hard link to nothing", {hard_link_to("h", "nosuch")}, kRefused},
       {"hard link to a directory", {directory("d"), hard_link_to("h", "d")}, kRefused},
       {"hard link to itself", {hard_link_to("h", "h")}, kRefused},
-      {"whiteout of a parent", {entry("../.wh.victim", "")}, kRefused},
-      {"whiteout with dots", {entry(".wh...", "")}, kRefused},
-      {"whiteout of the directory itself", {entry(".wh..", "")}, kRefused},
-      {"whiteout without a name", {entry(".wh.", "")}, kRefused},
-      {"whiteout through a symlink", {symlink_to("l", "V"), entry("l/.wh.precious", "")}, kRefused},
-      {"opaque mark through a symlink", {symlink_to("l", "V"), entry("l/.wh..wh..opq", "")}, kRefused},
-      {"a file where a directory is needed", {entry("f"), entry("f/x")}, kRefused},
-      {"a file over a full directory", {entry("d/x"), entry("d")}, kHarmless},
-      {"a symlink over a full directory", {entry("d/x"), symlink_to("d", "V"), entry("d/new")}, kRefused},
-      {"a directory over a file", {entry("f"), directory("f"), entry("f/x")}, kHarmless},
+      {"whiteout of a parent", {file_item("../.wh.victim", "")}, kRefused},
+      {"whiteout with dots", {file_item(".wh...", "")}, kRefused},
+      {"whiteout of the directory itself", {file_item(".wh..", "")}, kRefused},
+      {"whiteout without a name", {file_item(".wh.", "")}, kRefused},
+      {"whiteout through a symlink", {symlink_to("l", "V"), file_item("l/.wh.precious", "")}, kRefused},
+      {"opaque mark through a symlink", {symlink_to("l", "V"), file_item("l/.wh..wh..opq", "")}, kRefused},
+      {"a file where a directory is needed", {file_item("f"), file_item("f/x")}, kRefused},
+      {"a file over a full directory", {file_item("d/x"), file_item("d")}, kHarmless},
+      {"a symlink over a full directory", {file_item("d/x"), symlink_to("d", "V"), file_item("d/new")}, kRefused},
+      {"a directory over a file", {file_item("f"), directory("f"), file_item("f/x")}, kHarmless},
       {"a device", {{.path = "disk", .type = '4'}}, kHarmless},
-      {"a fifo that is written to", {{.path = "p", .type = '6'}, entry("p")}, kHarmless},
+      {"a fifo that is written to", {{.path = "p", .type = '6'}, file_item("p")}, kHarmless},
       {"an unknown kind", {{.path = "x", .type = 'Z'}}, kHarmless},
-      {"the root as a file", {entry("/")}, kRefused},
-      {"the root as a symlink", {symlink_to(".", "V"), entry("new")}, kHarmless},
-      {"a name of one dot", {entry("./")}, kRefused},
-      {"a long name", {entry(std::string(99, 'n'))}, kHarmless},
+      {"the root as a file", {file_item("/")}, kRefused},
+      {"the root as a symlink", {symlink_to(".", "V"), file_item("new")}, kHarmless},
+      {"a name of one dot", {file_item("./")}, kRefused},
+      {"a long name", {file_item(std::string(99, 'n'))}, kHarmless},
       {"a setuid program of root", {{.path = "su", .content = "x", .mode = 04755}}, kHarmless},
-      {"the same name a thousand times", std::vector<TarItem>(1000, entry("again")), kHarmless},
+      {"the same name a thousand times", std::vector<TarItem>(1000, file_item("again")), kHarmless},
   };
 }
 
@@ -165,10 +165,10 @@ TEST_F(Hostile, DamagedArchivesAreRefused) {
 TEST_F(Hostile, LimitsHold) {
   UnpackOptions few;
   few.limits.entries = 3;
-  EXPECT_FALSE(unpack_text(make_tar({entry("a"), entry("b"), entry("c"), entry("d")}), few).ok());
+  EXPECT_FALSE(unpack_text(make_tar({file_item("a"), file_item("b"), file_item("c"), file_item("d")}), few).ok());
   UnpackOptions small;
   small.limits.bytes = 10;
-  EXPECT_FALSE(unpack_text(make_tar({entry("a", std::string(11, 'x'))}), small).ok());
+  EXPECT_FALSE(unpack_text(make_tar({file_item("a", std::string(11, 'x'))}), small).ok());
 }
 
 TEST_F(Hostile, ContextsAreNoBetterThanLayers) {

@@ -10,7 +10,7 @@ std::string descriptor(char digit, const std::string& more = "") {
   return R"({"mediaType":"x","digest":"sha256:)" + std::string(64, digit) + R"(","size":3)" + more + "}";
 }
 
-std::string entry(char digit, const std::string& os, const std::string& architecture, const std::string& variant = "") {
+std::string manifest_of(char digit, const std::string& os, const std::string& architecture, const std::string& variant = "") {
   return descriptor(digit, R"(,"platform":{"os":")" + os + R"(","architecture":")" + architecture +
                                (variant.empty() ? "" : R"(","variant":")" + variant) + "\"}");
 }
@@ -49,15 +49,15 @@ TEST(Manifest, TheBestPlatformIsChosen) {
   };
   const Row rows[] = {
       {"linux/amd64",
-       {entry('a', "windows", "amd64"), entry('b', "linux", "amd64"), entry('c', "linux", "amd64")},
+       {manifest_of('a', "windows", "amd64"), manifest_of('b', "linux", "amd64"), manifest_of('c', "linux", "amd64")},
        'b'},
-      {"linux/amd64", {entry('a', "linux", "amd64", "v2"), entry('b', "linux", "amd64")}, 'b'},
-      {"linux/amd64/v3", {entry('a', "linux", "amd64"), entry('b', "linux", "amd64", "v2")}, 'b'},
-      {"linux/arm/v7", {entry('a', "linux", "arm", "v5"), entry('b', "linux", "arm", "v6")}, 'b'},
-      {"linux/arm/v6", {entry('a', "linux", "arm", "v7")}, 0},
-      {"linux/arm64", {entry('a', "linux", "arm64", "v8")}, 'a'},
-      {"aarch64", {entry('a', "linux", "arm64")}, 'a'},
-      {"linux/amd64", {entry('a', "unknown", "unknown"), entry('b', "linux", "arm64")}, 0},
+      {"linux/amd64", {manifest_of('a', "linux", "amd64", "v2"), manifest_of('b', "linux", "amd64")}, 'b'},
+      {"linux/amd64/v3", {manifest_of('a', "linux", "amd64"), manifest_of('b', "linux", "amd64", "v2")}, 'b'},
+      {"linux/arm/v7", {manifest_of('a', "linux", "arm", "v5"), manifest_of('b', "linux", "arm", "v6")}, 'b'},
+      {"linux/arm/v6", {manifest_of('a', "linux", "arm", "v7")}, 0},
+      {"linux/arm64", {manifest_of('a', "linux", "arm64", "v8")}, 'a'},
+      {"aarch64", {manifest_of('a', "linux", "arm64")}, 'a'},
+      {"linux/amd64", {manifest_of('a', "unknown", "unknown"), manifest_of('b', "linux", "arm64")}, 0},
       {"linux/amd64", {descriptor('a')}, 'a'},
   };
   for (const Row& row : rows) {

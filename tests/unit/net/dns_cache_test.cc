@@ -19,15 +19,15 @@ Packet query_packet(const std::string& label, uint16_t id = 7, uint8_t flags = 1
   packet.insert(packet.end(), {0, 0, 1, 0, 1});
   return packet;
 }
-DnsQuery query(const std::string& label, uint16_t id = 7) { return *parse_dns_query(query_packet(label, id)); }
+DnsQuery parsed_query(const std::string& label, uint16_t id = 7) { return *parse_dns_query(query_packet(label, id)); }
 
 Packet address_answer(const std::string& label, uint32_t ttl) {
-  return build_dns_answer(query(label), DnsCode::no_error, {address_record(IpAddress::v4(0xc0000207))}, 512, ttl);
+  return build_dns_answer(parsed_query(label), DnsCode::no_error, {address_record(IpAddress::v4(0xc0000207))}, 512, ttl);
 }
 
 // A denial with an SOA record of these two times.
 Packet denial(const std::string& label, uint32_t ttl, uint32_t minimum, DnsCode code = DnsCode::no_such_name) {
-  Packet packet = build_dns_answer(query(label), code, {}, 512);
+  Packet packet = build_dns_answer(parsed_query(label), code, {}, 512);
   packet[9] = 1;  // one authority record
   const auto add32 = [&](uint32_t value) {
     for (int shift = 24; shift >= 0; shift -= 8) packet.push_back(static_cast<uint8_t>(value >> shift));
@@ -47,34 +47,34 @@ uint32_t ttl_of(const Packet& answer) {
 }
 
 std::string key(const std::string& label, const std::string& scope = "up") {
-  return DnsCache::key(scope, query_packet(label), query(label));
+  return DnsCache::key(scope, query_packet(label), parsed_query(label));
 }
 
 TEST(DnsCache, AnAnswerIsGivenAgainUntilItsTimeIsOver) {
   DnsCache cache;
-  cache.keep(key("a"), query("a"), address_answer("a", 30), at(100));
-  auto again = cache.find(key("a"), query("a", 9), at(110));
+  cache.keep(key("a"), parsed_query("a"), address_answer("a", 30), at(100));
+  auto again = cache.find(key("a"), parsed_query("a", 9), at(110));
   ASSERT_TRUE(again);
   EXPECT_EQ((*again)[1], 9);
   EXPECT_EQ(ttl_of(*again), 20u);
-  EXPECT_FALSE(cache.find(key("a"), query("a"), at(130)));
+  EXPECT_FALSE(cache.find(key("a"), parsed_query("a"), at(130)));
   EXPECT_EQ(cache.size(), 0u);
 }
 
 TEST(DnsCache, LetterCaseAndIdDoNotCountButFlagsAndScopeDo) {
-  EXPECT_EQ(DnsCache::key("s", query_packet("A", 1), query("A", 1)), DnsCache::key("s", query_packet("a", 2), query("a", 2)));
-  EXPECT_NE(DnsCache::key("s", query_packet("a"), query("a")), DnsCache::key("t", query_packet("a"), query("a")));
-  EXPECT_NE(DnsCache::key("s", query_packet("a", 1, 0), query("a")), DnsCache::key("s", query_packet("a", 1, 1), query("a")));
+  EXPECT_EQ(DnsCache::key("s", query_packet("A", 1), parsed_query("A", 1)), DnsCache::key("s", query_packet("a", 2), parsed_query("a", 2)));
+  EXPECT_NE(DnsCache::key("s", query_packet("a"), parsed_query("a")), DnsCache::key("t", query_packet("a"), parsed_query("a")));
+  EXPECT_NE(DnsCache::key("s", query_packet("a", 1, 0), parsed_query("a")), DnsCache::key("s", query_packet("a", 1, 1), parsed_query("a")));
 }
 
 TEST(DnsCache, DenialsHoldForTheShorterTimeOfTheirSoaAndNeverForLong) {
   DnsCache cache;
-  cache.keep(key("a"), query("a"), denial("a", 40, 10), at(0));
-  EXPECT_TRUE(cache.find(key("a"), query("a"), at(9)));
-  EXPECT_FALSE(cache.find(key("a"), query("a"), at(10)));
-  cache.keep(key("b"), query("b"), denial("b", 9000, 9000, DnsCode::no_error), at(0));
-  EXPECT_TRUE(cache.find(key("b"), query("b"), at(59)));
-  EXPECT_FALSE(cache.find(key("b"), query("b"), at(60)));
+  cache.keep(key("a"), parsed_query("a"), denial("a", 40, 10), at(0));
+  EXPECT_TRUE(cache.find(key("a"), parsed_query("a"), at(9)));
+  EXPECT_FALSE(cache.find(key("a"), parsed_query("a"), at(10)));
+  cache.keep(key("b"), parsed_query("b"), denial("b", 9000, 9000, DnsCode::no_error), at(0));
+  EXPECT_TRUE(cache.find(key("b"), parsed_query("b"), at(59)));
+  EXPECT_FALSE(cache.find(key("b"), parsed_query("b"), at(60)));
 }
 
 TEST(DnsCache, WhatMayNotBeKeptIsNot) {
@@ -86,20 +86,20 @@ TEST(DnsCache, WhatMayNotBeKeptIsNot) {
   Packet cut = address_answer("a", 30);
   cut.pop_back();
   for (const Packet& packet : {truncated, failure, cut, address_answer("a", 0), Packet{1, 2, 3}, Packet{},
-                               build_dns_answer(query("a"), DnsCode::no_such_name, {}, 512)}) {
-    cache.keep(key("a"), query("a"), packet, at(0));
+                               build_dns_answer(parsed_query("a"), DnsCode::no_such_name, {}, 512)}) {
+    cache.keep(key("a"), parsed_query("a"), packet, at(0));
   }
   EXPECT_EQ(cache.size(), 0u);
 }
 
 TEST(DnsCache, TheLeastUsedMakesRoom) {
   DnsCache cache({.most_answers = 2});
-  cache.keep(key("a"), query("a"), address_answer("a", 30), at(0));
-  cache.keep(key("b"), query("b"), address_answer("b", 30), at(0));
-  EXPECT_TRUE(cache.find(key("a"), query("a"), at(1)));
-  cache.keep(key("c"), query("c"), address_answer("c", 30), at(2));
-  EXPECT_TRUE(cache.find(key("a"), query("a"), at(3)));
-  EXPECT_FALSE(cache.find(key("b"), query("b"), at(3)));
+  cache.keep(key("a"), parsed_query("a"), address_answer("a", 30), at(0));
+  cache.keep(key("b"), parsed_query("b"), address_answer("b", 30), at(0));
+  EXPECT_TRUE(cache.find(key("a"), parsed_query("a"), at(1)));
+  cache.keep(key("c"), parsed_query("c"), address_answer("c", 30), at(2));
+  EXPECT_TRUE(cache.find(key("a"), parsed_query("a"), at(3)));
+  EXPECT_FALSE(cache.find(key("b"), parsed_query("b"), at(3)));
   EXPECT_EQ(cache.size(), 2u);
 }
 

@@ -8,15 +8,14 @@
 #include <thread>
 
 #include "base/check.h"
+#include "unit/net/addresses.h"
 
 namespace gantry::net {
 namespace {
 
 using Packet = std::vector<uint8_t>;
 
-IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
-
-Fd bound(int type, const char* address, uint16_t port = 0) {
+Fd bound_to(int type, const char* address, uint16_t port = 0) {
   Fd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
   sockaddr_in in{.sin_family = AF_INET, .sin_port = htons(port)};
   CHECK(::inet_pton(AF_INET, address, &in.sin_addr) == 1);
@@ -57,12 +56,12 @@ std::string summary(const Packet& answer) {
 class DnsServerTest : public testing::Test {
  protected:
   void SetUp() override {
-    upstream_udp_ = bound(SOCK_DGRAM, "127.0.0.53");
+    upstream_udp_ = bound_to(SOCK_DGRAM, "127.0.0.53");
     port_ = ntohs(name_of(upstream_udp_).sin_port);
-    upstream_tcp_ = bound(SOCK_STREAM, "127.0.0.53", port_);
+    upstream_tcp_ = bound_to(SOCK_STREAM, "127.0.0.53", port_);
     ASSERT_TRUE(upstream_tcp_);
-    Fd udp = bound(SOCK_DGRAM, "127.0.0.1");
-    Fd tcp = bound(SOCK_STREAM, "127.0.0.1");
+    Fd udp = bound_to(SOCK_DGRAM, "127.0.0.1");
+    Fd tcp = bound_to(SOCK_STREAM, "127.0.0.1");
     udp_ = name_of(udp);
     tcp_ = name_of(tcp);
     thread_ = std::thread([this] {
@@ -202,7 +201,7 @@ TEST_F(DnsServerTest, ForwardsWithAnotherIdAndGivesBackTheAskers) {
 
 TEST_F(DnsServerTest, GoesOnToTheNextUpstreamOnSilence) {
   // Nobody listens on .52, which the kernel reports; .51 is there and silent.
-  Fd silent = bound(SOCK_DGRAM, "127.0.0.51", port_);
+  Fd silent = bound_to(SOCK_DGRAM, "127.0.0.51", port_);
   ASSERT_TRUE(silent);
   set_upstreams({ip("127.0.0.52"), ip("127.0.0.51"), ip("127.0.0.53")});
   std::thread upstream(
@@ -212,7 +211,7 @@ TEST_F(DnsServerTest, GoesOnToTheNextUpstreamOnSilence) {
 }
 
 TEST_F(DnsServerTest, WhenNoUpstreamAnswersItFails) {
-  Fd silent = bound(SOCK_DGRAM, "127.0.0.51", port_);
+  Fd silent = bound_to(SOCK_DGRAM, "127.0.0.51", port_);
   set_upstreams({ip("127.0.0.51")});
   EXPECT_EQ(summary(ask_udp(query("example"))), "code 2");
 }
@@ -249,7 +248,7 @@ TEST_F(DnsServerTest, AClientThatIsRemovedIsNotAnsweredAndDoesNoHarm) {
 }
 
 TEST_F(DnsServerTest, ASlowUpstreamStillWinsIfTheNextOneIsSlower) {
-  Fd silent = bound(SOCK_DGRAM, "127.0.0.51", port_);
+  Fd silent = bound_to(SOCK_DGRAM, "127.0.0.51", port_);
   set_upstreams({ip("127.0.0.53"), ip("127.0.0.51")});
   std::thread upstream([&] {
     answer_upstream([&](const Packet& asked) {

@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "base/strings.h"
+#include "unit/net/addresses.h"
 
 namespace gantry::net {
 namespace {
-
-IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
 
 NameRecord record(const std::string& network, std::vector<std::string> names, std::vector<std::string> addresses) {
   NameRecord made{.network_id = network, .network_name = "Net-" + network, .names = std::move(names)};

@@ -14,21 +14,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const std::vector<IpAddress>& servers) {
+std::string addresses_text(const std::vector<IpAddress>& servers) {
   std::string text;
   for (const IpAddress& server : servers) text += (text.empty() ? "" : " ") + server.to_string();
   return text;
 }
 
 TEST(HostNameservers, AreReadAsTheCLibraryReadsThem) {
-  EXPECT_EQ(text_of(parse_nameservers("# nameserver 1.1.1.1\n"
-                                      "nameserver 10.0.0.1\n"
-                                      "  nameserver\t10.0.0.2   # the other\n"
-                                      "nameserver fe80::1%eth0\n"
-                                      "nameservers 10.0.0.3\n"
-                                      "nameserver ten\nnameserver\n"
-                                      "search example.org\r\n"
-                                      "nameserver 10.0.0.4")),
+  EXPECT_EQ(addresses_text(parse_nameservers("# nameserver 1.1.1.1\n"
+                                             "nameserver 10.0.0.1\n"
+                                             "  nameserver\t10.0.0.2   # the other\n"
+                                             "nameserver fe80::1%eth0\n"
+                                             "nameservers 10.0.0.3\n"
+                                             "nameserver ten\nnameserver\n"
+                                             "search example.org\r\n"
+                                             "nameserver 10.0.0.4")),
             "10.0.0.1 10.0.0.2 fe80::1 10.0.0.4");
 }
 
@@ -50,7 +50,7 @@ class WatchTest : public testing::Test {
     std::string seen;
     std::thread thread([&] {
       NameserverWatch watch(loop, file_, [&] {
-        seen = text_of(host_nameservers(file_));
+        seen = addresses_text(host_nameservers(file_));
         if (seen == wanted) loop.stop();
       });
       auto deadline = loop.after(std::chrono::seconds(10), [&] { loop.stop(); });

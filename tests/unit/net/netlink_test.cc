@@ -8,11 +8,11 @@
 #include "net/firewall_elements.h"
 #include "net/firewall_rules.h"
 #include "net/links.h"
+#include "unit/net/addresses.h"
 
 namespace gantry::net {
 namespace {
 
-IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
 std::string hex(std::string_view text) { return to_hex({reinterpret_cast<const uint8_t*>(text.data()), text.size()}); }
 
 TEST(NetlinkBatch, AttributesArePaddedAndNestsHoldTheirSize) {

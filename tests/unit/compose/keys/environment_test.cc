@@ -3,7 +3,7 @@
 namespace gantry::compose {
 namespace {
 
-std::string show(const std::map<std::string, std::optional<std::string>>& environment) {
+std::string environment_text(const std::map<std::string, std::optional<std::string>>& environment) {
   std::string out;
   for (const auto& [key, value] : environment) out += key + "=" + (value ? *value : "<unset>") + ";";
   return out;
@@ -12,7 +12,7 @@ std::string show(const std::map<std::string, std::optional<std::string>>& enviro
 std::string environment_of(LoadFixture& fixture, const std::string& attributes) {
   fixture.write("compose.yaml", "services:\n  a:\n    image: x\n" + attributes);
   LoadResult result = fixture.load();
-  return result.ok() ? show(result.project->services.at("a").environment) : fixture.messages(result);
+  return result.ok() ? environment_text(result.project->services.at("a").environment) : fixture.messages(result);
 }
 
 TEST(EnvironmentKey, ListAndMappingSayTheSame) {

@@ -3,7 +3,7 @@
 namespace gantry::compose {
 namespace {
 
-std::string show(const std::string& ports) {
+std::string ports_text(const std::string& ports) {
   LoadFixture fixture;
   fixture.write("compose.yaml", "services: {a: {image: x, ports: [" + ports + "]}}\n");
   LoadResult result = fixture.load();
@@ -32,16 +32,16 @@ TEST(Ports, ShortSyntax) {
       {"'8000-8010:90'", "|8000-8010|90/tcp"},
       {"'9-11:9-11'", "|10|10/tcp |11|11/tcp |9|9/tcp"},
   };
-  for (auto [text, expected] : rows) EXPECT_EQ(show(text), expected) << text;
+  for (auto [text, expected] : rows) EXPECT_EQ(ports_text(text), expected) << text;
 }
 
 TEST(Ports, LongSyntaxGetsItsDefaults) {
-  EXPECT_EQ(show("{target: 80}"), "||80/tcp");
-  EXPECT_EQ(show("{target: '80', published: 8080, protocol: UDP, host_ip: 10.0.0.1}"), "10.0.0.1|8080|80/udp");
+  EXPECT_EQ(ports_text("{target: 80}"), "||80/tcp");
+  EXPECT_EQ(ports_text("{target: '80', published: 8080, protocol: UDP, host_ip: 10.0.0.1}"), "10.0.0.1|8080|80/udp");
 }
 
 TEST(Ports, TheSameOneTwiceIsOne) {
-  EXPECT_EQ(show("'80:80', {target: 80, published: 80}, '0.0.0.0:80:80/tcp'"), "0.0.0.0|80|80/tcp");
+  EXPECT_EQ(ports_text("'80:80', {target: 80, published: 80}, '0.0.0.0:80:80/tcp'"), "0.0.0.0|80|80/tcp");
 }
 
 TEST(Ports, TextsThatCannotBeMeant) {
@@ -60,7 +60,7 @@ TEST(Ports, TextsThatCannotBeMeant) {
       {"{target: 70000}", "must be between 1 and 65535, is 70000"},
       {"{target: 80, host_ip: foo}", "invalid ip address: foo"},
   };
-  for (auto [text, expected] : rows) EXPECT_EQ(show(text), expected) << text;
+  for (auto [text, expected] : rows) EXPECT_EQ(ports_text(text), expected) << text;
 }
 
 TEST(Ports, TheMessagePointsAtTheEntry) {

@@ -3,7 +3,7 @@
 namespace gantry::compose {
 namespace {
 
-std::string show(const std::string& volumes) {
+std::string volumes_text(const std::string& volumes) {
   LoadFixture fixture;
   fixture.write("compose.yaml", "services: {a: {image: x, volumes: [" + volumes + "]}}\nvolumes: {data: }\n");
   LoadResult result = fixture.load();
@@ -32,17 +32,17 @@ TEST(Volumes, ShortSyntax) {
       {"'/etc/x:/x:rshared,Z'", "bind|/etc/x|/x|rshared|Z"},
       {"'~/a:/x:ro,rw'", "bind|/home/user/a|/x"},
   };
-  for (auto [text, expected] : rows) EXPECT_EQ(show(text), expected) << text;
+  for (auto [text, expected] : rows) EXPECT_EQ(volumes_text(text), expected) << text;
 }
 
 TEST(Volumes, LongSyntax) {
-  EXPECT_EQ(show("{type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 0700}}"), "tmpfs||/t|1048576|448");
-  EXPECT_EQ(show("{type: tmpfs, target: /t, tmpfs: {mode: '0700'}}"), "tmpfs||/t|448");
-  EXPECT_EQ(show("{type: bind, source: ./a, target: /a, bind: {create_host_path: false}}"), "bind|@DIR@/a|/a|no-create");
-  EXPECT_EQ(show("{type: volume, source: data, target: /a, volume: {nocopy: true}}"), "volume|data|/a|nocopy");
+  EXPECT_EQ(volumes_text("{type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 0700}}"), "tmpfs||/t|1048576|448");
+  EXPECT_EQ(volumes_text("{type: tmpfs, target: /t, tmpfs: {mode: '0700'}}"), "tmpfs||/t|448");
+  EXPECT_EQ(volumes_text("{type: bind, source: ./a, target: /a, bind: {create_host_path: false}}"), "bind|@DIR@/a|/a|no-create");
+  EXPECT_EQ(volumes_text("{type: volume, source: data, target: /a, volume: {nocopy: true}}"), "volume|data|/a|nocopy");
 }
 
-TEST(Volumes, OneTargetIsMountedOnceTheLaterWins) { EXPECT_EQ(show("'./a:/x', 'data:/x'"), "volume|data|/x"); }
+TEST(Volumes, OneTargetIsMountedOnceTheLaterWins) { EXPECT_EQ(volumes_text("'./a:/x', 'data:/x'"), "volume|data|/x"); }
 
 TEST(Volumes, TextsThatCannotBeMeant) {
   const std::pair<const char*, const char*> rows[] = {
@@ -55,7 +55,7 @@ TEST(Volumes, TextsThatCannotBeMeant) {
       {"{type: volume}", "service volume is missing a mount target: missing property 'target'"},
       {"{type: bind, target: /x}", "invalid mount config for type \"bind\": field Source must not be empty"},
   };
-  for (auto [text, expected] : rows) EXPECT_EQ(show(text), expected) << text;
+  for (auto [text, expected] : rows) EXPECT_EQ(volumes_text(text), expected) << text;
 }
 
 TEST(Volumes, ATmpfsOnTheSameTargetIsAnError) {
