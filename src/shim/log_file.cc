@@ -173,6 +173,7 @@ void LogDisk::work() {
 
 bool LogFile::open(LogOptions options, LogFormat format, const std::string& attributes, uint64_t buffer) {
   format_ = format;
+  append_lines_ = format == LogFormat::compact ? append_compact_lines : append_json_lines();
   attributes_ = attributes;
   waiting_ = RecordSpace(record_space, sizeof record_space);
   if (!disk_.open(static_cast<LogOptions&&>(options))) return false;
@@ -247,8 +248,7 @@ void LogFile::write_whole_lines(const char* stream, std::string_view& data, int6
   for (size_t before = 0; before != data.size();) {
     before = data.size();
     if (waiting_.room() < kMostText + kLongestFrame) make_room();
-    if (compact) append_whole_lines(waiting_, data, frame, copy_compact_line);
-    else append_whole_lines(waiting_, data, frame, copy_json_line);
+    append_lines_(waiting_, data, frame);
   }
 }
 

@@ -97,6 +97,7 @@ class LogFile {
 
   LogDisk disk_;
   LogFormat format_ = LogFormat::json;
+  AppendLines append_lines_ = nullptr;
   std::string attributes_;
   RecordSpace waiting_;  // records not written yet: one system call for many
   bool in_burst_ = false;

@@ -2,6 +2,10 @@
 // programs that write as fast as they can. Pure.
 #pragma once
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <cstring>
 #include <string_view>
@@ -10,16 +14,23 @@
 
 namespace gantry::shim {
 
-// Copied sixteen bytes at a time, which is half the price of a memcpy for so short a text.
+// What follows is written once for each width that processors copy and compare at once: it is compiled as part of the function
+// that calls it, for that one's processor.
+#define GANTRY_OF_ITS_CALLER inline __attribute__((always_inline))
+inline constexpr size_t kWidest = 64;
+
+// Copied many bytes at a time, which is less than half the price of a memcpy for so short a text.
 class ShortText {
  public:
   explicit ShortText(std::string text) : size_(text.size()), padded_(static_cast<std::string&&>(text)) {
-    padded_.resize(size_ + kSixteen);
+    padded_.resize(size_ + kWidest);
   }
   size_t size() const { return size_; }
-  // Writes up to sixteen bytes beyond the text's end. → its end
-  char* copy_to(char* to) const {
-    for (size_t i = 0; i < size_; i += kSixteen) std::memcpy(to + i, padded_.data() + i, kSixteen);
+  // Writes up to kWidth bytes beyond the text's end. → its end
+  template <size_t kWidth>
+  GANTRY_OF_ITS_CALLER char* copy_to(char* to) const {
+    const char* const text = padded_.data();
+    for (size_t i = 0; i < size_; i += kWidth) std::memcpy(to + i, text + i, kWidth);
     return to + size_;
   }
 
@@ -27,6 +38,42 @@ class ShortText {
   size_t size_;
   std::string padded_;
 };
+
+// Copies kWidth characters. → how many plain ones they begin with
+template <size_t kWidth>
+size_t copy_plain(const char* from, char* to);
+
+template <>
+inline size_t copy_plain<kSixteen>(const char* from, char* to) {
+  std::memcpy(to, from, kSixteen);
+  return plain_of_sixteen(from);
+}
+
+#ifdef __x86_64__
+// Bytes from 0x80 are negative; '<' and '>' differ in one bit.
+template <>
+__attribute__((target("avx2"))) inline size_t copy_plain<32>(const char* from, char* to) {
+  const __m256i c = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), c);
+  const __m256i below = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), c);
+  const __m256i quotes = _mm256_or_si256(_mm256_cmpeq_epi8(c, _mm256_set1_epi8('"')), _mm256_cmpeq_epi8(c, _mm256_set1_epi8('\\')));
+  const __m256i angles = _mm256_cmpeq_epi8(_mm256_or_si256(c, _mm256_set1_epi8(2)), _mm256_set1_epi8('>'));
+  const __m256i ampersands = _mm256_cmpeq_epi8(c, _mm256_set1_epi8('&'));
+  const __m256i special = _mm256_or_si256(_mm256_or_si256(below, quotes), _mm256_or_si256(angles, ampersands));
+  const auto bits = static_cast<unsigned>(_mm256_movemask_epi8(special));
+  return bits == 0 ? 32 : static_cast<size_t>(__builtin_ctz(bits));
+}
+
+template <>
+__attribute__((target("avx512bw"))) inline size_t copy_plain<64>(const char* from, char* to) {
+  const __m512i c = _mm512_loadu_si512(from);
+  _mm512_storeu_si512(to, c);
+  const uint64_t bits = _mm512_cmplt_epi8_mask(c, _mm512_set1_epi8(0x20)) | _mm512_cmpeq_epi8_mask(c, _mm512_set1_epi8('"')) |
+                        _mm512_cmpeq_epi8_mask(c, _mm512_set1_epi8('\\')) | _mm512_cmpeq_epi8_mask(c, _mm512_set1_epi8('&')) |
+                        _mm512_cmpeq_epi8_mask(_mm512_or_si512(c, _mm512_set1_epi8(2)), _mm512_set1_epi8('>'));
+  return bits == 0 ? 64 : static_cast<size_t>(__builtin_ctzll(bits));
+}
+#endif
 
 // Records of one stream and one time differ in their text only.
 struct RecordFrame {
@@ -77,8 +124,8 @@ class RecordSpace {
   char* end_ = nullptr;
 };
 
-// A text of a piece's size, six bytes a character, and the sixteen that are copied beyond its and the record's end.
-inline constexpr size_t kMostText = 6 * kLogPiece + 16;
+// A text of a piece's size, six bytes a character, and what is copied beyond its and the record's end.
+inline constexpr size_t kMostText = 6 * kLogPiece + kWidest;
 
 inline char* copy_bytes(char* to, std::string_view bytes) {
   std::memcpy(to, bytes.data(), bytes.size());
@@ -86,15 +133,15 @@ inline char* copy_bytes(char* to, std::string_view bytes) {
 }
 
 // Copies `from` up to its first '\n' as the inside of a JSON string and sets `from` to that place; null: it has none.
-// As append_json_text, but it copies sixteen bytes while it looks at them. `to` has kMostText bytes.
-inline char* copy_json_line(std::string_view& from, char* to) {
+// As append_json_text, but it copies kWidth bytes while it looks at them. `to` has kMostText bytes.
+template <size_t kWidth>
+GANTRY_OF_ITS_CALLER char* copy_json_line(std::string_view& from, char* to) {
   while (!from.empty()) {
-    if (from.size() >= kSixteen) {
-      std::memcpy(to, from.data(), kSixteen);
-      const size_t plain = plain_of_sixteen(from.data());
+    if (from.size() >= kWidth) {
+      const size_t plain = copy_plain<kWidth>(from.data(), to);
       to += plain;
       from.remove_prefix(plain);
-      if (plain == kSixteen) continue;
+      if (plain == kWidth) continue;
     } else if (is_plain(static_cast<unsigned char>(from[0]))) {
       *to++ = from[0];
       from.remove_prefix(1);
@@ -117,18 +164,50 @@ inline char* copy_compact_line(std::string_view& from, char* to) {
   return to;
 }
 
-// Appends records of the whole lines that `data` begins with, and removes those lines from it: until a line has no end, is
-// longer than a piece (LineCutter's work), or `space` may have no room for it.
-template <class CopyLine>
-void append_whole_lines(RecordSpace& space, std::string_view& data, const RecordFrame& frame, CopyLine copy_line) {
+template <size_t kWidth, class CopyLine>
+GANTRY_OF_ITS_CALLER void append_lines(RecordSpace& space, std::string_view& data, const RecordFrame& frame, CopyLine copy_line) {
   const size_t needed = frame.size() + kMostText;
   while (!data.empty() && space.room() >= needed) {
     std::string_view line = data.substr(0, kLogPiece);
-    char* to = copy_line(line, frame.head.copy_to(space.at()));
+    char* to = copy_line(line, frame.head.copy_to<kWidth>(space.at()));
     if (to == nullptr) return;
-    space.set_at(frame.tail.copy_to(to));
+    space.set_at(frame.tail.copy_to<kWidth>(to));
     data.remove_prefix(static_cast<size_t>(line.data() - data.data()) + 1);
   }
 }
+
+// These append records of the whole lines that `data` begins with, and remove those lines from it: until a line has no end, is
+// longer than a piece (LineCutter's work), or `space` may have no room for it.
+using AppendLines = void (*)(RecordSpace& space, std::string_view& data, const RecordFrame& frame);
+
+inline void append_compact_lines(RecordSpace& space, std::string_view& data, const RecordFrame& frame) {
+  append_lines<kSixteen>(space, data, frame, copy_compact_line);
+}
+
+inline void append_json_lines_16(RecordSpace& space, std::string_view& data, const RecordFrame& frame) {
+  append_lines<kSixteen>(space, data, frame, copy_json_line<kSixteen>);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) inline void append_json_lines_32(RecordSpace& space, std::string_view& data, const RecordFrame& frame) {
+  append_lines<32>(space, data, frame, copy_json_line<32>);
+}
+
+__attribute__((target("avx512bw"))) inline void append_json_lines_64(RecordSpace& space, std::string_view& data,
+                                                                     const RecordFrame& frame) {
+  append_lines<64>(space, data, frame, copy_json_line<64>);
+}
+#endif
+
+// The quickest one of this processor.
+inline AppendLines append_json_lines() {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx512bw")) return append_json_lines_64;
+  if (__builtin_cpu_supports("avx2")) return append_json_lines_32;
+#endif
+  return append_json_lines_16;
+}
+
+#undef GANTRY_OF_ITS_CALLER
 
 }  // namespace gantry::shim

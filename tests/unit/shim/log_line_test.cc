@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <vector>
 
 #include "shim/log_lines.h"
 
@@ -66,12 +67,35 @@ std::string one_by_one(std::string_view text, bool compact) {
   return records;
 }
 
+// Of each width that this processor has.
+std::vector<AppendLines> all_json_lines() {
+  std::vector<AppendLines> all = {append_json_lines_16};
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx2")) all.push_back(append_json_lines_32);
+  if (__builtin_cpu_supports("avx512bw")) all.push_back(append_json_lines_64);
+#endif
+  return all;
+}
+
 std::string at_once(std::string_view& text, bool compact) {
   std::string bytes(1 << 20, '\0');
   RecordSpace space(bytes.data(), bytes.size());
-  if (compact) append_whole_lines(space, text, compact_frame("stderr", 7), copy_compact_line);
-  else append_whole_lines(space, text, json_frame("stderr", "T", R"({"k":"\n"})"), copy_json_line);
-  return std::string(space.records());
+  if (compact) {
+    append_compact_lines(space, text, compact_frame("stderr", 7));
+    return std::string(space.records());
+  }
+  const std::string_view all = text;
+  std::string records;
+  for (const AppendLines append : all_json_lines()) {
+    space.clear();
+    text = all;
+    append(space, text, json_frame("stderr", "T", R"({"k":"\n"})"));
+    if (append != append_json_lines_16) {
+      EXPECT_EQ(space.records(), records);
+    }
+    records = space.records();
+  }
+  return records;
 }
 
 TEST(LogTime, IsAsGoWritesIt) {
@@ -130,11 +154,11 @@ TEST(LogLines, ALineThatMayHaveNoRoomIsLeft) {
   std::string bytes(kMostText + 100, '\0');
   RecordSpace space(bytes.data(), bytes.size());
   std::string_view rest = "first\nsecond\n";
-  append_whole_lines(space, rest, compact_frame("stdout", 7), copy_compact_line);
-  append_whole_lines(space, rest, {.head = ShortText(std::string(90, 'h')), .tail = ShortText("\n")}, copy_compact_line);
+  append_compact_lines(space, rest, compact_frame("stdout", 7));
+  append_compact_lines(space, rest, {.head = ShortText(std::string(90, 'h')), .tail = ShortText("\n")});
   EXPECT_EQ(space.records(), "o7 first\no7 second\n");
   rest = "third\n";
-  append_whole_lines(space, rest, {.head = ShortText(std::string(90, 'h')), .tail = ShortText("\n")}, copy_compact_line);
+  append_compact_lines(space, rest, {.head = ShortText(std::string(90, 'h')), .tail = ShortText("\n")});
   EXPECT_EQ(rest, "third\n");
 }
 
