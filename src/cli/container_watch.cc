@@ -22,6 +22,12 @@ std::string label_of(const StringMap& labels, const char* key) {
 
 bool is_alive(std::string_view state) { return state == "running" || state == "paused" || state == "restarting"; }
 
+// Whoever hears of a container's end late may find that it has run and ended once more since.
+bool has_started_after(const ContainerDetails& details, WallTime time) {
+  WallTime started;
+  return parse_rfc3339(details.started_at, started) && started > time;
+}
+
 // Where the log of the run after this end begins; "" when there was none.
 std::string log_position(const std::string& finished_at) {
   WallTime time;
@@ -190,7 +196,8 @@ void ContainerWatch::handle(EngineEvent event) {
     const auto code = event.attributes.find("exitCode");
     const auto number = code != event.attributes.end() ? parse_unsigned(code->second) : std::nullopt;
     container.exit_code = static_cast<int>(number.value_or(0));
-    container.since = api_time(WallTime(std::chrono::nanoseconds(event.time_nano)));
+    container.died = WallTime(std::chrono::nanoseconds(event.time_nano));
+    container.since = api_time(*container.died);
     tell_exit(event.id, container);
   } else if (event.action == "destroy") {
     container.alive = false;
@@ -207,7 +214,8 @@ void ContainerWatch::tell_exit(const std::string& id, Container& container) {
   bool restarting = false;
   if (answer.ok() && answer->status == 200) {
     const auto details = parse_container(answer->body);
-    restarting = details.ok() && is_alive(details->state);
+    restarting = details.ok() && (is_alive(details->state) ||
+                                  (container.died && has_started_after(*details, *container.died)));
   }
   container.alive = restarting;
   std::string text = container.display + " exited with code " + std::to_string(exit_code);

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "cli/background_watch.h"
 #include "cli/keyboard.h"
 #include "cli/log_filter.h"
@@ -68,6 +69,7 @@ class ContainerWatch {
     bool following = false;
     std::string run;               // StartedAt of the run whose log is or was followed
     std::string since;             // where the log of the next run begins
+    std::optional<WallTime> died;  // the last end that an event told of
     std::optional<int> exit_code;  // of the last run; told when its log has ended
     bool told = true;
   };

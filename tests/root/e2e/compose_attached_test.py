@@ -127,6 +127,28 @@ class Attached(GantryTest):
         self.assertEqual(result.out.count("| try\n"), 2)
         self.assertIn("a-1 exited with code 1 (restarting)\n", result.out)
 
+    def test_a_restart_is_followed_by_a_client_that_hears_of_it_late(self):
+        project = self.gantry.project("at", """
+            services:
+              a:
+                image: busybox:test
+                restart: on-failure:1
+                command: sh -c "echo try; sleep 0.3; exit 1"
+            """)
+        client = self.gantry.start(project, "up")
+        self.addCleanup(client.kill)
+        shown = ""
+        while "| try" not in shown:
+            shown += client.stdout.readline()
+        client.send_signal(signal.SIGSTOP)
+        wait_until(lambda: (a := self.gantry.inspect("at-a-1"))["RestartCount"] == 1 and a["State"]["Status"] == "exited",
+                   "it has ended twice")
+        client.send_signal(signal.SIGCONT)
+        shown += client.communicate()[0]
+        self.assertEqual(shown.count("| try\n"), 2)
+        self.assertIn("a-1 exited with code 1 (restarting)\n", shown)
+        self.assertTrue(shown.endswith("a-1 exited with code 1\n"), shown)
+
     def test_flags_that_contradict(self):
         for words, said in ((["--build", "--no-build"], "incompatible"),
                             (["--force-recreate", "--no-recreate"], "--force-recreate and --no-recreate are incompatible"),
