@@ -77,7 +77,7 @@ class CopiesOfProjects(GantryTest):
     def test_a_copy_that_does_not_come_up_fails(self):
         project = self.gantry.project("bad", """
             services:
-              a: {image: busybox:test, command: sh -c 'echo no; exit 3', healthcheck: {test: "true", interval: 1h}}
+              a: {image: busybox:test, command: sh -c 'echo no; exit 3', healthcheck: {test: "false", interval: 1h}}
             """)
         result = self.gantry.compose(project, "test", "-q", "true", code=1)
         self.assertIn("exited (3)", result.err)
