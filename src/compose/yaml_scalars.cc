@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 
+#include "base/strings.h"
 #include "compose/yaml_scanner.h"
 
 namespace gantry::compose::yaml {
