@@ -1,4 +1,4 @@
-// Links: gantry_compose
+// Links: gantry_loader
 // Any text as .env file, in both formats. Lines are within the text.
 #include <algorithm>
 #include <cstdlib>

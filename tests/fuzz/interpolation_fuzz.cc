@@ -1,4 +1,4 @@
-// Links: gantry_compose
+// Links: gantry_loader
 // Any template with some variables set. The result of a text without `$` is the text.
 #include <cstdlib>
 

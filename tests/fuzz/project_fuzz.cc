@@ -1,4 +1,4 @@
-// Links: gantry_compose
+// Links: gantry_loader
 // Any text as a whole compose file from standard input: refused with messages, or loaded; what `config` prints of it
 // loads again, and prints the same.
 #include <cstdlib>

@@ -1,4 +1,4 @@
-// Links: gantry_compose
+// Links: gantry_loader
 // Any text as a port, mount, device, command, size, duration, boolean, host or plain scalar. What is canonical stays so.
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-// Links: gantry_compose
+// Links: gantry_loader
 // Any text as YAML: it is refused with a message that has a place, or read into a tree that, printed and read again,
 // is the same tree.
 #include <cstdlib>
