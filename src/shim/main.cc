@@ -28,6 +28,10 @@ void leave_the_daemon() {
   ::fcntl(gantry::shim::kChannelFd, F_SETFD, FD_CLOEXEC);
   ::setsid();
   for (int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
+  // All were blocked until here.
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(022);
   (void)!::chdir("/");
 }
@@ -41,9 +45,6 @@ int main() {
     (void)!::write(2, text, sizeof text - 1);
     return 2;
   }
-  // The daemon waits for this process only, so that its child is nobody's but init's.
-  pid_t child = ::fork();
-  if (child != 0) _exit(child < 0 ? 1 : 0);
   leave_the_daemon();
   ::prctl(PR_SET_NAME, "gantry-shim", 0, 0, 0);
   // Its memory and descriptors are not for a container that shares our pid namespace.

@@ -1,16 +1,13 @@
 #include "engine/container/runtime.h"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 
 #include "base/fault.h"
@@ -23,6 +20,7 @@
 #include "engine/container/launch.h"
 #include "engine/container/shim_channel.h"
 #include "engine/container/shim_link.h"
+#include "engine/container/shim_start.h"
 
 namespace gantry::engine {
 namespace {
@@ -53,34 +51,6 @@ Result<Fd> seal_executable(const std::filesystem::path& path) {
   const int high = ::fcntl(copy.get(), F_DUPFD_CLOEXEC, 100);
   if (high < 0) return Error::from_errno(errno, "fcntl", "the shim");
   return Fd(high);
-}
-
-// Starts the executable with `channel` as descriptor shim::kChannelFd. It forks at once and its first process ends,
-// so that the shim is init's child and we have nothing to reap later.
-Result<> spawn_shim(const std::filesystem::path& executable, int channel) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, channel, shim::kChannelFd);
-  ::posix_spawnattr_init(&attributes);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  char name[] = "gantry-shim";
-  char* arguments[] = {name, nullptr};
-  std::string fault = fault_setting() == nullptr ? "" : std::string("GANTRY_FAULT=") + fault_setting();
-  char* environment[] = {fault.empty() ? nullptr : fault.data(), nullptr};
-  pid_t pid = 0;
-  const int error = ::posix_spawn(&pid, executable.c_str(), &actions, &attributes, arguments, environment);
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::posix_spawnattr_destroy(&attributes);
-  if (error != 0) return Error::from_errno(error, "start", executable.native());
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return internal_error(executable.native() + " ended at once");
-  return {};
 }
 
 // The shim undoes what it has done when a start fails, but not when it was killed.
@@ -285,7 +255,7 @@ class ShimRuntime final : public Runtime {
       fds.push_back(devices.get());
     }
     TRY(send_to_shim(ours.get(), shim::packet(MessageType::launch, shim::Nothing{}), fds));
-    TRY(spawn_shim(executable_ ? "/proc/self/fd/" + std::to_string(executable_.get()) : options_.shim_executable.native(),
+    TRY(start_shim(executable_ ? "/proc/self/fd/" + std::to_string(executable_.get()) : options_.shim_executable.native(),
                    theirs.get()));
     return std::move(ours);
   }

@@ -1,4 +1,5 @@
 """Programs that die, daemons that die, containers that vanish: what must come back does, and is the same."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -6,6 +7,32 @@ import time
 import unittest
 
 from harness import GantryTest, free_port, http_get, main, parent_of, wait_until
+
+
+def children_of(pid):
+    """Those that have ended and are not waited for among them."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if entry.name.isdigit() and parent_of(entry.name) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+class Supervisors(GantryTest):
+    def test_they_are_nobodys_children_and_block_no_signal_but_what_they_read(self):
+        project = self.gantry.project("own", "services:\n  a:\n    image: busybox:test\n    command: [sleep, '1000']\n    scale: 5\n")
+        self.gantry.compose(project, "up", "-d")
+        daemon = self.gantry.daemon_pid()
+        self.assertEqual(children_of(daemon), [])
+        for name in self.gantry.containers():
+            program = self.gantry.inspect(name)["State"]["Pid"]
+            supervisor = parent_of(program)
+            self.assertEqual(os.getsid(supervisor), supervisor)
+            self.assertNotEqual(parent_of(supervisor), daemon)
+            self.assertIn("gantry-shim", pathlib.Path(f"/proc/{supervisor}/comm").read_text())
+            for process, blocked in ((program, 0), (supervisor, 1 << (signal.SIGCHLD - 1))):  # which it reads
+                self.assertIn(f"SigBlk:\t{blocked:016x}\n", pathlib.Path(f"/proc/{process}/status").read_text())
 
 
 class ExitCodes(GantryTest):
