@@ -18,6 +18,10 @@ constexpr std::array kMigrations = {
     "CREATE TABLE networks (id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE volumes (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE projects (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;",
+    // A state changes often and is small: beside its specification, each change wrote all of that anew, five pages for one.
+    "CREATE TABLE container_states (id TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO container_states (id, state) SELECT id, state FROM containers;"
+    "ALTER TABLE containers DROP COLUMN state;",
 };
 
 enum Statement {
@@ -26,8 +30,10 @@ enum Statement {
   kRollback,
   kSaveContainer,
   kSaveContainerSpec,
+  kMakeContainerState,
   kSaveContainerState,
   kRemoveContainer,
+  kRemoveContainerState,
   kLoadContainers,
   kSaveNetwork,
   kRemoveNetwork,
@@ -51,11 +57,13 @@ constexpr std::array<Sql, kStatementCount> kSql = {{
     {"BEGIN IMMEDIATE", "store begin"},
     {"COMMIT", "store commit"},
     {"ROLLBACK"},
-    {"INSERT OR REPLACE INTO containers (id, spec, details, state) VALUES (?, ?, ?, ?)", "store container"},
+    {"INSERT OR REPLACE INTO containers (id, spec, details) VALUES (?, ?, ?)", "store container"},
     {"UPDATE containers SET spec = ?2 WHERE id = ?1", "store container spec"},
-    {"UPDATE containers SET state = ?2 WHERE id = ?1", "store container state"},
+    {"INSERT OR REPLACE INTO container_states (id, state) VALUES (?, ?)"},
+    {"UPDATE container_states SET state = ?2 WHERE id = ?1", "store container state"},
     {"DELETE FROM containers WHERE id = ?", "store container removal"},
-    {"SELECT id, spec, details, state FROM containers ORDER BY id"},
+    {"DELETE FROM container_states WHERE id = ?"},
+    {"SELECT id, spec, details, state FROM containers JOIN container_states USING (id) ORDER BY id"},
     {"INSERT OR REPLACE INTO networks (id, json) VALUES (?, ?)", "store network"},
     {"DELETE FROM networks WHERE id = ?", "store network removal"},
     {"SELECT id, json FROM networks ORDER BY id"},
@@ -182,7 +190,8 @@ Result<> Database::transaction(Function<Result<>()> change) {
 }
 
 Result<> Database::save_container(const ContainerRow& row) {
-  return write(kSaveContainer, {row.id.str(), row.spec, row.details, row.state});
+  TRY(write(kSaveContainer, {row.id.str(), row.spec, row.details}));
+  return write(kMakeContainerState, {row.id.str(), row.state});
 }
 Result<> Database::save_container_spec(const ContainerId& id, const std::string& spec) {
   return write(kSaveContainerSpec, {id.str(), spec});
@@ -190,7 +199,10 @@ Result<> Database::save_container_spec(const ContainerId& id, const std::string&
 Result<> Database::save_container_state(const ContainerId& id, const std::string& state) {
   return write(kSaveContainerState, {id.str(), state});
 }
-Result<> Database::remove_container(const ContainerId& id) { return write(kRemoveContainer, {id.str()}); }
+Result<> Database::remove_container(const ContainerId& id) {
+  TRY(write(kRemoveContainer, {id.str()}));
+  return write(kRemoveContainerState, {id.str()});
+}
 
 Result<std::vector<ContainerRow>> Database::load_containers() {
   sqlite3_stmt* query = statements_->prepared[kLoadContainers];

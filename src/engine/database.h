@@ -49,6 +49,7 @@ class Database {
   // Runs `change` in one transaction: all of its writes or none.
   Result<> transaction(Function<Result<>()> change);
 
+  // The first and the last of these are several writes: within a transaction.
   Result<> save_container(const ContainerRow& row);
   Result<> save_container_spec(const ContainerId& id, const std::string& spec);
   Result<> save_container_state(const ContainerId& id, const std::string& state);

@@ -210,7 +210,9 @@ void Containers::finish_removal(Container& container) {
     container.status.state = ContainerState::dead;
     return save_state(container);
   }
-  if (auto removed = context_.database.remove_container(container.id); !removed.ok()) {
+  const auto removed =
+      context_.database.transaction([&]() -> Result<> { return context_.database.remove_container(container.id); });
+  if (!removed.ok()) {
     log_error(removed.error().message());
     return;
   }

@@ -14,6 +14,12 @@ class DatabaseTest : public testing::Test {
     EXPECT_TRUE(database.ok()) << database.error().message();
     return database.ok() ? *std::move(database) : nullptr;
   }
+  void change_by_hand(const char* sql) {
+    sqlite3* raw = nullptr;
+    ASSERT_EQ(sqlite3_open((directory_ / "engine.db").c_str(), &raw), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(raw, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(raw);
+    sqlite3_close(raw);
+  }
   TemporaryDirectory directory_;
 };
 
@@ -59,12 +65,48 @@ TEST_F(DatabaseTest, AFailedTransactionLeavesNothing) {
   EXPECT_EQ(VALUE(database->load_volumes()).size(), 1u);
 }
 
+TEST_F(DatabaseTest, OfARemovedContainerNothingStays) {
+  auto database = open();
+  const ContainerId id("c1");
+  ASSERT_TRUE(database->save_container({id, "spec", "details", "state"}).ok());
+  ASSERT_TRUE(database->remove_container(id).ok());
+  ASSERT_TRUE(database->save_container_state(id, "late").ok());
+  EXPECT_TRUE(VALUE(database->load_containers()).empty());
+  ASSERT_TRUE(database->save_container({id, "spec 2", "details 2", "state 2"}).ok());
+  const auto rows = VALUE(database->load_containers());
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].spec + rows[0].state, "spec 2state 2");
+}
+
+TEST_F(DatabaseTest, AContainersStateIsWrittenWithoutItsSpecification) {
+  auto database = open();
+  const ContainerId id("c1");
+  ASSERT_TRUE(database->save_container({id, std::string(50'000, 'x'), "details", "state"}).ok());
+  const auto journal = directory_ / "engine.db-wal";
+  const auto before = std::filesystem::file_size(journal);
+  ASSERT_TRUE(database->save_container_state(id, "state 2").ok());
+  EXPECT_LT(std::filesystem::file_size(journal), before + 10'000);
+}
+
+TEST_F(DatabaseTest, AStoreOfTheFirstVersionKeepsItsContainers) {
+  change_by_hand(
+      "CREATE TABLE containers (id TEXT PRIMARY KEY, spec TEXT NOT NULL, details TEXT NOT NULL, state TEXT NOT NULL)"
+      " WITHOUT ROWID;"
+      "CREATE TABLE networks (id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE volumes (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE projects (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;"
+      "INSERT INTO containers VALUES ('c1', 'spec', 'details', 'state'), ('c2', 'spec 2', 'details 2', 'state 2');"
+      "PRAGMA user_version = 1");
+  for (int opened = 0; opened < 2; ++opened) {
+    const auto rows = VALUE(open()->load_containers());
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_EQ(rows[1].id.str() + rows[1].spec + rows[1].details + rows[1].state, "c2spec 2details 2state 2");
+  }
+}
+
 TEST_F(DatabaseTest, AStoreFromANewerGantryIsRefused) {
   open();
-  sqlite3* raw = nullptr;
-  ASSERT_EQ(sqlite3_open((directory_ / "engine.db").c_str(), &raw), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version = 99", nullptr, nullptr, nullptr), SQLITE_OK);
-  sqlite3_close(raw);
+  change_by_hand("PRAGMA user_version = 99");
   auto refused = Database::open(directory_ / "engine.db");
   ASSERT_FALSE(refused.ok());
   EXPECT_NE(refused.error().message().find("was written by a newer Gantry"), std::string::npos);
