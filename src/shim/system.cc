@@ -121,9 +121,10 @@ bool send_packet(int fd, std::string_view bytes, const int* fds, size_t fd_count
 }
 
 Received receive_packet(int fd, Packet& packet) {
-  packet.bytes.resize(kMaxPacket);
+  static char bytes[kMaxPacket];  // of one thread; of its pages only those are made that a packet reaches
+  packet.bytes.clear();
   packet.fds.clear();
-  iovec part{packet.bytes.data(), packet.bytes.size()};
+  iovec part{bytes, sizeof bytes};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxDescriptors)];
   msghdr message{};
   message.msg_iov = &part;
@@ -149,7 +150,7 @@ Received receive_packet(int fd, Packet& packet) {
     }
   }
   if (n == 0) return Received::end;
-  packet.bytes.resize(static_cast<size_t>(n));
+  packet.bytes.assign(bytes, static_cast<size_t>(n));
   return Received::packet;
 }
 

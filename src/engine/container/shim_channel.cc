@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -27,7 +28,7 @@ Result<> send_to_shim(int channel, const std::string& packet, const std::vector<
 }
 
 Result<std::optional<ShimPacket>> receive_from_shim(int channel) {
-  std::string bytes(shim::kMaxPacket, '\0');
+  std::array<char, shim::kMaxPacket> bytes;  // of its pages only those are written that a packet reaches
   iovec part{bytes.data(), bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -47,7 +48,7 @@ Result<std::optional<ShimPacket>> receive_from_shim(int channel) {
   // The kernel drops descriptors that this process has no room for.
   if ((message.msg_flags & MSG_CTRUNC) != 0) return Error::from_errno(EMFILE, "receive from the container's shim");
   std::string_view body;
-  packet.type = shim::split_packet(std::string_view(bytes).substr(0, static_cast<size_t>(n)), body);
+  packet.type = shim::split_packet(std::string_view(bytes.data(), static_cast<size_t>(n)), body);
   packet.body = std::string(body);
   return std::optional<ShimPacket>(std::move(packet));
 }
