@@ -118,4 +118,13 @@ Result<Fd> load_device_program(const std::vector<std::string>& rules) {
       .within("devices of the container");
 }
 
+Result<std::shared_ptr<const Fd>> DevicePrograms::of(const std::vector<std::string>& rules) {
+  const std::lock_guard lock(mutex_);
+  if (program_ == nullptr || rules != rules_) {
+    program_ = std::make_shared<const Fd>(TRY(load_device_program(rules)));
+    rules_ = rules;
+  }
+  return program_;
+}
+
 }  // namespace gantry::engine

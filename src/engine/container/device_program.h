@@ -2,6 +2,8 @@
 // for the v1 one, too. Source: linux/bpf.h (BPF_PROG_TYPE_CGROUP_DEVICE). Any thread.
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -30,5 +32,18 @@ std::vector<std::string> all_device_rules(const Resources& resources);
 // The program that allows what any rule allows and nothing else, loaded into the kernel.
 // Errors: invalid for a bad rule; else what bpf(2) says.
 Result<Fd> load_device_program(const std::vector<std::string>& rules);
+
+// Keeps the last program: that of most containers is the one of the container before, and the kernel examines and
+// translates each that it loads. Any thread.
+class DevicePrograms {
+ public:
+  // As load_device_program().
+  Result<std::shared_ptr<const Fd>> of(const std::vector<std::string>& rules);
+
+ private:
+  std::mutex mutex_;  // of both, held while one is loaded
+  std::vector<std::string> rules_;
+  std::shared_ptr<const Fd> program_;
+};
 
 }  // namespace gantry::engine

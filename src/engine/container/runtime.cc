@@ -249,10 +249,10 @@ class ShimRuntime final : public Runtime {
     }
     auto [ours, theirs] = TRY(make_socket_pair(SOCK_SEQPACKET));
     std::vector<int> fds = {blob.get()};
-    Fd devices;
+    std::shared_ptr<const Fd> devices;
     if (cgroups_.device_programs && !spec.privileged) {
-      devices = TRY(load_device_program(all_device_rules(spec.resources)));
-      fds.push_back(devices.get());
+      devices = TRY(device_programs_.of(all_device_rules(spec.resources)));
+      fds.push_back(devices->get());
     }
     TRY(send_to_shim(ours.get(), shim::packet(MessageType::launch, shim::Nothing{}), fds));
     TRY(start_shim(executable_ ? "/proc/self/fd/" + std::to_string(executable_.get()) : options_.shim_executable.native(),
@@ -283,6 +283,7 @@ class ShimRuntime final : public Runtime {
   Options options_;
   Fd executable_;  // sealed; none: the file is used
   CgroupHost cgroups_;
+  DevicePrograms device_programs_;
 };
 
 }  // namespace
