@@ -1,6 +1,5 @@
 // What people type: `compose …`, `docker-compose …`, `gantry compose …`, `gantry COMMAND …` and `gantry daemon …`. The
 // daemon is a program of its own, so that no command pays for loading its libraries.
-#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "base/executable.h"
+#include "base/short_heap.h"
 #include "cli/command_line.h"
 
 namespace {
@@ -35,19 +35,10 @@ int run_daemon(char** arguments) {
   return 1;
 }
 
-// A command lives for milliseconds and grows to a few megabytes: giving pieces back to the kernel and fetching them again
-// cost more page faults than the work itself.
-void keep_memory() {
-  ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
-  ::mallopt(M_TOP_PAD, 1 << 20);
-  ::mallopt(M_ARENA_MAX, 1);  // threads here wait more than they work
-}
-
 }  // namespace
 
 int main(int count, char** arguments, char** variables) {
-  keep_memory();
+  gantry::prepare_short_heap();
   gantry::cli::Invocation invocation;
   invocation.program = count > 0 ? arguments[0] : "gantry";
   for (int i = 1; i < count; ++i) invocation.words.emplace_back(arguments[i]);

@@ -44,7 +44,7 @@ struct Flag {
   TableText<63> value_name;  // "FILE", for the help page
   TableText<111> help;
   // Known from other tools, but not built: using it is an error with this text. Empty: built.
-  std::string_view refused = {};
+  TableText<47> refused;
   bool hidden = false;  // works, but is not on the help page
 };
 

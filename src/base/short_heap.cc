@@ -1,0 +1,63 @@
+#include "base/short_heap.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/strings.h"
+
+namespace gantry {
+namespace {
+
+constexpr uintptr_t kHugePage = 2 << 20;
+constexpr uintptr_t kLittle = 4 << 10;
+
+// /proc/buddyinfo has a line a zone: how many free blocks of 4 KB, 8 KB, … 2 MB, 4 MB it has. Where huge ones are rare, the kernel
+// would move others' pages to make one, and that takes longer than all the small faults.
+bool has_huge_pages_at_hand() {
+  constexpr uint64_t kPlenty = 32;
+  const Fd file(::open("/proc/buddyinfo", O_RDONLY | O_CLOEXEC));
+  char text[4096];
+  const ssize_t size = file ? ::read(file.get(), text, sizeof text) : -1;
+  if (size <= 0) return false;
+  uint64_t free = 0;
+  for (std::string_view line : split(std::string_view(text, static_cast<size_t>(size)), '\n')) {
+    for (int column = 0; column < 2; ++column) {
+      line = trim(line);
+      const size_t space = line.rfind(' ');
+      if (space == std::string_view::npos) break;
+      free += parse_unsigned(line.substr(space + 1)).value_or(0);
+      line = line.substr(0, space);
+    }
+  }
+  return free >= kPlenty;
+}
+
+}  // namespace
+
+void prepare_short_heap() {
+  // Giving pieces back to the kernel and fetching them again cost more page faults than the work itself.
+  ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  ::mallopt(M_ARENA_MAX, 1);  // threads here wait more than they work
+  if (has_huge_pages_at_hand()) {
+    // What lies between the heap's end and the next huge page is taken and never touched; what malloc takes after it is the page.
+    ::mallopt(M_TOP_PAD, static_cast<int>(kHugePage + kLittle));
+    const auto here = reinterpret_cast<uintptr_t>(::malloc(1));
+    const uintptr_t page = (here + 2 * kLittle + kHugePage - 1) & ~(kHugePage - 1);
+    const auto gap = reinterpret_cast<uintptr_t>(::malloc(page - here - kLittle / 2));
+    const auto end = reinterpret_cast<uintptr_t>(::sbrk(0));
+    if (gap > here && gap < page && end >= page + kHugePage) {
+      ::madvise(reinterpret_cast<void*>(page), kHugePage, MADV_HUGEPAGE);
+    }
+  }
+  ::mallopt(M_TOP_PAD, 1 << 20);
+}
+
+}  // namespace gantry
