@@ -17,6 +17,7 @@
 #include "shim/netns.h"
 #include "shim/program.h"
 #include "shim/rootfs.h"
+#include "start/pages.h"
 
 namespace gantry::shim {
 namespace {
@@ -46,6 +47,7 @@ bool open_channel(Fd& ours, Fd& theirs) {
 }
 
 void begin_child(int channel) {
+  start::touch_copy();
   set_child_channel(channel);
   check(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "prctl PR_SET_PDEATHSIG");
   ::prctl(PR_SET_NAME, "gantry-child", 0, 0, 0);

@@ -1,0 +1,34 @@
+// Where the kernel enters the program, in place of the C library's _start: by then most of what a short command touches has
+// been touched, relocations of a program at an address of the kernel's choice included.
+#include "start/pages.h"
+
+extern "C" [[gnu::visibility("hidden"), gnu::used]] void gantry_before_start() { gantry::start::touch_program(); }
+
+// _start wants the registers and the stack as the kernel made them.
+#if defined(__x86_64__)
+asm(R"(
+  .text
+  .globl gantry_entry
+  .type gantry_entry, @function
+gantry_entry:
+  push %rdx
+  sub $8, %rsp
+  call gantry_before_start
+  add $8, %rsp
+  pop %rdx
+  jmp _start
+  .size gantry_entry, . - gantry_entry
+)");
+#elif defined(__aarch64__)
+asm(R"(
+  .text
+  .globl gantry_entry
+  .type gantry_entry, %function
+gantry_entry:
+  stp x0, x30, [sp, #-16]!
+  bl gantry_before_start
+  ldp x0, x30, [sp], #16
+  b _start
+  .size gantry_entry, . - gantry_entry
+)");
+#endif

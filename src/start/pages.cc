@@ -1,0 +1,92 @@
+#include "start/pages.h"
+
+#include <elf.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <cstdint>
+
+// The linker's name for the first byte of the program.
+extern "C" [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start;
+
+namespace gantry::start {
+namespace {
+
+constexpr uintptr_t kPage = 4096;
+constexpr uintptr_t kMostZeros = 64 << 10;
+constexpr uintptr_t kStack = 16 << 10;
+
+// Of Linux 5.14; Debian 12's <sys/mman.h> has them for x86 and ARM alike.
+constexpr long kMap = MADV_POPULATE_READ;
+constexpr long kMakeOwn = MADV_POPULATE_WRITE;
+
+uintptr_t heap_begin = 0;  // the break before malloc moved it
+
+#if defined(__x86_64__)
+long system_call(long number, uintptr_t first, uintptr_t second, long third) {
+  long result = number;
+  asm volatile("syscall" : "+a"(result) : "D"(first), "S"(second), "d"(third) : "rcx", "r11", "memory");
+  return result;
+}
+#elif defined(__aarch64__)
+long system_call(long number, uintptr_t first, uintptr_t second, long third) {
+  register long x8 asm("x8") = number;
+  register uintptr_t x0 asm("x0") = first;
+  register uintptr_t x1 asm("x1") = second;
+  register long x2 asm("x2") = third;
+  asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+  return static_cast<long>(x0);
+}
+#endif
+
+uintptr_t current_break() { return static_cast<uintptr_t>(system_call(SYS_brk, 0, 0, 0)); }
+
+void touch(uintptr_t begin, uintptr_t end, long how) {
+  begin &= ~(kPage - 1);
+  if (begin < end) system_call(SYS_madvise, begin, end - begin, how);
+}
+
+void touch_segments() {
+  const auto base = reinterpret_cast<uintptr_t>(&__ehdr_start);
+  const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(base + __ehdr_start.e_phoff);
+  uintptr_t first = ~uintptr_t{0};  // the address that the file means for its first byte
+  for (int i = 0; i < __ehdr_start.e_phnum; ++i) {
+    const ElfW(Phdr)& segment = segments[i];
+    if (segment.p_type != PT_LOAD) continue;
+    if (first == ~uintptr_t{0}) first = segment.p_vaddr;
+    const uintptr_t begin = base + (segment.p_vaddr - first);
+    if ((segment.p_flags & PF_W) == 0) {
+      touch(begin, begin + segment.p_memsz, kMap);
+      continue;
+    }
+    const uintptr_t end = begin + segment.p_memsz;
+    if (segment.p_memsz - segment.p_filesz <= kMostZeros) {
+      touch(begin, end, kMakeOwn);
+      continue;
+    }
+    touch(begin, begin + segment.p_filesz, kMakeOwn);
+    touch(end - kMostZeros / 2, end, kMakeOwn);
+  }
+}
+
+void touch_stack() {
+  const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+  touch(here - kStack, here, kMakeOwn);
+}
+
+}  // namespace
+
+void touch_program() {
+  heap_begin = current_break();
+  touch_segments();
+  touch_stack();
+}
+
+void touch_copy() {
+  touch_segments();
+  touch_stack();
+  if (heap_begin != 0) touch(heap_begin, current_break(), kMakeOwn);
+}
+
+}  // namespace gantry::start

@@ -1,0 +1,94 @@
+#include "start/pages.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+
+// The linker's names for the end of the program's code and of its variables.
+extern "C" const char etext[];
+extern "C" const char __executable_start[];
+
+namespace gantry::start {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+std::array<char, 16 * kPage> variables = {1};
+
+long faults() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
+long faults_of(void (*work)()) {
+  const long before = faults();
+  work();
+  return faults() - before;
+}
+
+void read_all_code() {
+  for (const char* at = __executable_start; at < etext; at += kPage) (void)*static_cast<const volatile char*>(at);
+}
+
+void write_variables() {
+  for (size_t at = 0; at < variables.size(); at += kPage) *static_cast<volatile char*>(&variables[at]) = 2;
+}
+
+// A copy of this process's own, in which nothing has been touched yet. What it returns is told.
+int in_copy(int (*question)()) {
+  const pid_t copy = ::fork();
+  if (copy == 0) ::_exit(question());
+  int status = 0;
+  if (copy < 0 || ::waitpid(copy, &status, 0) != copy || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
+bool kernel_can() {
+  void* page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const bool can = ::madvise(page, kPage, MADV_POPULATE_WRITE) == 0;
+  ::munmap(page, kPage);
+  return can;
+}
+
+TEST(Pages, OfAProgramsFileAreThereOnceTouched) {
+  if (!kernel_can()) GTEST_SKIP() << "the kernel is older than 5.14";
+  write_variables();
+  const int few = 2;
+  EXPECT_GT(in_copy([] { return static_cast<int>(faults_of(write_variables)); }), 8) << "or the test shows nothing";
+  const int touched = in_copy([] {
+    touch_program();
+    return static_cast<int>(faults_of(read_all_code) + faults_of(write_variables));
+  });
+  EXPECT_GE(touched, 0);
+  EXPECT_LE(touched, few);
+}
+
+TEST(Pages, OfACopysHeapAreThereOnceTouched) {
+  if (!kernel_can()) GTEST_SKIP() << "the kernel is older than 5.14";
+  touch_program();  // learns where the heap begins
+  static char* block = nullptr;
+  static constexpr size_t kBlock = 24 * kPage;
+  block = static_cast<char*>(::sbrk(kBlock));
+  const auto write_block = +[] {
+    for (size_t at = 0; at < kBlock; at += kPage) *static_cast<volatile char*>(block + at) = 3;
+  };
+  write_block();
+  static void (*const write)() = write_block;
+  EXPECT_GT(in_copy([] { return static_cast<int>(faults_of(write)); }), 8) << "or the test shows nothing";
+  const int touched = in_copy([] {
+    touch_copy();
+    return static_cast<int>(faults_of(write));
+  });
+  EXPECT_GE(touched, 0);
+  EXPECT_LE(touched, 2);
+}
+
+}  // namespace
+}  // namespace gantry::start
