@@ -46,6 +46,8 @@ char last_byte(const std::string& path, off_t size) {
 LogDisk::LogDisk() = default;
 LogDisk::~LogDisk() = default;
 
+void LogDisk::stop_compressing() { compressor_.reset(); }
+
 bool LogDisk::open(LogOptions options) {
   options_ = static_cast<LogOptions&&>(options);
   if (options_.max_files == 0) options_.max_files = 1;

@@ -48,6 +48,7 @@ class LogDisk {
   // Compressing is under way: work() does the next piece.
   bool busy() const { return compressor_ != nullptr; }
   void work();
+  void stop_compressing();  // what it has made so far is removed
 
  private:
   bool write_out(std::string_view bytes);
@@ -80,6 +81,7 @@ class LogFile {
 
   bool busy() const { return disk_.busy(); }
   void work() { disk_.work(); }
+  void stop_compressing() { disk_.stop_compressing(); }
 
   // Between them the program writes as fast as it can: room on the disk is set aside.
   void begin_burst();

@@ -57,9 +57,10 @@ int Supervisor::run() {
   Fd device_program;
   if (!receive_launch(request, device_program)) return 1;
   run_dir_ = request.run_dir;
-  if (!launch(std::move(request), std::move(device_program))) return 1;
-  while (phase_ != Phase::gone) turn();
-  return 0;
+  const bool launched = launch(std::move(request), std::move(device_program));
+  while (launched && phase_ != Phase::gone) turn();
+  streams_.log().stop_compressing();  // nobody destroys us
+  return launched ? 0 : 1;
 }
 
 // ---- Launching ---------------------------------------------------------------------------------------
