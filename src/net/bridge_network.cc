@@ -20,8 +20,6 @@
 namespace gantry::net {
 namespace {
 
-// Interfaces that are about to be removed; the low bits tell the daemon, as in kGroupOfGantry.
-constexpr uint32_t kGroupOfLeaving = 0x46000000;
 constexpr uint32_t kDaemonMask = ~kGroupMask;
 
 // The daemon's part of its interface group, from its table's name: equal names, equal groups.
@@ -113,6 +111,7 @@ std::string BridgeNetwork::alias(const BridgeConfig& bridge) const {
 Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   auto route = TRY(route_.take());
   if (bridge.parent) return ensure_parent(route.get(), parent_of(bridge));
+  remover_.keep(bridge.bridge_name);
   const auto index = link_index(route.get(), bridge.bridge_name);
   if (!index.ok() && index.error().code() != Code::not_found) return index.error();
   const bool existed = index.ok();
@@ -180,13 +179,16 @@ Result<> BridgeNetwork::remove_bridge(const BridgeConfig& bridge) {
     auto link = TRY(find_link(route.get(), bridge.bridge_name));
     // A bridge that was there before us belongs to somebody else and stays; interfaces in it that are ours do not.
     std::vector<std::string> ours;
-    if (link && link->group == group_) ours.push_back(link->name);
     if (link) {
       for (const Link& port : TRY(list_links(route.get()))) {
         if (port.master == link->index && port.group == group_) ours.push_back(port.name);
       }
     }
-    if (!ours.empty()) TRY(remover_.remove(ours));
+    if (link && link->group == group_) {
+      TRY(remover_.remove_behind(link->name, ours));
+    } else if (!ours.empty()) {
+      TRY(remover_.remove(ours));
+    }
   }
   TRY(firewall_.remove_bridge(bridge));
   TRY(foreign_.forget(bridge.bridge_name));

@@ -88,6 +88,7 @@ Result<> BridgeNetwork::stop_forwarding(bool ipv6) {
 
 Result<> BridgeNetwork::tear_down() {
   watch_.reset();
+  remover_.settle();  // or our own last bridge would seem to be somebody's who needs forwarding
   TRY(stop_forwarding(false));
   TRY(stop_forwarding(true));
   return firewall_.tear_down();

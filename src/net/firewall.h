@@ -24,6 +24,8 @@ namespace gantry::net {
 // every Gantry's bridges from other interfaces, and a daemon finds its own interfaces after a crash.
 inline constexpr uint32_t kGroupMask = 0xff000000;
 inline constexpr uint32_t kGroupOfGantry = 0x47000000;
+// Of one that is about to be removed.
+inline constexpr uint32_t kGroupOfLeaving = 0x46000000;
 
 class Firewall {
  public:

@@ -25,26 +25,52 @@ LinkRemover::~LinkRemover() {
   if (worker_.joinable()) worker_.join();
 }
 
-void LinkRemover::remove_later(std::string name) {
-  std::lock_guard lock(later_mutex_);
-  later_.push_back(std::move(name));
+void LinkRemover::wake_worker() {
   if (!worker_.joinable()) worker_ = std::thread([this] { work_off(); });
   later_changed_.notify_all();
 }
 
+void LinkRemover::remove_later(std::string name) {
+  std::lock_guard lock(later_mutex_);
+  later_.push_back(std::move(name));
+  wake_worker();
+}
+
+Result<> LinkRemover::remove_behind(const std::string& bridge, const std::vector<std::string>& others) {
+  {
+    auto socket = TRY(sockets_.take());
+    NetlinkBatch batch;
+    add_farewell(batch, bridge, group_);
+    if (auto down = exchange(socket.get(), batch); !down.ok() && down.error().errno_value() != ENODEV) return down;
+  }
+  std::lock_guard lock(later_mutex_);
+  behind_.push_back(bridge);
+  behind_.insert(behind_.end(), others.begin(), others.end());
+  wake_worker();
+  return {};
+}
+
+void LinkRemover::settle() {
+  std::unique_lock lock(later_mutex_);
+  later_changed_.wait(lock, [&] { return behind_.empty() && now_.empty(); });
+}
+
 void LinkRemover::keep(const std::string& name) {
+  const auto holds = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
   std::unique_lock lock(later_mutex_);
   std::erase(later_, name);
-  later_changed_.wait(lock, [&] { return std::find(now_.begin(), now_.end(), name) == now_.end(); });
+  later_changed_.wait(lock, [&] { return !holds(behind_) && !holds(now_); });
 }
 
 void LinkRemover::work_off() {
   std::unique_lock lock(later_mutex_);
   for (;;) {
-    later_changed_.wait(lock, [&] { return stopping_ || !later_.empty(); });
-    if (later_.empty()) return;
-    later_changed_.wait_for(lock, kGrace, [&] { return stopping_; });
-    now_ = std::exchange(later_, {});
+    later_changed_.wait(lock, [&] { return stopping_ || !later_.empty() || !behind_.empty(); });
+    if (later_.empty() && behind_.empty()) return;
+    if (behind_.empty()) later_changed_.wait_for(lock, kGrace, [&] { return stopping_ || !behind_.empty(); });
+    now_ = std::exchange(behind_.empty() ? later_ : behind_, {});
     auto names = now_;
     lock.unlock();
     auto removed = remove(names);

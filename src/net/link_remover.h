@@ -27,6 +27,11 @@ class LinkRemover {
   Result<> remove(const std::vector<std::string>& names);
   // Returns at once. The interface is given some time to go with its namespace, then it is removed.
   void remove_later(std::string name);
+  // Returns as soon as a bridge carries nothing any more, with its routes gone: the kernel needs some 40 ms more to forget
+  // it, and whatever else is named is removed with it. One that was gone before is no error.
+  Result<> remove_behind(const std::string& bridge, const std::vector<std::string>& others);
+  // Returns when all that remove_behind() was given is gone.
+  void settle();
   // An interface of this name is about to be made anew: a removal that was put off is forgotten, one that is under way
   // is waited for.
   void keep(const std::string& name);
@@ -39,6 +44,7 @@ class LinkRemover {
   };
   Result<> remove_together(const std::vector<std::string>& names);
   void work_off();
+  void wake_worker();  // with later_mutex_ held
 
   SocketPool& sockets_;
   const uint32_t group_;
@@ -49,10 +55,11 @@ class LinkRemover {
 
   std::mutex later_mutex_;
   std::condition_variable later_changed_;
-  std::vector<std::string> later_;  // guarded by later_mutex_
-  std::vector<std::string> now_;    // the worker removes these; guarded by later_mutex_
-  bool stopping_ = false;           // guarded by later_mutex_
-  std::thread worker_;              // from the first remove_later; guarded by later_mutex_
+  std::vector<std::string> later_;   // guarded by later_mutex_
+  std::vector<std::string> behind_;  // guarded by later_mutex_
+  std::vector<std::string> now_;     // the worker removes these; guarded by later_mutex_
+  bool stopping_ = false;            // guarded by later_mutex_
+  std::thread worker_;               // from the first removal that is put off; guarded by later_mutex_
 };
 
 }  // namespace gantry::net

@@ -430,6 +430,13 @@ void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t gro
   batch.number(IFLA_GROUP, group);
 }
 
+void add_farewell(NetlinkBatch& batch, const std::string& name, uint32_t group) {
+  begin_link(batch, RTM_SETLINK, 0, "take down interface " + name,
+             {.ifi_family = AF_UNSPEC, .ifi_flags = 0, .ifi_change = IFF_UP});
+  batch.attribute(IFLA_IFNAME, name);
+  batch.number(IFLA_GROUP, group);
+}
+
 Result<> wait_operational(int route, const std::vector<std::string>& names) {
   const auto all_are_up = [&]() -> Result<bool> {
     NetlinkBatch batch;

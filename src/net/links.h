@@ -112,6 +112,8 @@ Result<> delete_link(int route, const std::string& name);
 // None there is no error.
 Result<> delete_group(int route, uint32_t group);
 void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t group);
+// The same, and takes it down: its routes are gone then.
+void add_farewell(NetlinkBatch& batch, const std::string& name, uint32_t group);
 
 // Returns when the interfaces' operational state is up, at the latest after a second (then with an error). The kernel
 // works such changes off in its own time, and a bridge drops what comes before it has noticed.

@@ -186,6 +186,8 @@ class NetworkStack {
 
   // Idempotent: an existing bridge of that name is brought into the wanted shape.
   virtual Result<> create_bridge(const BridgeConfig& bridge) = 0;
+  // On return it carries nothing and has no routes; the kernel needs some 40 ms more to forget it, which create_bridge()
+  // of the same name and tear_down() wait for.
   virtual Result<> remove_bridge(const BridgeConfig& bridge) = 0;
   virtual Result<std::unique_ptr<PortReservation>> reserve_ports(const std::vector<PortRequest>& ports,
                                                                  const PortOwner& owner) = 0;

@@ -313,13 +313,23 @@ class Gantry:
                 found.append(int(entry.name))
         return found
 
+    def links(self):
+        """Once the kernel has forgotten those that are being removed: a network is, some 40 ms before its bridge is gone."""
+        end = time.monotonic() + 5
+        while True:
+            shown = subprocess.run(["ip", "-d", "-j", "link"], capture_output=True, text=True, check=True).stdout
+            links = json.loads(shown)
+            leaving = [link for link in links if self.tag in link.get("ifalias", "") and "UP" not in link["flags"]
+                       and link.get("linkinfo", {}).get("info_kind") == "bridge"]
+            if not leaving or time.monotonic() > end:
+                return links
+            time.sleep(0.01)
+
     def footprint(self):
         """Everything of this instance outside the image store, as sorted text lines."""
         lines = [f"mount {line.split()[4]}" for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
                  if str(self.root) in line]
-        links = subprocess.run(["ip", "-d", "-j", "link"], capture_output=True, text=True, check=True).stdout
-        lines += [f"interface {link['ifname']}" for link in json.loads(links)
-                  if self.tag in link.get("ifalias", "")]
+        lines += [f"interface {link['ifname']}" for link in self.links() if self.tag in link.get("ifalias", "")]
         tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
         lines += [f"nft {line}" for line in tables.splitlines() if self.tag in line]
         lines += [f"cgroup {path}" for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/gantry-{self.tag}*")]

@@ -201,6 +201,31 @@ TEST_F(BridgeNetwork, DetachOfAnEndedContainerFreesItsPortAtOnceAndItsInterfaceW
   EXPECT_EQ(host.interfaces(), std::vector<std::string>{});
 }
 
+TEST_F(BridgeNetwork, ARemovedBridgesRoutesAreGoneAtOnceAndItsNameCanBeUsedAgain) {
+  FakeContainer web;
+  for (int round = 0; round < 3; ++round) {
+    host.create(bridge_config(1));
+    EndpointConfig endpoint = endpoint_config(bridge_config(1), 2);
+    host.attach(endpoint, web);
+    {
+      Server server(web.ns, "web", 80);
+      EXPECT_EQ(ask(host.ns, "172.30.1.2", 80), "web sees 172.30.1.1") << "round " << round;
+    }
+    host.detach(endpoint);
+    host.ns.run([&] {
+      host.expect_ok(host.stack->remove_bridge(bridge_config(1)));
+      auto route = open_netlink(NETLINK_ROUTE);
+      auto link = find_link(route->get(), "br-test1");
+      EXPECT_TRUE(link.ok() && (!*link || !(*link)->up));
+      auto routes = on_link_routes(route->get());
+      ASSERT_TRUE(routes.ok());
+      for (const OnLinkRoute& one : *routes) EXPECT_NE(one.destination.to_string(), "172.30.1.0/24");
+    });
+  }
+  host.ns.run([&] { host.expect_ok(host.stack->tear_down()); });
+  EXPECT_EQ(host.interfaces(), std::vector<std::string>{});
+}
+
 TEST_F(BridgeNetwork, AnEndedContainersInterfaceNameCanBeUsedAgainAtOnce) {
   host.create(bridge_config(1));
   EndpointConfig endpoint = endpoint_config(bridge_config(1), 2);

@@ -24,6 +24,7 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/random.h"
+#include "net/firewall.h"
 #include "net/links.h"
 #include "net/network.h"
 
@@ -367,12 +368,17 @@ struct Host {
       expect_ok(exchange(route->get(), batch));
     });
   }
-  // Interfaces but for the cable to the outside, for "nothing is left".
+  // Interfaces but for the cable to the outside, for "nothing is left": once those are gone that are being removed.
   std::vector<std::string> interfaces() const {
     return ns.run([] {
       std::vector<std::string> names;
       auto route = open_netlink(NETLINK_ROUTE);
       auto links = list_links(route->get());
+      const auto leaves = [](const Link& link) { return (link.group & kGroupMask) == kGroupOfLeaving; };
+      for (int i = 0; i < 500 && std::any_of(links->begin(), links->end(), leaves); ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        links = list_links(route->get());
+      }
       for (const Link& link : *links) {
         // Some kernels put fallback tunnel devices into every namespace.
         if ((link.kind == "bridge" || link.kind == "veth") && link.name != "uplink") names.push_back(link.name);
