@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/remove_tree.h"
 #include "base/strings.h"
 #include "engine/container/containers_access.h"
 #include "engine/container/exec.h"
@@ -231,9 +232,7 @@ void Containers::begin_remove(Container& container, RemoveOptions options, Funct
           if (!moved.ok()) log_warning("the log of " + kept->container_name + " is lost: " + moved.error().message());
         }
         for (const std::filesystem::path& directory : directories) {
-          std::error_code error;
-          std::filesystem::remove_all(directory, error);
-          if (error) return Error::from_errno(error.value(), "remove", directory.string());
+          TRY(remove_tree(directory));
         }
         fault_point("container files removed");
         return {};

@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "base/log.h"
+#include "base/remove_tree.h"
 #include "engine/container/launch.h"
 #include "engine/container/privileges.h"
 
@@ -87,8 +88,7 @@ class SocketShimLink final : public ShimLink {
     if (state_.channel) (void)tell(MessageType::release, shim::Nothing{}).ok();  // it may have gone already
     watcher_.reset();
     state_.channel.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(run_dir_, ignored);
+    (void)remove_tree(run_dir_).ok();
   }
 
  private:
