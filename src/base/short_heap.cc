@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -17,6 +19,7 @@ namespace {
 
 constexpr uintptr_t kHugePage = 2 << 20;
 constexpr uintptr_t kLittle = 4 << 10;
+constexpr uintptr_t kAtOnce = 128 << 10;
 
 // /proc/buddyinfo has a line a zone: how many free blocks of 4 KB, 8 KB, … 2 MB, 4 MB it has. Where huge ones are rare, the kernel
 // would move others' pages to make one, and that takes longer than all the small faults.
@@ -46,16 +49,28 @@ void prepare_short_heap() {
   ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
   ::mallopt(M_ARENA_MAX, 1);  // threads here wait more than they work
-  if (has_huge_pages_at_hand()) {
-    // What lies between the heap's end and the next huge page is taken and never touched; what malloc takes after it is the page.
-    ::mallopt(M_TOP_PAD, static_cast<int>(kHugePage + kLittle));
-    const auto here = reinterpret_cast<uintptr_t>(::malloc(1));
-    const uintptr_t page = (here + 2 * kLittle + kHugePage - 1) & ~(kHugePage - 1);
-    const auto gap = reinterpret_cast<uintptr_t>(::malloc(page - here - kLittle / 2));
-    const auto end = reinterpret_cast<uintptr_t>(::sbrk(0));
-    if (gap > here && gap < page && end >= page + kHugePage) {
-      ::madvise(reinterpret_cast<void*>(page), kHugePage, MADV_HUGEPAGE);
-    }
+  ::mallopt(M_TOP_PAD, 1 << 20);
+  // More than the C library's start has left free: malloc goes on in a new megabyte.
+  const auto first = reinterpret_cast<uintptr_t>(::malloc(kAtOnce));
+  ::free(reinterpret_cast<void*>(first));
+  const uintptr_t begin = first & ~(kLittle - 1);
+  if (begin + kAtOnce < reinterpret_cast<uintptr_t>(::sbrk(0))) {
+    ::madvise(reinterpret_cast<void*>(begin), kAtOnce, MADV_POPULATE_WRITE);
+  }
+}
+
+void expect_large_heap() {
+  static std::atomic<bool> is_done = false;
+  if (is_done.exchange(true) || !has_huge_pages_at_hand()) return;
+  // What lies between what is in use and the next huge page is taken and never touched; what malloc takes after it is the page.
+  ::mallopt(M_TOP_PAD, static_cast<int>(kHugePage + kLittle));
+  const auto here = reinterpret_cast<uintptr_t>(::malloc(kLittle)) + kLittle;
+  const uintptr_t free_end = std::max(here + 2 * kLittle, reinterpret_cast<uintptr_t>(::sbrk(0)));
+  const uintptr_t page = (free_end + kHugePage - 1) & ~(kHugePage - 1);
+  const auto gap = reinterpret_cast<uintptr_t>(::malloc(page - here - kLittle / 2));
+  const auto end = reinterpret_cast<uintptr_t>(::sbrk(0));
+  if (gap >= here && gap < page && end >= page + kHugePage) {
+    ::madvise(reinterpret_cast<void*>(page), kHugePage, MADV_HUGEPAGE);
   }
   ::mallopt(M_TOP_PAD, 1 << 20);
 }

@@ -4,8 +4,13 @@
 
 namespace gantry {
 
-// Makes malloc keep what it has, and go on in a page of 2 MB where the kernel has one at hand: one fault in place of a hundred.
-// For main(), before there are threads. Does nothing where that is not to be had.
+// Makes malloc keep what it has, and has the first 128 KB of it brought in at once, which short commands do with. For main(), before
+// there are threads.
 void prepare_short_heap();
+
+// Before work that takes a megabyte: malloc goes on in a page of 2 MB, where the kernel has one at hand, which is one fault in place of a
+// hundred. Any thread; the second
+// time, and where that is not to be had, nothing happens.
+void expect_large_heap();
 
 }  // namespace gantry

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/short_heap.h"
 #include "base/strings.h"
 #include "cli/api_socket.h"
 #include "cli/providers.h"
@@ -59,6 +60,7 @@ compose::LoadOptions Session::load_options() const {
 }
 
 Result<compose::LoadResult> Session::load(const compose::LoadOptions& options) {
+  expect_large_heap();
   compose::LoadResult result = compose::load(options);
   std::string errors;
   for (const compose::Diagnostic& diagnostic : result.diagnostics) {

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/short_heap.h"
 #include "client/tcp.h"
 #include "client/tls_program.h"
 
@@ -18,6 +19,7 @@ namespace gantry::client {
 namespace {
 
 constexpr size_t kMaxHead = 1 << 20;  // as Go's client
+constexpr uint64_t kLongAnswer = 64 << 10;
 
 Result<Fd> dial_unix(const std::string& path) {
   sockaddr_un address{};
@@ -173,6 +175,8 @@ Result<http::ResponseHead> Connection::exchange(const Request& request) {
       keep_alive_ = false;
     }
     body_.emplace(source_, length);
+    // A list, which takes several times its length to work on.
+    if (length.kind == http::BodyLength::Kind::bytes && length.bytes > kLongAnswer) expect_large_heap();
     return head;
   }
 }

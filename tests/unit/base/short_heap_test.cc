@@ -67,6 +67,7 @@ TEST(ShortHeap, AHugePageTakesThePlaceOfManyWhereTheKernelHasThem) {
 #endif
   const int faults = in_a_child([] {
     prepare_short_heap();
+    expect_large_heap();
     const long faults = faults_of_filling();
     return static_cast<int>(faults < 0 ? 255 : std::min(faults, 254L));
   });
