@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -147,7 +148,12 @@ void* LogThread::run(void* self) {
   return nullptr;
 }
 
+// The program and the reader wait for the thread, hardly ever it for them: where it shares a processor it goes first, and they find
+// the other one. Matters within the shim's session alone where the kernel groups tasks by those (autogroup), and is a wish.
+constexpr int kNice = -5;
+
 void LogThread::loop() {
+  ::setpriority(PRIO_PROCESS, 0, kNice);  // on Linux of this thread
   ::pthread_mutex_lock(&mutex_);
   for (;;) {
     if (!has_log_ || is_paused_) ::pthread_cond_wait(&for_thread_, &mutex_);

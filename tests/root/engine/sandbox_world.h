@@ -134,7 +134,9 @@ class SandboxWorld : public ::testing::Test {
     auto prepared = runtime_->prepare(spec);
     if (auto* failed = std::get_if<StartFailure>(&prepared)) return report(std::move(*failed), failure);
     auto sandbox = std::get<std::unique_ptr<PreparedSandbox>>(std::move(prepared));
-    if (attached) EXPECT_TRUE(sandbox->attach(std::move(attached), close_stdin_at_end).ok());
+    if (attached) {
+      EXPECT_TRUE(sandbox->attach(std::move(attached), close_stdin_at_end).ok());
+    }
     if (auto failed = sandbox->run()) return report(std::move(*failed), failure);
     auto running = std::make_unique<Running>();
     running->spec = spec;
@@ -186,7 +188,9 @@ class SandboxWorld : public ::testing::Test {
       return {.exit_code = failed->exit_code, .out = {}, .err = {}, .failure = failed->message};
     }
     auto streams = std::get<ExecStreams>(std::move(result));
-    if (streams.stdin_write) EXPECT_TRUE(write_all(streams.stdin_write.get(), input).ok());
+    if (streams.stdin_write) {
+      EXPECT_TRUE(write_all(streams.stdin_write.get(), input).ok());
+    }
     streams.stdin_write.reset();
     Outcome outcome;
     std::thread errors([&] { outcome.err = streams.stderr_read ? read_to_end(streams.stderr_read.get()) : ""; });

@@ -128,7 +128,9 @@ TEST_F(CopyUp, CopiesOwnersModesTimesLinksAndAttributes) {
   EXPECT_EQ(root.st_mode & 07777, 0700u);
   EXPECT_EQ(std::filesystem::read_symlink(data() / "link"), "/etc/passwd");
   char note[8] = {};
-  if (attributes) EXPECT_EQ(getxattr((data() / "file").c_str(), "user.note", note, sizeof note), 2);
+  if (attributes) {
+    EXPECT_EQ(getxattr((data() / "file").c_str(), "user.note", note, sizeof note), 2);
+  }
 }
 
 TEST_F(CopyUp, LeavesAVolumeWithContentAlone) {
