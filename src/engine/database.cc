@@ -118,8 +118,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::filesystem::path& fi
   umask(old_mask);
   if (code != SQLITE_OK) return database->error("cannot be opened");
   sqlite3_busy_timeout(database->connection_, 5000);
-  // Nobody else may open it while a daemon runs: no lock is taken and given back around each transaction.
-  TRY(database->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"));
+  TRY(database->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"));
   TRY(database->migrate());
   TRY(database->prepare());
   return database;

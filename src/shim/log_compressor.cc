@@ -5,18 +5,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <new>
 
 namespace gantry::shim {
 namespace {
 
-constexpr size_t kPiece = 64 << 10;  // about a millisecond's work
 constexpr int kLevel = 3;
 constexpr int kGzipWindow = 15 + 16;
 
 }  // namespace
 
 std::unique_ptr<LogCompressor> LogCompressor::begin(const std::string& from, const std::string& to, uint32_t number) {
-  std::unique_ptr<LogCompressor> work(new LogCompressor);
+  std::unique_ptr<LogCompressor> work(new (std::nothrow) LogCompressor);
+  if (!work) return nullptr;
   work->number_ = number;
   work->output_ = to;
   work->in_.reset(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -34,19 +35,17 @@ LogCompressor::~LogCompressor() {
 }
 
 LogCompressor::State LogCompressor::step() {
-  static char input[kPiece];
-  static char packed[kPiece];
-  ssize_t n = ::read(in_.get(), input, sizeof input);
+  ssize_t n = ::read(in_.get(), input_, sizeof input_);
   if (n < 0) return errno == EINTR ? State::working : State::failed;
-  stream_.next_in = reinterpret_cast<Bytef*>(input);
+  stream_.next_in = reinterpret_cast<Bytef*>(input_);
   stream_.avail_in = static_cast<uInt>(n);
   int code = Z_OK;
   do {
-    stream_.next_out = reinterpret_cast<Bytef*>(packed);
-    stream_.avail_out = sizeof packed;
+    stream_.next_out = reinterpret_cast<Bytef*>(packed_);
+    stream_.avail_out = sizeof packed_;
     code = ::deflate(&stream_, n == 0 ? Z_FINISH : Z_NO_FLUSH);
     if (code == Z_STREAM_ERROR) return State::failed;
-    if (!write_whole(out_.get(), std::string_view(packed, sizeof packed - stream_.avail_out))) return State::failed;
+    if (!write_whole(out_.get(), std::string_view(packed_, sizeof packed_ - stream_.avail_out))) return State::failed;
   } while (stream_.avail_out == 0);
   if (code != Z_STREAM_END) return State::working;
   // A reader knows by it which file this one was.

@@ -27,6 +27,8 @@ class LogCompressor {
   void keep() { kept_ = true; }
 
  private:
+  static constexpr size_t kPiece = 64 << 10;  // about a millisecond's work
+
   LogCompressor() = default;
   Fd in_;
   Fd out_;
@@ -35,6 +37,8 @@ class LogCompressor {
   z_stream stream_{};
   bool ready_ = false;
   bool kept_ = false;
+  char input_[kPiece];
+  char packed_[kPiece];
 };
 
 }  // namespace gantry::shim

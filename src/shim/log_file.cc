@@ -204,7 +204,7 @@ bool LogFile::start_writer(uint64_t buffer) {
   ::prctl(PR_SET_NAME, "gantry-log", 0, 0, 0);
   ::fcntl(reading.get(), F_SETFL, O_NONBLOCK);
   std::string held;
-  static char chunk[64 << 10];
+  char chunk[64 << 10];
   for (;;) {
     pollfd ready{reading.get(), POLLIN, 0};
     if (::poll(&ready, 1, disk_.busy() ? 0 : -1) == 0) {

@@ -15,7 +15,8 @@ namespace {
 
 constexpr uintptr_t kPage = 4096;
 constexpr uintptr_t kMostZeros = 64 << 10;
-constexpr uintptr_t kStack = 16 << 10;
+constexpr uintptr_t kLastZeros = 8 << 10;
+constexpr uintptr_t kStack = 8 << 10;
 
 // Of Linux 5.14; Debian 12's <sys/mman.h> has them for x86 and ARM alike.
 constexpr long kMap = MADV_POPULATE_READ;
@@ -66,7 +67,7 @@ void touch_segments() {
       continue;
     }
     touch(begin, begin + segment.p_filesz, kMakeOwn);
-    touch(end - kMostZeros / 2, end, kMakeOwn);
+    touch(end - kLastZeros, end, kMakeOwn);
   }
 }
 

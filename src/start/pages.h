@@ -6,9 +6,9 @@
 
 namespace gantry::start {
 
-// What the program's file holds: code and constants are mapped, its variables made this process's own, with 16 KB of stack
+// What the program's file holds: code and constants are mapped, its variables made this process's own, with 8 KB of stack
 // below the caller. Of variables that begin as zero up to 64 KB; where there are more, large buffers lie before the others,
-// and the last 32 KB are touched. Where the kernel cannot (before Linux 5.14), nothing happens.
+// and the last 8 KB are touched. Where the kernel cannot (before Linux 5.14), nothing happens.
 void touch_program();
 
 // As above for a forked copy, and the heap too: all that malloc has of the break.
