@@ -8,9 +8,8 @@ namespace gantry {
 // there are threads.
 void prepare_short_heap();
 
-// Before work that takes a megabyte: malloc goes on in a page of 2 MB, where the kernel has one at hand, which is one fault in place of a
-// hundred. Any thread; the second
-// time, and where that is not to be had, nothing happens.
+// Before work that takes a megabyte: malloc goes on in a page of 2 MB, where the kernel has one at hand, which is one fault in place of
+// a hundred. Any thread; the second time, and where that is not to be had, nothing happens.
 void expect_large_heap();
 
 }  // namespace gantry

@@ -1,7 +1,9 @@
 #include "base/remove_tree.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -46,6 +48,24 @@ TEST_F(RemoveTree, TakesFilesDirectoriesSocketsAndLinksButNotWhatLinksLeadTo) {
 TEST_F(RemoveTree, TakesMoreEntriesThanOneReadTells) {
   for (int i = 0; i < 3000; ++i) file(tree_ / ("directory" + std::to_string(i % 3)) / ("a long name of a file " + std::to_string(i)));
   EXPECT_TRUE(remove_tree(tree_).ok());
+  EXPECT_FALSE(fs::exists(tree_));
+}
+
+TEST_F(RemoveTree, TakesWhatIsDeeperThanThereAreDescriptorsOrStackFor) {
+  fs::create_directory(tree_);
+  int at = ::open(tree_.c_str(), O_RDONLY | O_DIRECTORY);
+  for (int i = 0; i < 6'000; ++i) {
+    ASSERT_EQ(::mkdirat(at, "removed-0", 0700), 0);  // a name that the removal itself chooses
+    if (i % 1000 == 0) {
+      ASSERT_EQ(::symlinkat("nowhere", at, "link"), 0);
+    }
+    const int below = ::openat(at, "removed-0", O_RDONLY | O_DIRECTORY);
+    ::close(at);
+    at = below;
+  }
+  ::close(at);
+  const auto removed = remove_tree(tree_);
+  EXPECT_TRUE(removed.ok()) << removed.error().message();
   EXPECT_FALSE(fs::exists(tree_));
 }
 
