@@ -43,30 +43,42 @@ long system_call(long number, uintptr_t first, uintptr_t second, long third) {
 
 uintptr_t current_break() { return static_cast<uintptr_t>(system_call(SYS_brk, 0, 0, 0)); }
 
-void touch(uintptr_t begin, uintptr_t end, long how) {
+bool touch(uintptr_t begin, uintptr_t end, long how) {
   begin &= ~(kPage - 1);
-  if (begin < end) system_call(SYS_madvise, begin, end - begin, how);
+  return begin >= end || system_call(SYS_madvise, begin, end - begin, how) == 0;
+}
+
+// Some linkers begin the variables' segment with what may only be read once the C library has started.
+void touch_variables(uintptr_t begin, uintptr_t end, uintptr_t read_only_end) {
+  if (touch(begin, end, kMakeOwn) || read_only_end <= begin || read_only_end >= end) return;
+  touch(read_only_end, end, kMakeOwn);
 }
 
 void touch_segments() {
   const auto base = reinterpret_cast<uintptr_t>(&__ehdr_start);
   const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(base + __ehdr_start.e_phoff);
-  uintptr_t first = ~uintptr_t{0};  // the address that the file means for its first byte
-  for (int i = 0; i < __ehdr_start.e_phnum; ++i) {
-    const ElfW(Phdr)& segment = segments[i];
+  const auto* segments_end = segments + __ehdr_start.e_phnum;
+  uintptr_t first = 0;  // the address that the file means for its first byte
+  uintptr_t read_only_end = 0;
+  for (const auto* segment = segments_end; segment-- != segments;) {
+    if (segment->p_type == PT_LOAD) first = segment->p_vaddr;
+    if (segment->p_type == PT_GNU_RELRO) read_only_end = segment->p_vaddr + segment->p_memsz;
+  }
+  const uintptr_t shift = base - first;
+  for (const auto* at = segments; at != segments_end; ++at) {
+    const ElfW(Phdr)& segment = *at;
     if (segment.p_type != PT_LOAD) continue;
-    if (first == ~uintptr_t{0}) first = segment.p_vaddr;
-    const uintptr_t begin = base + (segment.p_vaddr - first);
+    const uintptr_t begin = shift + segment.p_vaddr;
     if ((segment.p_flags & PF_W) == 0) {
       touch(begin, begin + segment.p_memsz, kMap);
       continue;
     }
     const uintptr_t end = begin + segment.p_memsz;
     if (segment.p_memsz - segment.p_filesz <= kMostZeros) {
-      touch(begin, end, kMakeOwn);
+      touch_variables(begin, end, shift + read_only_end);
       continue;
     }
-    touch(begin, begin + segment.p_filesz, kMakeOwn);
+    touch_variables(begin, begin + segment.p_filesz, shift + read_only_end);
     touch(end - kLastZeros, end, kMakeOwn);
   }
 }
