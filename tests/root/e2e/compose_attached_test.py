@@ -144,7 +144,8 @@ class Attached(GantryTest):
         wait_until(lambda: (a := self.gantry.inspect("at-a-1"))["RestartCount"] == 1 and a["State"]["Status"] == "exited",
                    "it has ended twice")
         client.send_signal(signal.SIGCONT)
-        shown += client.communicate()[0]
+        shown += client.stdout.read()  # not communicate(), which passes over what readline() has read ahead
+        client.wait()
         self.assertEqual(shown.count("| try\n"), 2)
         self.assertIn("a-1 exited with code 1 (restarting)\n", shown)
         self.assertTrue(shown.endswith("a-1 exited with code 1\n"), shown)
