@@ -33,9 +33,10 @@ pid_t clone_process(uint64_t flags, int cgroup, Fd& pidfd) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<uint64_t>(cgroup);
   }
-  auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  const long pid = start::clone_and_touch(arguments);
   if (pid > 0) pidfd.reset(made);
-  return pid;
+  if (pid < 0) errno = static_cast<int>(-pid);
+  return pid < 0 ? -1 : static_cast<pid_t>(pid);
 }
 
 bool open_channel(Fd& ours, Fd& theirs) {
@@ -47,7 +48,6 @@ bool open_channel(Fd& ours, Fd& theirs) {
 }
 
 void begin_child(int channel) {
-  start::touch_copy();
   set_child_channel(channel);
   check(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "prctl PR_SET_PDEATHSIG");
   ::prctl(PR_SET_NAME, "gantry-child", 0, 0, 0);
@@ -109,7 +109,7 @@ void wait_until_attached() {
   } else {
     adopt_pipes(static_cast<ChildStreams&&>(streams));
   }
-  become(launch.program, launch.privileges, launch.reaper != 0);
+  become(launch.program, launch.privileges, launch.reaper != 0 ? Role::reaper : Role::first);
 }
 
 Fd open_exec_terminal(const Program& program) {
@@ -139,10 +139,10 @@ Fd open_exec_terminal(const Program& program) {
   } else {
     adopt_pipes(static_cast<ChildStreams&&>(streams));
   }
-  if (exec.privileged_capabilities == 0) become(exec.program, privileges, false);
+  if (exec.privileged_capabilities == 0) become(exec.program, privileges, Role::exec);
   Privileges more = privileges;
   more.capabilities = exec.privileged_capabilities;
-  become(exec.program, more, false);
+  become(exec.program, more, Role::exec);
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ struct Child {
 
 // A failed start of a child has errno set and pid -1. `streams` are closed in the supervisor.
 Child start_container(const Launch& launch, ChildStreams streams, int cgroup);
-// `init`: pidfd of the container's first process. `kept`: a directory's descriptor that the caller alone holds. The caller's children must already be born in its pid namespace.
+// `init`: pidfd of the container's first process. `kept`: a directory's descriptor that the caller alone holds. The caller's
+// children must already be born in its pid namespace.
 Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgroup_namespace, int init, int kept,
                  ChildStreams streams, int cgroup);
 

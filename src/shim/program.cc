@@ -181,10 +181,13 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void wait_for_go() {
+void say_prepared() {
   Writer writer;
   writer(ChildMessage::prepared);
   check(send_packet(child_channel(), writer.take()), "report to the shim");
+}
+
+void wait_for_go() {
   char go = 0;
   ssize_t n;
   do {
@@ -225,7 +228,7 @@ void adopt_terminal(Fd slave) {
   for (int fd = 0; fd < 3; ++fd) check(::dup2(slave.get(), fd) == fd, "dup2");
 }
 
-void become(const Program& program, const Privileges& privileges, bool reaper) {
+void become(const Program& program, const Privileges& privileges, Role role) {
   if (program.arguments.empty()) fail(127, "no command specified");
   Identity identity = identity_of(program);
   std::vector<std::string> environment = complete_environment(program, identity.home);
@@ -246,10 +249,11 @@ void become(const Program& program, const Privileges& privileges, bool reaper) {
   std::string path = find_program(program.arguments[0], environment);
   // After setuid, which clears it. If the shim dies, so does its container: nobody could look after it.
   check(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "prctl PR_SET_PDEATHSIG");
+  if (role != Role::exec) say_prepared();
   wait_for_go();
   reset_signals();
   ::syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
-  if (reaper && start_reaper() == ReaperRole::init) {
+  if (role == Role::reaper && start_reaper() == ReaperRole::init) {
     Fd(child_channel()).reset();
     run_reaper();
   }

@@ -12,8 +12,13 @@ void adopt_pipes(ChildStreams streams);
 // Makes the terminal 0, 1 and 2, and the session's controlling one.
 void adopt_terminal(Fd slave);
 
-// Takes on the program's identity and privileges, finds it, says `prepared`, waits for the go, runs it.
-// With `reaper` this process stays PID 1 and runs the program as its child.
-[[noreturn]] void become(const Program& program, const Privileges& privileges, bool reaper);
+// What a child is to its container.
+enum class Role {
+  first,   // its first process, whose preparation the supervisor hears of
+  reaper,  // the same, but it stays PID 1 and runs the program as its child
+  exec,
+};
+// Takes on the program's identity and privileges, finds it, says `prepared` if it is the first process, waits for the go, runs it.
+[[noreturn]] void become(const Program& program, const Privileges& privileges, Role role);
 
 }  // namespace gantry::shim

@@ -1,12 +1,15 @@
 #include "start/pages.h"
 
 #include <gtest/gtest.h>
+#include <linux/sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 
@@ -41,13 +44,18 @@ void write_variables() {
   for (size_t at = 0; at < variables.size(); at += kPage) *static_cast<volatile char*>(&variables[at]) = 2;
 }
 
+// The exit code of a child; -1: it has none.
+int end_of(pid_t child) {
+  int status = 0;
+  if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
 // A copy of this process's own, in which nothing has been touched yet. What it returns is told.
 int in_copy(int (*question)()) {
   const pid_t copy = ::fork();
   if (copy == 0) ::_exit(question());
-  int status = 0;
-  if (copy < 0 || ::waitpid(copy, &status, 0) != copy || !WIFEXITED(status)) return -1;
-  return WEXITSTATUS(status);
+  return end_of(copy);
 }
 
 bool can_be_seen() {
@@ -73,24 +81,41 @@ TEST(Pages, OfAProgramsFileAreThereOnceTouched) {
   EXPECT_LE(touched, few);
 }
 
-TEST(Pages, OfACopysHeapAreThereOnceTouched) {
+TEST(Pages, OfACopyAreThereWhenItBegins) {
   if (!can_be_seen()) GTEST_SKIP() << "the kernel is older than 5.14, or a sanitizer touches memory of its own";
   touch_program();  // learns where the heap begins
-  static char* block = nullptr;
-  static constexpr size_t kBlock = 24 * kPage;
-  block = static_cast<char*>(::sbrk(kBlock));
-  const auto write_block = +[] {
+  constexpr size_t kBlock = 24 * kPage;
+  auto* const block = static_cast<char*>(::sbrk(kBlock));
+  const auto write_all = [block] {
     for (size_t at = 0; at < kBlock; at += kPage) *static_cast<volatile char*>(block + at) = 3;
+    write_variables();
   };
-  write_block();
-  static void (*const write)() = write_block;
-  EXPECT_GT(in_copy([] { return static_cast<int>(faults_of(write)); }), 8) << "or the test shows nothing";
-  const int touched = in_copy([] {
-    touch_copy();
-    return static_cast<int>(faults_of(write));
-  });
+  write_all();
+  const pid_t plain = ::fork();
+  if (plain == 0) {
+    const long before = faults();
+    write_all();
+    ::_exit(static_cast<int>(faults() - before));
+  }
+  EXPECT_GT(end_of(plain), 20) << "or the test shows nothing";
+  clone_args arguments{};
+  arguments.exit_signal = SIGCHLD;
+  const long copy = clone_and_touch(arguments);
+  if (copy == 0) {
+    const long before = faults();
+    write_all();
+    read_all_code();
+    ::_exit(static_cast<int>(faults() - before));
+  }
+  const int touched = end_of(static_cast<pid_t>(copy));
   EXPECT_GE(touched, 0);
   EXPECT_LE(touched, 2);
+}
+
+TEST(Pages, ACopyThatCannotBeMadeIsAnErrno) {
+  clone_args arguments{};
+  arguments.flags = CLONE_THREAD;  // without CLONE_SIGHAND
+  EXPECT_EQ(clone_and_touch(arguments), -EINVAL);
 }
 
 }  // namespace
