@@ -203,32 +203,41 @@ struct HttpServer::State {
   mutable std::mutex mutex;
   std::condition_variable changed;
   std::set<int> sockets;  // of living connections; guarded by mutex
-  unsigned threads = 0;   // acceptors and connections; guarded by mutex
+  unsigned busy = 0;      // threads, and connections that are not over; guarded by mutex
   bool stopped = false;   // guarded by mutex
+  // The thread that accepts a connection carries it, and another one accepts from then on: one that has carried its own and
+  // waits here, or a new one. So nothing is waited for between a client's call and its request.
+  std::condition_variable duty;
+  std::vector<std::shared_ptr<const Fd>> unattended;  // sockets that nobody accepts from yet; guarded by mutex
+  unsigned spares = 0;                                // threads that wait for duty; guarded by mutex
 
   // False: the server is stopping.
   bool enter(int socket) {
     const std::lock_guard lock(mutex);
     if (stopped) return false;
-    ++threads;
+    ++busy;
     if (socket >= 0) sockets.insert(socket);
     return true;
   }
   void leave(int socket) {
     const std::lock_guard lock(mutex);
-    --threads;
+    --busy;
     sockets.erase(socket);
     changed.notify_all();
   }
 
-  void accept_from(const Fd& listening);
-  void start_connection(Fd socket);
+  void work(std::shared_ptr<const Fd> listening);
+  Fd accept_next(int listening);
+  bool pass_on(const std::shared_ptr<const Fd>& listening);
+  std::shared_ptr<const Fd> wait_for_duty();
   void talk(int socket);
 };
 
 namespace {
 
 constexpr int kLingerMilliseconds = 5000;
+// Each holds some 20 KB of stack; commands that follow each other need one or two.
+constexpr unsigned kMostSpares = 2;
 
 // The end of a connection that was taken over: the client is told that nothing follows, and closes when it has read all. A
 // hang-up may not come before: libuv (Node's clients) takes one after a short read for the end, and the read that takes the
@@ -258,9 +267,8 @@ unsigned HttpServer::connections() const {
 
 Result<> HttpServer::serve(Fd listening) {
   if (!state_->enter(-1)) return Error(Code::unavailable, "the server is stopping");
-  std::thread([state = state_.get(), listening = std::move(listening)] {
-    state->accept_from(listening);
-    state->leave(-1);
+  std::thread([state = state_.get(), socket = std::make_shared<const Fd>(std::move(listening))]() mutable {
+    state->work(std::move(socket));
   }).detach();
   return {};
 }
@@ -271,20 +279,37 @@ void HttpServer::stop() {
   const uint64_t one = 1;
   (void)!::write(state_->stopping.get(), &one, sizeof one);
   for (const int socket : state_->sockets) ::shutdown(socket, SHUT_RDWR);
-  state_->changed.wait(lock, [this] { return state_->threads == 0; });
+  state_->duty.notify_all();
+  state_->changed.wait(lock, [this] { return state_->busy == 0; });
 }
 
-void HttpServer::State::accept_from(const Fd& listening) {
+// A thread's life.
+void HttpServer::State::work(std::shared_ptr<const Fd> listening) {
+  while (listening) {
+    bool passed = false;
+    if (const Fd socket = accept_next(listening->get()); socket && enter(socket.get())) {
+      passed = pass_on(listening);
+      if (passed) talk(socket.get());
+      leave(socket.get());  // before close: the number may be given to a new connection at once
+    } else {
+      break;
+    }
+    if (passed) listening = wait_for_duty();
+  }
+  leave(-1);
+}
+
+// None: the server is stopping.
+Fd HttpServer::State::accept_next(int listening) {
   for (;;) {
-    pollfd waits[2] = {{.fd = listening.get(), .events = POLLIN, .revents = 0},
+    pollfd waits[2] = {{.fd = listening, .events = POLLIN, .revents = 0},
                        {.fd = stopping.get(), .events = POLLIN, .revents = 0}};
-    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return;
-    if (waits[1].revents != 0) return;
+    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return {};
+    if (waits[1].revents != 0) return {};
     if (waits[0].revents == 0) continue;
-    Fd socket(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (socket) {
-      start_connection(std::move(socket));
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+    Fd socket(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
+    if (socket) return socket;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
       // The waiting connection stays in the queue, so poll would spin: wait until one of ours ends.
       log_warning("cannot accept a connection: " + std::string(std::strerror(errno)));
       std::unique_lock lock(mutex);
@@ -293,19 +318,40 @@ void HttpServer::State::accept_from(const Fd& listening) {
   }
 }
 
-void HttpServer::State::start_connection(Fd socket) {
-  if (!enter(socket.get())) return;
+// False: there is no thread that could accept.
+bool HttpServer::State::pass_on(const std::shared_ptr<const Fd>& listening) {
+  bool spare = false;
+  {
+    const std::lock_guard lock(mutex);
+    spare = spares > unattended.size();
+    if (spare) unattended.push_back(listening);
+    else ++busy;
+  }
+  if (spare) {
+    duty.notify_one();
+    return true;
+  }
   try {
-    std::thread([this, socket = socket.get()] {
-      talk(socket);
-      leave(socket);  // before close: the number may be given to a new connection at once
-      ::close(socket);
-    }).detach();
-    socket.release();
+    std::thread([this, listening] { work(listening); }).detach();
+    return true;
   } catch (const std::system_error& failure) {
     log_warning(std::string("no thread for a connection: ") + failure.what());
-    leave(socket.get());
+    leave(-1);
+    return false;
   }
+}
+
+// None: there are threads enough that wait, or the server is stopping.
+std::shared_ptr<const Fd> HttpServer::State::wait_for_duty() {
+  std::unique_lock lock(mutex);
+  if (spares == kMostSpares) return nullptr;
+  ++spares;
+  duty.wait(lock, [this] { return stopped || !unattended.empty(); });
+  --spares;
+  if (stopped) return nullptr;
+  std::shared_ptr<const Fd> listening = std::move(unattended.back());
+  unattended.pop_back();
+  return listening;
 }
 
 void HttpServer::State::talk(int socket) {

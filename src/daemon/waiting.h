@@ -105,17 +105,23 @@ class PendingReply {
   std::shared_ptr<Pending<T>> pending_;
 };
 
-// Runs `start(reply)` on the loop thread and waits for the reply. If the client hangs up first, the operation goes on
-// without it: Code::cancelled. Connection threads only.
+// Waits for an answer that is on its way. If the client hangs up first, the operation goes on without it: Code::cancelled.
+// Connection threads only.
+template <class T>
+Result<T> await(Exchange& exchange, Pending<T>& pending) {
+  if (!wait_for(pending.bell(), exchange.socket(), Gone::hung_up)) {
+    return Error(Code::cancelled, "the client has closed the connection");
+  }
+  return *pending.take();
+}
+
+// Runs `start(reply)` on the loop thread and waits for the reply, as above.
 template <class T, class Start>
 Result<T> await(Exchange& exchange, EventLoop& loop, Start start) {
   auto pending = std::make_shared<Pending<T>>();
   TRY(pending->bell().check());
   loop.post([start = std::move(start), reply = PendingReply<T>(pending)]() mutable { start(std::move(reply)); });
-  if (!wait_for(pending->bell(), exchange.socket(), Gone::hung_up)) {
-    return Error(Code::cancelled, "the client has closed the connection");
-  }
-  return *pending->take();
+  return await(exchange, *pending);
 }
 
 }  // namespace gantry::daemon

@@ -25,14 +25,23 @@ Result<> create_exec(Exchange& exchange, const Call& call, World& world) {
 }
 
 Result<> start_attached(Exchange& exchange, const Call& call, World& world, const ExecId& id, bool tty) {
-  const ExecDetails exec = TRY(inspect_exec(world, id));
-  if (exec.running) return conflict("exec command " + id.str() + " is already running");
-  if (exec.started) return conflict("exec command " + id.str() + " has already run");
+  StartedExec exec = TRY(prepare_exec());
+  exec.details = TRY(inspect_exec(world, id));
+  if (exec.details.running) return conflict("exec command " + id.str() + " is already running");
+  if (exec.details.started) return conflict("exec command " + id.str() + " has already run");
   const bool multiplexed = !tty && call.version >= ApiVersion{1, 42};
   Exchange::Hijacked client = TRY(
       exchange.hijack(multiplexed ? "application/vnd.docker.multiplexed-stream" : "application/vnd.docker.raw-stream"));
+  world.loop.post([&world, exec]() mutable { start_exec(world, exec); });
   TRY(carry_exec(exchange, world, exec, std::move(client), tty ? Wrapping::bare : Wrapping::frames));
   return {};
+}
+
+Result<> start_detached(Exchange& exchange, World& world, const ExecId& id) {
+  TRY(await<engine::ExecStreams>(exchange, world.loop, [&world, id](auto reply) mutable {
+    world.engine.start_exec(id, true, std::move(reply));
+  }));
+  return exchange.send(200, "", "");
 }
 
 Result<> run_exec(Exchange& exchange, const Call& call, World& world) {
@@ -51,8 +60,7 @@ Result<> run_exec(Exchange& exchange, const Call& call, World& world) {
   }
   const ExecId id(call["id"]);
   if (!detach) return start_attached(exchange, call, world, id, tty);
-  TRY(start_exec(exchange, world, id, true));
-  return exchange.send(200, "", "");
+  return start_detached(exchange, world, id);
 }
 
 Result<> show_exec(Exchange& exchange, const Call& call, World& world) {

@@ -5,7 +5,6 @@
 
 #include "daemon/docker/fields.h"
 #include "daemon/relay.h"
-#include "daemon/waiting.h"
 
 namespace gantry::daemon::docker {
 
@@ -44,10 +43,17 @@ Result<ExecDetails> inspect_exec(World& world, const ExecId& id) {
   return world.loop.ask([&] { return world.engine.inspect_exec(id); });
 }
 
-Result<engine::ExecStreams> start_exec(Exchange& exchange, World& world, const ExecId& id, bool detach) {
-  return await<engine::ExecStreams>(exchange, world.loop, [&world, id, detach](auto reply) mutable {
-    world.engine.start_exec(id, detach, std::move(reply));
-  });
+Result<StartedExec> prepare_exec() {
+  StartedExec exec;
+  TRY(exec.streams->bell().check());
+  TRY(exec.exit_code->bell().check());
+  return exec;
+}
+
+void start_exec(World& world, StartedExec& exec) {
+  const ExecId id = exec.details.id;
+  world.engine.start_exec(id, false, PendingReply<engine::ExecStreams>(exec.streams));
+  world.engine.wait_exec(id, PendingReply<int>(exec.exit_code));
 }
 
 namespace {
@@ -81,24 +87,24 @@ Result<> tell_failure(int client, const Error& error, Wrapping wrapping) {
 
 }  // namespace
 
-Result<std::optional<int>> carry_exec(Exchange& exchange, World& world, const ExecDetails& exec,
-                                      Exchange::Hijacked client, Wrapping wrapping) {
-  DetachKeys keys = TRY(DetachKeys::parse(exec.detach_keys));
-  Result<engine::ExecStreams> streams = start_exec(exchange, world, exec.id, false);
+Result<std::optional<int>> carry_exec(Exchange& exchange, World& world, const StartedExec& exec, Exchange::Hijacked client,
+                                      Wrapping wrapping) {
+  const ExecDetails& details = exec.details;
+  DetachKeys keys = TRY(DetachKeys::parse(details.detach_keys));
+  Result<engine::ExecStreams> streams = await(exchange, *exec.streams);
   if (!streams.ok()) {
     TRY(tell_failure(client.socket, streams.error(), wrapping));
-    return TRY(inspect_exec(world, exec.id)).exit_code;
+    return TRY(inspect_exec(world, details.id)).exit_code;
   }
-  const Relay::End end = run_session(std::move(client), exec, std::move(*streams), wrapping, keys);
+  const Relay::End end = run_session(std::move(client), details, std::move(*streams), wrapping, keys);
   if (end == Relay::End::detached) {
-    world.loop.post([&world, container = exec.container, id = exec.id] {
+    world.loop.post([&world, container = details.container, id = details.id] {
       world.engine.emit_about(container, "exec_detach", {{"execID", id.str()}});
     });
   }
   if (end != Relay::End::output_ended) return std::optional<int>();
   // Clients inspect as soon as the stream has ended: the exit code has to be there by then.
-  return std::optional<int>(TRY(await<int>(
-      exchange, world.loop, [&world, id = exec.id](auto reply) mutable { world.engine.wait_exec(id, std::move(reply)); })));
+  return std::optional<int>(TRY(await(exchange, *exec.exit_code)));
 }
 
 }  // namespace gantry::daemon::docker

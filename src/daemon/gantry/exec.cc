@@ -9,23 +9,26 @@
 namespace gantry::daemon::api {
 namespace {
 
-using engine::ExecDetails;
-
-Result<ExecDetails> make_exec(World& world, const std::string& container, engine::LocalEngine::ExecRequest request) {
-  return world.loop.ask([&]() -> Result<ExecDetails> {
+// By one visit to the loop: it is started while the client is told of its id.
+Result<docker::StartedExec> make_and_start(World& world, const std::string& container,
+                                           engine::LocalEngine::ExecRequest request) {
+  docker::StartedExec exec = TRY(docker::prepare_exec());
+  return world.loop.ask([&]() -> Result<docker::StartedExec> {
     const ContainerId id = TRY(world.engine.find_container(container));
-    return world.engine.inspect_exec(TRY(world.engine.create_exec(id, std::move(request))));
+    exec.details = TRY(world.engine.inspect_exec(TRY(world.engine.create_exec(id, std::move(request)))));
+    docker::start_exec(world, exec);
+    return exec;
   });
 }
 
 Result<> exec(Exchange& exchange, const Call& call, World& world) {
   const nlohmann::json body = TRY(docker::read_json(exchange));
-  const ExecDetails made = TRY(make_exec(world, call["id"], TRY(docker::parse_exec_request(body))));
-  exchange.add_header("Gantry-Exec", made.id.str());
+  const docker::StartedExec exec = TRY(make_and_start(world, call["id"], TRY(docker::parse_exec_request(body))));
+  exchange.add_header("Gantry-Exec", exec.details.id.str());
   Exchange::Hijacked client = TRY(exchange.hijack("application/vnd.docker.multiplexed-stream"));
   const int socket = client.socket;
   const std::optional<int> exit_code =
-      TRY(docker::carry_exec(exchange, world, made, std::move(client), docker::Wrapping::frames));
+      TRY(docker::carry_exec(exchange, world, exec, std::move(client), docker::Wrapping::frames));
   if (!exit_code) return {};
   return http::send_all(socket, frame(Stream::exit_code, std::to_string(*exit_code)));
 }

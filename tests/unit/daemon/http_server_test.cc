@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "daemon/waiting.h"
@@ -182,6 +184,36 @@ TEST_F(ServerTest, NoticesAClientThatGoesAwayWhileNothingIsSent) {
     ASSERT_TRUE(source.read_head(1000).ok());
   }
   EXPECT_TRUE(noticed.get_future().get());
+}
+
+TEST_F(ServerTest, ConnectionsThatFollowEachOtherTakeTheSameThreads) {
+  start([](Exchange& exchange) {
+    exchange.add_header("Connection", "close");
+    (void)exchange.send(200, std::to_string(::gettid()), "").ok();
+  });
+  constexpr size_t kConnections = 40;
+  std::set<std::string> threads;
+  for (size_t i = 0; i < kConnections; ++i) {
+    const std::string answer = talk("GET / HTTP/1.1\r\n\r\n");
+    threads.insert(answer.substr(answer.rfind('\n') + 1));
+  }
+  // The next connection may be there before the last one's thread waits for it.
+  EXPECT_LT(threads.size(), kConnections / 2);
+}
+
+TEST_F(ServerTest, OthersAreAcceptedWhileManyConnectionsLast) {
+  start([](Exchange& exchange) {
+    if (exchange.request().target == "/short") return (void)exchange.send(200, "done", "").ok();
+    ASSERT_TRUE(exchange.begin(200, "text/plain").ok());
+    const Bell never;
+    EXPECT_FALSE(wait_for(never, exchange.socket(), Gone::half_closed));
+  });
+  std::vector<Fd> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.push_back(connect());
+    ASSERT_TRUE(http::send_all(clients.back().get(), "GET /long HTTP/1.1\r\n\r\n").ok());
+    EXPECT_TRUE(talk("GET /short HTTP/1.1\r\n\r\n").ends_with("done"));
+  }
 }
 
 TEST_F(ServerTest, StopEndsStreamsThatWait) {
