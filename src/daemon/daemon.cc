@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/remove_tree.h"
 #include "base/tasks.h"
 #include "compose/controller.h"
 #include "daemon/api_handler.h"
@@ -51,8 +52,7 @@ Result<std::string> daemon_id(const std::filesystem::path& data_root, Random& ra
 
 // What builds and uploads of an earlier life left half-done.
 Result<> clear_temporary(const Roots& roots) {
-  std::error_code error;
-  std::filesystem::remove_all(roots.data / "tmp", error);
+  (void)remove_tree(roots.data / "tmp").ok();
   return make_directory(roots.data / "tmp", 0700);
 }
 

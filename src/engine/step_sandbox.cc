@@ -11,6 +11,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "base/remove_tree.h"
 #include "base/scope_exit.h"
 #include "engine/container/host_resolver.h"
 #include "engine/container/image_merge.h"
@@ -89,11 +90,11 @@ void StepSandbox::remove_leftovers() {
     auto cleaned = context_.runtime.clean_up(id, context_.paths.run(id));
     if (!cleaned.ok()) log_warning("build step: " + cleaned.error().message());
     StepMounts::remove_leftovers(entry.path());
-    std::filesystem::remove_all(entry.path(), error);
+    (void)remove_tree(entry.path()).ok();
   }
   // Half-made layers.
   for (const auto& entry : std::filesystem::directory_iterator(context_.paths.build(), error)) {
-    if (entry.path().filename().string().starts_with("step-")) std::filesystem::remove_all(entry.path(), error);
+    if (entry.path().filename().string().starts_with("step-")) (void)remove_tree(entry.path()).ok();
   }
 }
 
@@ -210,7 +211,7 @@ Result<int> StepSandbox::run(const Step& step, const std::function<void(std::str
   std::error_code error;
   std::filesystem::create_directories(directory(running.id), error);
   if (error) return Error::from_errno(error.value(), "mkdir", directory(running.id).string());
-  ScopeExit remove_files([&] { std::filesystem::remove_all(directory(running.id), error); });
+  ScopeExit remove_files([&] { (void)remove_tree(directory(running.id)).ok(); });
   ScopeExit give_back([&] {
     if (!running.endpoint) return;
     context_.loop.post([this, endpoint = *running.endpoint] { networks_.release(endpoint); });

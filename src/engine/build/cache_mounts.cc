@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/remove_tree.h"
 #include "engine/build/cache_key.h"
 #include "engine/image/digest.h"
 
@@ -78,8 +79,7 @@ Result<uint64_t> CacheMounts::prune() {
   }
   for (const fs::path& path : unused) {
     const uint64_t size = tree_size(path);
-    fs::remove_all(path, error);
-    if (error) return Error::from_errno(error.value(), "remove", path.native());
+    TRY(remove_tree(path));
     freed += size;
   }
   return freed;

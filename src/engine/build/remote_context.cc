@@ -5,6 +5,7 @@
 
 #include "base/beneath.h"
 #include "base/fd.h"
+#include "base/remove_tree.h"
 #include "engine/build/context_archive.h"
 #include "engine/build/remote_source.h"
 #include "engine/image/byte_source.h"
@@ -49,8 +50,7 @@ Result<> take_file(const RemoteSource& source, const fs::path& directory, const 
     return {};
   };
   Result<> placed = place();
-  std::error_code ignored;
-  fs::remove_all(fetched, ignored);
+  (void)remove_tree(fetched).ok();
   return placed;
 }
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "base/remove_tree.h"
 #include "base/scope_exit.h"
 #include "base/strings.h"
 #include "engine/build/builder_shared.h"
@@ -25,9 +26,9 @@ Result<StepDirectory> StepDirectory::make(const std::filesystem::path& work) {
 
 StepDirectory::~StepDirectory() {
   if (path_.empty()) return;
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-  if (error) log_warning("build: " + path_.native() + " stays until the next start: " + error.message());
+  if (auto removed = remove_tree(path_); !removed.ok()) {
+    log_warning("build: what stays until the next start: " + removed.error().message());
+  }
 }
 
 Result<StageResult> StageBuild::run() {

@@ -59,10 +59,10 @@ void write_existing(const std::string& path, std::string_view value) {
 bool exists(const std::string& directory) { return ::access(directory.c_str(), F_OK) == 0; }
 
 // Children of a cgroup are a program's own (an init system in the container): they go first.
-Result<> remove_tree(const std::filesystem::path& directory, std::chrono::steady_clock::time_point until) {
+Result<> remove_groups(const std::filesystem::path& directory, std::chrono::steady_clock::time_point until) {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) TRY(remove_tree(entry.path(), until));
+    if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) TRY(remove_groups(entry.path(), until));
   }
   for (;;) {
     if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return {};
@@ -93,7 +93,7 @@ Result<> remove_container_cgroups(const CgroupHost& host, const std::string& roo
   Result<> result;
   for (const std::string& directory : directories) {
     if (!exists(directory)) continue;
-    Result<> removed = remove_tree(directory, until);
+    Result<> removed = remove_groups(directory, until);
     if (!removed && result.ok()) result = std::move(removed);
   }
   return result;
@@ -122,7 +122,7 @@ Result<> remove_cgroup_directories(const std::vector<std::string>& directories) 
     if (!directory.starts_with("/sys/fs/cgroup/") || !exists(directory)) continue;
     if (::access((directory + "/freezer.state").c_str(), F_OK) == 0) write_existing(directory + "/freezer.state", "THAWED");
     write_existing(directory + "/cgroup.kill", "1");
-    Result<> removed = remove_tree(directory, until);
+    Result<> removed = remove_groups(directory, until);
     if (!removed && result.ok()) result = std::move(removed);
   }
   return result;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/remove_tree.h"
 #include "base/scope_exit.h"
 #include "engine/build/metadata.h"
 #include "engine/container/file_changes.h"
@@ -64,10 +65,7 @@ Result<ImageId> commit_container(ImageStore& images, const RootSource& source, c
   document.config = request.config;
   TRY(apply_changes(request.changes, document));
 
-  ScopeExit remove([&] {
-    std::error_code ignored;
-    std::filesystem::remove_all(scratch, ignored);
-  });
+  ScopeExit remove([&] { (void)remove_tree(scratch).ok(); });
   TRY(make_layer_directory(source, scratch));
   std::string chain;
   for (const std::string& diff_id : parent.diff_ids) chain = chain_id(chain, diff_id);

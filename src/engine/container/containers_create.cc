@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/processors.h"
+#include "base/remove_tree.h"
 #include "base/strings.h"
 #include "engine/container/container_checks.h"
 #include "engine/container/container_name.h"
@@ -255,8 +256,7 @@ void Containers::create(ContainerSpec spec, Reply<CreatedContainer> reply) {
   context_.tasks.run(
       [job] {
         Result<> made = run_create_job(*job);
-        std::error_code error;
-        if (!made.ok()) std::filesystem::remove_all(job->directory, error);
+        if (!made.ok()) (void)remove_tree(job->directory).ok();
         return made;
       },
       [this, container, to_make = std::move(to_make), warnings = std::move(warnings),
@@ -319,8 +319,7 @@ void Containers::discard_volumes(const std::vector<VolumeRecord>& made) {
   if (directories.empty()) return;
   context_.tasks.run(
       [directories = std::move(directories)] {
-        std::error_code error;
-        for (const auto& directory : directories) std::filesystem::remove_all(directory, error);
+        for (const auto& directory : directories) (void)remove_tree(directory).ok();
       },
       [] {});
 }

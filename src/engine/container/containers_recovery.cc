@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "base/remove_tree.h"
 #include "engine/container/containers_access.h"
 #include "engine/container/record_json.h"
 #include "engine/iface/spec_json.h"
@@ -203,10 +204,8 @@ Result<> Containers::tell_names(Container& container, NetnsSockets sockets) {
 
 void Containers::finish_removal(Container& container) {
   report_clean_up(container);
-  std::error_code error;
-  std::filesystem::remove_all(context_.paths.container(container.id), error);
-  if (error) {
-    log_warning("container " + container.spec.name + " cannot be removed: " + error.message());
+  if (auto gone = remove_tree(context_.paths.container(container.id)); !gone.ok()) {
+    log_warning("container " + container.spec.name + " cannot be removed: " + gone.error().message());
     container.status.state = ContainerState::dead;
     return save_state(container);
   }
@@ -227,7 +226,7 @@ void Containers::remove_stray_directories() {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(context_.paths.containers(), error)) {
     if (containers_.contains(ContainerId(entry.path().filename()))) continue;
-    std::filesystem::remove_all(entry.path(), error);
+    (void)remove_tree(entry.path()).ok();
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/remove_tree.h"
 #include "base/strings.h"
 #include "engine/container/cdi.h"
 #include "engine/container/cgroup_plan.h"
@@ -211,12 +212,9 @@ class ShimRuntime final : public Runtime {
       Result<> elsewhere = remove_cgroup_directories(split(*noted, '\n'));
       if (cgroups.ok()) cgroups = std::move(elsewhere);
     }
-    std::error_code error;
-    std::filesystem::remove_all(run_dir, error);
+    Result<> files = remove_tree(run_dir);
     fault_point("run directory removed");
-    if (!cgroups.ok()) return cgroups;
-    if (error) return internal_error("remove " + run_dir.native() + ": " + error.message());
-    return {};
+    return cgroups.ok() ? std::move(files) : std::move(cgroups);
   }
 
   std::vector<ContainerId> with_cgroups() const override { return container_cgroups(cgroups_, options_.cgroup_root); }

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "base/remove_tree.h"
 #include "engine/image/byte_source.h"
 
 namespace gantry::engine {
@@ -68,10 +69,7 @@ Result<FileAttributes> FileAttributes::of(const LayerView::Node& node) {
 Result<> remove_at(int directory, const std::string& name) {
   if (unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return Error::from_errno(errno, "unlinkat", name);
-  std::error_code error;
-  std::filesystem::remove_all(fd_path(directory) + "/" + name, error);
-  if (error) return Error::from_errno(error.value(), "remove", name);
-  return {};
+  return remove_tree(fd_path(directory) + "/" + name);
 }
 
 Result<Fd> create_file_at(int directory, const std::string& name) {

@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/remove_tree.h"
 #include "base/scope_exit.h"
 #include "engine/image/digest.h"
 #include "engine/image/file_copy.h"
@@ -138,9 +139,7 @@ void LocalImageStore::move_aside(const std::filesystem::path& path, std::vector<
 
 void LocalImageStore::remove_from_disk(const std::vector<std::filesystem::path>& paths) {
   for (const std::filesystem::path& path : paths) {
-    std::error_code error;
-    std::filesystem::remove_all(path, error);
-    if (error) log_warning("images: " + path.string() + " cannot be removed: " + error.message());
+    if (auto removed = remove_tree(path); !removed.ok()) log_warning("images: " + removed.error().message());
   }
 }
 
@@ -193,8 +192,7 @@ Result<LocalImageStore::Held> LocalImageStore::adopt_layer(LayerRow row, const s
   if (existing != layers_.end()) return Held{.row = existing->second, .hold = hold_chain(row.chain)};
   if (!row.parent.empty() && !layers_.contains(row.parent)) return not_found("layer " + row.parent + " does not exist");
   const std::filesystem::path place = layer_directory(row.chain);
-  std::error_code error;
-  std::filesystem::remove_all(place, error);  // no row speaks of it: an unfinished removal
+  (void)remove_tree(place).ok();  // no row speaks of it: an unfinished removal
   fault_point("layer unpacked");
   if (rename(directory.c_str(), place.c_str()) != 0) return Error::from_errno(errno, "rename", place.native());
   fault_point("layer in place");

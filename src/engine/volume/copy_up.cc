@@ -17,6 +17,7 @@
 
 #include "base/fault.h"
 #include "base/fd.h"
+#include "base/remove_tree.h"
 #include "base/scope_exit.h"
 
 namespace gantry::engine {
@@ -215,12 +216,11 @@ Result<> copy_up(const std::vector<std::filesystem::path>& layers, const std::st
   if (!TRY(is_empty(own.get()))) return {};
 
   const std::filesystem::path fresh = data.string() + ".new";
-  std::error_code error;
-  std::filesystem::remove_all(fresh, error);
+  TRY(remove_tree(fresh));
   if (TRY(is_empty(directory->get()))) return take_owner_and_mode(directory->get(), own.get());
 
   if (mkdir(fresh.c_str(), 0700) != 0) return Error::from_errno(errno, "mkdir", fresh.string());
-  ScopeExit undo([&] { std::filesystem::remove_all(fresh, error); });
+  ScopeExit undo([&] { (void)remove_tree(fresh).ok(); });
   const Fd copy = TRY(open_file(fresh, O_RDONLY | O_DIRECTORY));
   TRY(TreeCopy().directory(directory->get(), copy.get(), 0).within("copying " + target + " of the image to a volume"));
   TRY(take_owner_and_mode(directory->get(), copy.get()));

@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/remove_tree.h"
 #include "base/strings.h"
 #include "engine/container/container_name.h"
 #include "engine/container/record_json.h"
@@ -265,10 +266,7 @@ Result<> delete_volume_directory(const std::filesystem::path& root) {
   if (is_mount_point(data) && ::umount2(data.c_str(), UMOUNT_NOFOLLOW) != 0) {
     return Error::from_errno(errno, "umount", data.native());
   }
-  std::error_code error;
-  std::filesystem::remove_all(root, error);
-  if (error) return Error::from_errno(error.value(), "remove", root.string());
-  return {};
+  return remove_tree(root);
 }
 
 }  // namespace gantry::engine
