@@ -16,35 +16,11 @@ import subprocess
 import sys
 import time
 
-from figures import spread
+from figures import milliseconds, process, spread
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e"))
 
 SLEEPER = "{image: busybox:test, init: false, command: [sleep, '100000']}"
-
-
-def milliseconds(work):
-    start = time.perf_counter()
-    work()
-    return (time.perf_counter() - start) * 1000
-
-
-def process(words, environment, cwd=None):
-    """From fork to exit; posix_spawn, so that the size of this interpreter does not count."""
-    def work():
-        actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                   (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
-                   (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)]
-        pid = os.posix_spawn(words[0], [str(word) for word in words], environment, file_actions=actions)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if code:
-            sys.exit(f"{' '.join(map(str, words))}: exit {code}")
-    here = os.getcwd()
-    os.chdir(cwd or here)
-    try:
-        return milliseconds(work)
-    finally:
-        os.chdir(here)
 
 
 class Api(http.client.HTTPConnection):

@@ -66,7 +66,7 @@ def main():
     options = parser.parse_args()
     os.environ["GANTRY_BIN"] = options.bin
     import load_beside
-    from commands import process
+    from figures import process
     root = pathlib.Path(tempfile.mkdtemp(prefix="gantry-bench-", dir="/var/tmp"))
     engines, tools, times = [], [], {}
     try:

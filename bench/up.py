@@ -13,15 +13,9 @@ import subprocess
 import sys
 import time
 
-from figures import spread
+from figures import milliseconds, process, spread
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/root/e2e"))
-
-
-def timed(work):
-    start = time.perf_counter()
-    work()
-    return (time.perf_counter() - start) * 1000
 
 
 def rootfs(gantry):
@@ -35,14 +29,18 @@ def rootfs(gantry):
 def measure(gantry, floor, lower, n):
     project = gantry.project(f"bench{n}", "services:\n" + "".join(
         f"  s{i}: {{image: busybox:test, command: [sleep, '1000']}}\n" for i in range(n)))
-    sample = json.loads(subprocess.run([floor, lower, str(n)], capture_output=True, text=True, check=True).stdout)
-    return {
-        "n": n, "floor_up": sample["start_ms"], "floor_down": sample["stop_ms"],
-        "up": timed(lambda: gantry.compose(project, "up", "-d")),
-        "no_change": timed(lambda: gantry.compose(project, "up", "-d")),
-        "process": timed(lambda: subprocess.run(["/bin/true"], check=True)),
-        "down": timed(lambda: gantry.compose(project, "down", "-t", "0")),
-    }
+    words, environment = [pathlib.Path(os.environ["GANTRY_BIN"]) / "gantry", "compose", "up", "-d"], gantry.environment
+    floor_of = json.loads(subprocess.run([floor, lower, str(n)], capture_output=True, text=True, check=True).stdout)
+    sample = {"n": n, "floor_up": floor_of["start_ms"], "floor_down": floor_of["stop_ms"]}
+    sample["up"] = milliseconds(lambda: gantry.compose(project, "up", "-d"))
+    # At once, when the last of the programs are still beginning, and when they have.
+    sample["no_change_at_once"] = process(words, environment, project)
+    sample["process_at_once"] = process(["/bin/true"], environment)
+    time.sleep(0.3)
+    sample["no_change"] = process(words, environment, project)
+    sample["process"] = process(["/bin/true"], environment)
+    sample["down"] = milliseconds(lambda: gantry.compose(project, "down", "-t", "0"))
+    return sample
 
 
 def main():
@@ -72,11 +70,13 @@ def main():
         of = {key: [s[key] for s in samples if s["n"] == n] for key in samples[0]}
         ratio = {a: statistics.median(x / y for x, y in zip(of[a], of[b]))
                  for a, b in (("up", "floor_up"), ("down", "floor_down"))}
-        extra = statistics.median(x - y for x, y in zip(of["no_change"], of["process"]))
+        beyond = {key: statistics.median(x - y for x, y in zip(of[f"no_change{key}"], of[f"process{key}"]))
+                  for key in ("", "_at_once")}
         print(f"N={n}")
         print(f"  up         {spread(of['up'])}   floor {spread(of['floor_up'])}   ratio {ratio['up']:.2f}")
         print(f"  down       {spread(of['down'])}   floor {spread(of['floor_down'])}   ratio {ratio['down']:.2f}")
-        print(f"  no change  {spread(of['no_change'])}   {extra:.1f} ms beyond an empty process, "
+        print(f"  no change  {spread(of['no_change'])}   {beyond['']:.1f} ms beyond an empty process "
+              f"({beyond['_at_once']:.1f} right after the up), "
               f"{statistics.median(x / y for x, y in zip(of['no_change'], of['floor_up'])):.2f} of the floor's up")
     pathlib.Path(options.json).write_text(json.dumps(samples, indent=1))
 
