@@ -182,6 +182,7 @@ def measure_round(gantry, api, options, projects, floor, runtime):
     environment = gantry.environment
     changed = environment | {"CHANGE": str(time.time_ns())}
     compose, tool = pathlib.Path(options.bin) / "compose", pathlib.Path(options.bin) / "gantry"
+    pid = gantry.inspect("hundred-s0-1")["State"]["Pid"]
     beside = {f"{runtime.name} run true, no network": process(runtime.words(), environment, runtime.bundle)} if runtime else {}
     return beside | {
         "true": process(["/bin/true"], environment),
@@ -192,6 +193,7 @@ def measure_round(gantry, api, options, projects, floor, runtime):
         "compose up of 101, no change": process([compose, "up", "-d"], changed, projects["hundred"]),
         "compose exec true": process([compose, "exec", "-T", "s0", "true"], environment, projects["hundred"]),
         "gantry exec true": process([tool, "exec", "hundred-s0-1", "true"], environment),
+        "floor of an exec": process([floor[0].with_name("bench_floor_exec"), pid, "/bin/true"], environment),
         "gantry run --rm true": process([tool, "run", "--rm", "busybox:test", "true"], environment),
         "API: create, start, wait, remove": milliseconds(lambda: one_container(api)),
         "floor of one container": sum(json.loads(subprocess.run(floor, capture_output=True, check=True).stdout)[key]
