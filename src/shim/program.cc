@@ -4,7 +4,6 @@
 #include <climits>
 #include <csignal>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
@@ -116,14 +115,20 @@ void set_capabilities(uint64_t wanted) {
   fail(error == ENOENT ? 127 : 126, "chdir to cwd (\"" + path + "\") set in config.json failed: " + errno_text(error));
 }
 
+// The bare calls. The C library's have every thread that it knows do the same, and of the supervisor's log thread, which this copy
+// does not have, it may know that it is just beginning: it would wait for that for ever.
+bool set_groups(const std::vector<uint32_t>& groups) { return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0; }
+bool set_group(uint32_t id) { return ::syscall(SYS_setresgid, id, id, id) == 0; }
+bool set_user(uint32_t id) { return ::syscall(SYS_setresuid, id, id, id) == 0; }
+
 void drop_privileges(const Program& program, const Privileges& privileges, const Identity& identity) {
   drop_bounding_set(privileges.capabilities);
   check(::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, "prctl PR_SET_KEEPCAPS");
-  check(::setgroups(identity.groups.size(), identity.groups.data()) == 0, "setgroups");
-  check(::setresgid(identity.gid, identity.gid, identity.gid) == 0, "setgid");
+  check(set_groups(identity.groups), "setgroups");
+  check(set_group(identity.gid), "setgid");
   bool inside = ::chdir(program.working_dir.c_str()) == 0;
   if (!inside && errno != EACCES) fail_chdir(program.working_dir, errno);
-  check(::setresuid(identity.uid, identity.uid, identity.uid) == 0, "setuid");
+  check(set_user(identity.uid), "setuid");
   check(::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0, "prctl PR_SET_KEEPCAPS");
   set_capabilities(privileges.capabilities);
   // Root without DAC_OVERRIDE may be shut out of what only its user may enter, as on NFS.
