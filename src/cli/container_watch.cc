@@ -1,6 +1,7 @@
 #include "cli/container_watch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/strings.h"
 #include "cli/commands/commands.h"
@@ -180,12 +181,23 @@ void ContainerWatch::handle(LogEnded ended) {
         [&] { session_.warn("Can't retrieve logs for " + gantry::quoted(container.display) + ": " + ended.problem); });
   }
   tell_exit(ended.container, container);
+  for (EngineEvent& event : std::exchange(container.later, {})) handle(std::move(event));
 }
 
+// The log of a run that has ended may be read to its end later than the events of the next one come.
 void ContainerWatch::handle(EngineEvent event) {
   const auto name = event.attributes.find("name");
   if (event.type != "container" || name == event.attributes.end()) return;
   Container& container = known(event.id, name->second, event.attributes);
+  const bool has_ended = container.following && !container.alive && container.exit_code;
+  if (has_ended) {
+    container.later.push_back(std::move(event));
+  } else {
+    take_in(event, container);
+  }
+}
+
+void ContainerWatch::take_in(const EngineEvent& event, Container& container) {
   if (event.action == "start") {
     container.alive = true;
     container.exit_code.reset();
@@ -265,15 +277,16 @@ void ContainerWatch::handle(OperationEnded ended) {
   phase_ = Phase::over;  // what runs goes on
 }
 
-// What started so quickly, or long ago, that its events are still on their way.
+// What has been started since attach() without our knowing has events that are on their way: until then it counts as alive.
 Result<> ContainerWatch::list_containers() {
   for (const ContainerRow& row : TRY(session_.containers(options_.project, true))) {
     Container& container = known(row.id, row.name, row.labels);
-    const bool alive = is_alive(row.state);
-    if (row.state == "created") continue;
-    if (alive) container.alive = true;
-    if (!container.watched) continue;
-    TRY(follow(row.id, container, ""));
+    if (is_alive(row.state)) container.alive = true;
+    if (container.alive || container.following || !container.watched || row.state == "created") continue;
+    const auto answer = TRY(TRY(session_.api())->request("GET", container_path(row.id, "json")));
+    if (answer.status == 404) continue;
+    const auto details = TRY(parse_container(TRY(client::Response(answer).ok_body())));
+    container.alive = details.started_at != container.run;
   }
   return {};
 }

@@ -67,11 +67,12 @@ class ContainerWatch {
     bool monitored = false;  // the command goes on while it runs
     bool alive = false;  // runs, or will by its restart policy
     bool following = false;
-    std::string run;               // StartedAt of the run whose log is or was followed
+    std::string run;               // StartedAt of the last run whose log is or was followed, or that had ended before attach()
     std::string since;             // where the log of the next run begins
     std::optional<WallTime> died;  // the last end that an event told of
     std::optional<int> exit_code;  // of the last run; told when its log has ended
     bool told = true;
+    std::vector<EngineEvent> later;  // of the runs after the one whose log is being read to its end
   };
   enum class Phase { watching, stopping, killing, stopped, over };
 
@@ -89,6 +90,7 @@ class ContainerWatch {
   void erase_menu();
 
   Container& known(const std::string& id, const std::string& name, const StringMap& labels);
+  void take_in(const EngineEvent& event, Container& container);
   void take_in(const ContainerRow& row);
   Result<> list_containers();
   // The log of what runs or ran just now, unless that run is followed already.

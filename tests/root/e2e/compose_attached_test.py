@@ -127,11 +127,13 @@ class Attached(GantryTest):
         self.assertEqual(result.out.count("| try\n"), 2)
         self.assertIn("a-1 exited with code 1 (restarting)\n", result.out)
 
-    def test_a_restart_is_followed_by_a_client_that_hears_of_it_late(self):
-        project = self.gantry.project("at", """
+    def test_restarts_are_followed_by_a_client_that_hears_of_them_late(self):
+        replicas = 10
+        project = self.gantry.project("at", f"""
             services:
               a:
                 image: busybox:test
+                scale: {replicas}
                 restart: on-failure:1
                 command: sh -c "echo try; sleep 0.3; exit 1"
             """)
@@ -141,14 +143,18 @@ class Attached(GantryTest):
         while "| try" not in shown:
             shown += client.stdout.readline()
         client.send_signal(signal.SIGSTOP)
-        wait_until(lambda: (a := self.gantry.inspect("at-a-1"))["RestartCount"] == 1 and a["State"]["Status"] == "exited",
-                   "it has ended twice")
+
+        def have_ended_twice():
+            states = [self.gantry.inspect(f"at-a-{i + 1}") for i in range(replicas)]
+            return all(a["RestartCount"] == 1 and a["State"]["Status"] == "exited" for a in states)
+        wait_until(have_ended_twice, "they have ended twice")
         client.send_signal(signal.SIGCONT)
         shown += client.stdout.read()  # not communicate(), which passes over what readline() has read ahead
         client.wait()
-        self.assertEqual(shown.count("| try\n"), 2)
-        self.assertIn("a-1 exited with code 1 (restarting)\n", shown)
-        self.assertTrue(shown.endswith("a-1 exited with code 1\n"), shown)
+        for replica in (f"a-{i + 1}" for i in range(replicas)):
+            told = [" ".join(line.split()[1:]) for line in shown.splitlines() if line.split()[0] == replica]
+            self.assertEqual(sorted(told), ["exited with code 1", "exited with code 1 (restarting)", "| try", "| try"], shown)
+            self.assertEqual(told[-1], "exited with code 1", shown)
 
     def test_flags_that_contradict(self):
         for words, said in ((["--build", "--no-build"], "incompatible"),
