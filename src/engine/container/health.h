@@ -45,7 +45,7 @@ class HealthTracker {
   // Between quick probes. One that has been starting for long (a Java server) is asked less often: the wait grows to a
   // 500th of its age. It is never shorter than the last probe took, and longer the more containers are starting, so that all
   // of them together leave half of the processors to those they ask.
-  static constexpr std::chrono::milliseconds kQuickest{10};
+  static constexpr std::chrono::milliseconds kQuickest{5};
 
   // A new run of the container: `starting`, the streak zero; the log is kept.
   void started(WallTime now);
