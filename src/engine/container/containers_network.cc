@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/overwrite_file.h"
 #include "engine/container/containers_access.h"
 #include "engine/network_options.h"
 
@@ -215,7 +216,7 @@ void Containers::begin_disconnect(Container& container, const NetworkId& network
 // In place, because the container has the file itself mounted.
 void Containers::write_hosts(const Container& container) {
   auto text = hosts_text(container, container.status.endpoints);
-  Result<> written = text.ok() ? write_file(context_.paths.container(container.id) / "hosts", *text)
+  Result<> written = text.ok() ? overwrite_file(context_.paths.container(container.id) / "hosts", *text, 0644)
                                : Result<>(text.error());
   if (!written.ok()) log_warning("container " + container.spec.name + ": /etc/hosts: " + written.error().message());
 }

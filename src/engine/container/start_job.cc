@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/overwrite_file.h"
 
 namespace gantry::engine {
 namespace {
@@ -73,7 +74,7 @@ class Start {
 };
 
 Result<> write_start_file(const StartFile& file) {
-  TRY(write_file(file.path, file.content, 0600));
+  TRY(overwrite_file(file.path, file.content, 0600));
   if (chown(file.path.c_str(), file.uid, file.gid) != 0) return Error::from_errno(errno, "chown", file.path.string());
   if (chmod(file.path.c_str(), file.mode) != 0) return Error::from_errno(errno, "chmod", file.path.string());
   return {};
