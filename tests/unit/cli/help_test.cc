@@ -53,7 +53,9 @@ TEST(Help, NamesEveryCommandAndFlagOfDockerCompose) {
     words >> command;
     ++commands;
     const std::string page = command == "-" ? overview : help_of({command});
-    if (command != "-") EXPECT_NE(overview.find("\n  " + command + " "), std::string::npos) << command;
+    if (command != "-") {
+      EXPECT_NE(overview.find("\n  " + command + " "), std::string::npos) << command;
+    }
     const auto known = flags_of(page);
     EXPECT_TRUE(known.contains("help/h")) << command;
     for (std::string flag; words >> flag;) EXPECT_TRUE(known.contains(flag)) << command << " --" << flag;

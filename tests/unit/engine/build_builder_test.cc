@@ -262,7 +262,9 @@ TEST_F(BuilderTest, TheLeastRecentlyUsedStepsGoFirstAndNothingThatAnImageHas) {
   file("big3", std::string(40'000, '3'));
   for (const char* name : {"big1", "big2", "big3"}) build(std::string("FROM scratch\nCOPY ") + name + " /");
   for (const Image& image : store->list()) {
-    if (image.tags.empty()) ASSERT_TRUE(store->remove(image.id.str(), true, {}).ok());
+    if (image.tags.empty()) {
+      ASSERT_TRUE(store->remove(image.id.str(), true, {}).ok());
+    }
   }
   EXPECT_EQ(store->cache_bytes().value(), 120'000u);
   build("FROM scratch\nCOPY big1 /");  // used again: the last to go, and now an image's
