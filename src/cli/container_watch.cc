@@ -57,7 +57,8 @@ Result<> ContainerWatch::attach(bool announce) {
   });
   const std::string filters =
       filters_query({{"type", {"container"}}, {"label", {std::string(label::kProject) + "=" + options_.project}}});
-  TRY(hub_->watch_events(filters, api_time(session_.clock().wall())));
+  attached_at_ = session_.clock().wall();
+  TRY(hub_->watch_events(filters, api_time(attached_at_)));
 
   std::vector<std::string> names;
   const auto rows = TRY(session_.containers(options_.project, true));
@@ -73,10 +74,10 @@ Result<> ContainerWatch::attach(bool announce) {
     if (container.alive || (options_.show_stopped && row.state != "created")) {
       TRY(follow(row.id, container, options_.existing.tail));
     } else if (row.state != "created") {
-      const auto body = TRY(TRY((*session_.api())->request("GET", container_path(row.id, "json"))).ok_body());
-      const auto details = TRY(parse_container(body));
-      container.run = details.started_at;
-      container.since = log_position(details.finished_at);
+      const auto details = TRY(look_at(row.id));
+      if (!details) continue;
+      container.run = details->started_at;
+      container.since = log_position(details->finished_at);
     }
   }
   return {};
@@ -146,13 +147,18 @@ void ContainerWatch::take_in(const ContainerRow& row) {
   container.alive = is_alive(row.state);
 }
 
-Result<> ContainerWatch::follow(const std::string& id, Container& container, const std::string& tail) {
-  if (!container.watched || container.following) return {};
+Result<std::optional<ContainerDetails>> ContainerWatch::look_at(const std::string& id) {
   client::ApiClient* api = TRY(session_.api());
   const auto answer = TRY(api->request("GET", container_path(id, "json")));
-  if (answer.status == 404) return {};  // gone again: its events tell the rest
-  const auto details = TRY(parse_container(TRY(client::Response(answer).ok_body())));
-  if (details.started_at == container.run) return {};
+  if (answer.status == 404) return std::optional<ContainerDetails>();
+  return std::optional<ContainerDetails>(TRY(parse_container(TRY(client::Response(answer).ok_body()))));
+}
+
+Result<> ContainerWatch::follow(const std::string& id, Container& container, const std::string& tail) {
+  if (!container.watched || container.following) return {};
+  const auto found = TRY(look_at(id));
+  if (!found || found->started_at == container.run) return {};  // if it is gone again, its events tell the rest
+  const ContainerDetails& details = *found;
   container.run = details.started_at;
   container.following = true;
   container.told = false;
@@ -277,16 +283,21 @@ void ContainerWatch::handle(OperationEnded ended) {
   phase_ = Phase::over;  // what runs goes on
 }
 
-// What has been started since attach() without our knowing has events that are on their way: until then it counts as alive.
+// What has been started since attach() without our knowing. Of one that has ended meanwhile, more than once perhaps, the events
+// tell, and until they come it counts as alive; but not those from before attach() by our clock, which a daemon elsewhere may
+// be behind.
 Result<> ContainerWatch::list_containers() {
   for (const ContainerRow& row : TRY(session_.containers(options_.project, true))) {
     Container& container = known(row.id, row.name, row.labels);
     if (is_alive(row.state)) container.alive = true;
-    if (container.alive || container.following || !container.watched || row.state == "created") continue;
-    const auto answer = TRY(TRY(session_.api())->request("GET", container_path(row.id, "json")));
-    if (answer.status == 404) continue;
-    const auto details = TRY(parse_container(TRY(client::Response(answer).ok_body())));
-    container.alive = details.started_at != container.run;
+    const bool is_awaited = !container.told;  // the end of the run before, and with it what came after
+    if (!container.watched || is_awaited || row.state == "created") continue;
+    if (!container.alive) {
+      const auto details = TRY(look_at(row.id));
+      container.alive = details && details->started_at != container.run && has_started_after(*details, attached_at_);
+      if (container.alive) continue;
+    }
+    TRY(follow(row.id, container, ""));
   }
   return {};
 }

@@ -93,6 +93,7 @@ class ContainerWatch {
   void take_in(const EngineEvent& event, Container& container);
   void take_in(const ContainerRow& row);
   Result<> list_containers();
+  Result<std::optional<ContainerDetails>> look_at(const std::string& id);  // nothing: it is gone
   // The log of what runs or ran just now, unless that run is followed already.
   Result<> follow(const std::string& id, Container& container, const std::string& tail);
   void tell_exit(const std::string& id, Container& container);
@@ -110,6 +111,7 @@ class ContainerWatch {
   WatchOptions options_;
   LogPrinter printer_;
   std::map<std::string, Container> containers_;  // by id
+  WallTime attached_at_{};                       // by our clock: events from then on are told
   Phase phase_ = Phase::watching;
   std::optional<StreamHub::OperationNumber> operation_;  // under way
   std::optional<int> exit_status_;
