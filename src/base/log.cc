@@ -4,6 +4,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <exception>
 #include <string>
 
 namespace gantry {
@@ -44,7 +45,7 @@ bool log_to_file(std::string_view path) {
     next->flush_on(spdlog::level::info);
     spdlog::set_default_logger(std::move(next));
     return true;
-  } catch (const spdlog::spdlog_ex&) {
+  } catch (const std::exception&) {  // spdlog_ex, by a type that a program without spdlog links, too
     return false;
   }
 }

@@ -11,6 +11,11 @@
 // The linker's name for the first byte of the program.
 extern "C" [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start;
 
+#ifdef GANTRY_FUNCTIONS_IN_ORDER
+// Where the functions end that a start runs: what lies behind is not brought in. Its place is in the program's .order file.
+extern "C" [[gnu::visibility("hidden"), gnu::used, gnu::section(".text.gantry_start_ends")]] void gantry_start_ends() {}
+#endif
+
 namespace gantry::start {
 namespace {
 
@@ -84,6 +89,15 @@ struct Plan {
   }
 }
 
+// Of the code from `begin` to `end`.
+uintptr_t end_of_start([[maybe_unused]] uintptr_t begin, uintptr_t end) {
+#ifdef GANTRY_FUNCTIONS_IN_ORDER
+  const auto last = reinterpret_cast<uintptr_t>(&gantry_start_ends);
+  if (last > begin && last < end) return last;
+#endif
+  return end;
+}
+
 void add_segments(Plan& plan) {
   const auto base = reinterpret_cast<uintptr_t>(&__ehdr_start);
   const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(base + __ehdr_start.e_phoff);
@@ -101,7 +115,9 @@ void add_segments(Plan& plan) {
     const uintptr_t begin = shift + segment.p_vaddr;
     const uintptr_t end = begin + segment.p_memsz;
     const bool is_written = (segment.p_flags & PF_W) != 0;
-    if (!is_written) {
+    if ((segment.p_flags & PF_X) != 0) {
+      plan.add(begin, end_of_start(begin, end), kMap);
+    } else if (!is_written) {
       plan.add(begin, end, kMap);
     } else if (segment.p_memsz - segment.p_filesz <= kMostZeros) {
       plan.add(begin, end, kMakeOwn, shift + read_only_end);
