@@ -38,13 +38,11 @@ services:
 volumes: {data: }
 """
 
-# First the short ones.
-CLIENT_COMMANDS = (
-    (["compose", "version"], ["exec", "order-web-1", "true"], ["compose", "ps"], ["compose", "up", "-d"]),
-    (["ps"], ["compose", "exec", "-T", "web", "true"], ["compose", "config"], ["compose", "logs"],
-     ["compose", "restart", "-t", "0", "worker"], ["compose", "down", "-t", "0"], ["compose", "up", "-d"],
-     ["run", "--rm", "busybox:test", "true"]))
-SHIM_COMMANDS = (["compose", "up", "-d"], ["exec", "order-web-1", "true"], ["compose", "down", "-t", "0"])
+SHORT_COMMANDS = (["compose", "version"], ["exec", "order-web-1", "true"], ["compose", "ps"], ["compose", "up", "-d"])
+LONGER_COMMANDS = (["ps"], ["compose", "exec", "-T", "web", "true"], ["compose", "config"], ["compose", "logs"],
+                   ["compose", "restart", "-t", "0", "worker"], ["compose", "down", "-t", "0"], ["compose", "up", "-d"],
+                   ["run", "--rm", "busybox:test", "true"])
+# Up to here start/pages.cc brings pages in.
 START_ENDS = "gantry_start_ends"
 
 # ptrace(2)
@@ -69,27 +67,23 @@ class Calls:
     def __init__(self, program):
         self.program = program
         self.offsets = {}
-        self.short = None  # how many of them the short commands need
 
     def names(self):
-        """Of functions, and after those of short commands START_ENDS, where start/pages.cc stops to bring pages in."""
+        """Of functions."""
         symbols = []
         listed = subprocess.run(["nm", "--numeric-sort", "--defined-only", BIN / self.program], capture_output=True, text=True,
                                 check=True)
         first = min(self.loads())
         for line in listed.stdout.splitlines():
             address, kind, name = line.split(None, 2)
-            if kind in "tTwWiI":
+            if kind in "tTwWiI" and name != START_ENDS:
                 symbols.append((int(address, 16) - first, name))
         starts = [start for start, _ in symbols]
         ordered = {}
-        for count, offset in enumerate(self.offsets):
-            if count == self.short:
-                ordered[START_ENDS] = True
+        for offset in self.offsets:
             last = bisect.bisect_right(starts, offset)
             for at in range(bisect.bisect_left(starts, starts[last - 1]), last):  # one function may have many names
                 ordered[symbols[at][1]] = True
-        ordered.setdefault(START_ENDS, True)
         return list(ordered)
 
     def loads(self):
@@ -100,13 +94,17 @@ class Calls:
 class Stepper:
     """Steps through each process of the wanted programs, and lets all others run."""
 
-    def __init__(self, wanted):
+    def __init__(self, wanted, copies=None):
         self.wanted = wanted  # name of a program → its Calls
+        self.copies = copies  # of what was forked and has not become another program yet; none: as what it is a copy of
         self.stepped = {}  # task → (Calls, where the program is loaded)
+        self.known = set()
+        self.early = set()  # new tasks that stopped before their parent told of them
 
     def watch(self, task):
         if ptrace(SEIZE, task, 0, FOLLOW) != 0:
             raise OSError(ctypes.get_errno(), f"ptrace {task}")
+        self.known.add(task)
 
     def program_of(self, task):
         with contextlib.suppress(OSError):
@@ -126,6 +124,7 @@ class Stepper:
                 self.stopped(task, os.WSTOPSIG(status), status >> 16)
             else:
                 self.stepped.pop(task, None)
+                self.known.discard(task)
                 if task == process:
                     return os.waitstatus_to_exitcode(status)
 
@@ -136,12 +135,24 @@ class Stepper:
             if program := self.program_of(task):
                 self.stepped[task] = program
         elif event in (FORK, VFORK, CLONE):
-            child = ctypes.c_ulong()
-            ptrace(GETEVENTMSG, task, 0, ctypes.addressof(child))
+            number = ctypes.c_ulong()
+            ptrace(GETEVENTMSG, task, 0, ctypes.addressof(number))
+            child = number.value
             if task in self.stepped:
-                self.stepped[child.value] = self.stepped[task]
+                calls, base = self.stepped[task]
+                self.stepped[child] = self.copies or calls, base
+            self.known.add(child)
+            if child in self.early:
+                self.early.remove(child)
+                self.go_on(child, 0)
         elif event == 0 and number != signal.SIGTRAP:
             passed_on = number
+        if task in self.known:
+            self.go_on(task, passed_on)
+        else:
+            self.early.add(task)
+
+    def go_on(self, task, passed_on):
         if task not in self.stepped:
             ptrace(CONT, task, 0, passed_on)
             return
@@ -165,53 +176,56 @@ def start(arguments, gantry, folder, traced):
     os.execve(arguments[0], arguments, gantry.environment)
 
 
-def step_client(stepper, arguments, gantry, folder):
-    process = start([str(BIN / "gantry"), *arguments], gantry, folder, traced=True)
-    os.waitpid(process, os.WUNTRACED)
-    stepper.watch(process)
-    os.kill(process, signal.SIGCONT)
-    status = stepper.until_ended(process)
-    if status != 0:
-        sys.exit(f"gantry {' '.join(arguments)}: {status}")
+def step_client(calls, commands, gantry, folder):
+    stepper = Stepper({"gantry": calls})
+    for arguments in commands:
+        process = start([str(BIN / "gantry"), *arguments], gantry, folder, traced=True)
+        os.waitpid(process, os.WUNTRACED)
+        stepper.watch(process)
+        os.kill(process, signal.SIGCONT)
+        status = stepper.until_ended(process)
+        if status != 0:
+            sys.exit(f"gantry {' '.join(arguments)}: {status}")
 
 
-def step_shims(shim, gantry, folder):
-    stepper = Stepper({"gantry-shim": shim})
+def step_shims(calls, first, execs, gantry, folder):
+    """`first`, `execs`: of the shims' copies that become a container's first program, and one of an exec."""
+    stepper = Stepper({"gantry-shim": calls})
     for task in os.listdir(f"/proc/{gantry.daemon_pid()}/task"):
         stepper.watch(int(task))
-    for arguments in SHIM_COMMANDS:
+    for arguments, stepper.copies in ((["compose", "up", "-d"], first), (["exec", "order-web-1", "true"], execs),
+                                      (["compose", "down", "-t", "0"], None)):
         process = start([str(BIN / "gantry"), *arguments], gantry, folder, traced=False)
         if stepper.until_ended(process) != 0:
             sys.exit(f"gantry {' '.join(arguments)} failed")
 
 
-def write(calls, order):
-    names = calls.names()
+def write(order, names):
+    names = list(dict.fromkeys(names))
     order.write_text("\n".join(names) + "\n")
-    print(f"{order.relative_to(REPO)}: {len(names)} functions")
+    print(f"{order.relative_to(REPO)}: {len(names) - 1} functions", flush=True)
 
 
 def main():
-    client, shim = Calls("gantry"), Calls("gantry-shim")
     with harness.Gantry() as gantry:
         gantry.busybox()
         folder = gantry.project("order", COMPOSE)
-        gantry.compose(folder, "up", "-d")
-        stepper = Stepper({"gantry": client})
-        for commands in CLIENT_COMMANDS:
-            for arguments in commands:
-                step_client(stepper, arguments, gantry, folder)
-            client.short = client.short or len(client.offsets)
-        gantry.compose(folder, "down", "-t", "0")
-        write(client, REPO / "src/start/gantry.order")
         # In a process of its own: when it ends, the daemon is traced no more.
         tracer = os.fork()
         if tracer == 0:
-            step_shims(shim, gantry, folder)
-            write(shim, REPO / "src/start/gantry-shim.order")
-            sys.stdout.flush()
+            shim, first, execs = (Calls("gantry-shim") for _ in range(3))
+            step_shims(shim, first, execs, gantry, folder)
+            # What touches all its pages anew most often, and for the shortest time, lies closest together.
+            write(REPO / "src/start/gantry-shim.order", execs.names() + first.names() + shim.names() + [START_ENDS])
             os._exit(0)
-        return os.waitstatus_to_exitcode(os.waitpid(tracer, 0)[1])
+        if os.waitpid(tracer, 0)[1] != 0:
+            return 1
+        short, longer = Calls("gantry"), Calls("gantry")
+        gantry.compose(folder, "up", "-d")
+        step_client(short, SHORT_COMMANDS, gantry, folder)
+        step_client(longer, LONGER_COMMANDS, gantry, folder)
+        write(REPO / "src/start/gantry.order", short.names() + [START_ENDS] + longer.names())
+    return 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@
 #include "shim/netns.h"
 #include "shim/program.h"
 #include "shim/rootfs.h"
-#include "start/pages.h"
 
 namespace gantry::shim {
 namespace {
@@ -33,10 +32,9 @@ pid_t clone_process(uint64_t flags, int cgroup, Fd& pidfd) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<uint64_t>(cgroup);
   }
-  const long pid = start::clone_and_touch(arguments);
+  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (pid > 0) pidfd.reset(made);
-  if (pid < 0) errno = static_cast<int>(-pid);
-  return pid < 0 ? -1 : static_cast<pid_t>(pid);
+  return static_cast<pid_t>(pid);
 }
 
 bool open_channel(Fd& ours, Fd& theirs) {

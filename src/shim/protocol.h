@@ -20,6 +20,7 @@ inline constexpr uint32_t kProtocolVersion = 3;
 inline constexpr uint32_t kMaxText = 16u << 20;     // one string; the kernel's limit for one argument is 128 KiB
 inline constexpr uint32_t kMaxItems = 1u << 20;     // one list
 inline constexpr uint32_t kMaxPacket = 64u << 10;   // one packet
+inline constexpr uint32_t kMaxSmallExec = 16u << 10;
 inline constexpr uint32_t kMaxBlob = 64u << 20;     // one memfd
 inline constexpr int kMaxDescriptors = 8;           // in one packet
 inline constexpr int kChannelFd = 3;                // the shim is started with its end here
@@ -303,13 +304,15 @@ enum class MessageType : uint32_t {
   exec_signal,  // NamedNumber
   sockets,      // answered by `sockets_are`
   release,      // after `exited`: end
+  small_exec,   // SmallExec: no larger than kMaxSmallExec. To shims of the daemon's own version only
   // shim → daemon
   ready = 100,  // Number (pid); fds: route, netfilter unless no_netfilter, dns_udp, dns_tcp, netns; or none
   started,      // Started
   failed,       // Failed: nothing is left
   hello,        // Hello: greets every new connection
   exited,       // Exit
-  exec_started, // NamedNumber (pid); fds: stdin, stdout, stderr as far as there are, or terminal ×2
+  exec_started, // NamedNumber (pid); fds: stdin, stdout, stderr as far as there are, or terminal ×2; after them, of a
+                // small_exec that is not detached, a pipe in which its exit code (int32_t) comes when it has ended
   exec_failed,  // ExecFailed
   exec_exited,  // ExecExit
   done,         // Failed; exit_code 0: it worked
@@ -346,6 +349,11 @@ struct Exec {
   uint64_t privileged_capabilities = 0;  // 0: those of the container
   uint8_t detached = 0;                  // without a tty its streams are /dev/null, and none are sent
   template <class A> void fields(A& a) { a(program, privileged_capabilities, detached); }
+};
+struct SmallExec {
+  std::string id;
+  Exec exec;
+  template <class A> void fields(A& a) { a(id, exec); }
 };
 struct Started {
   int64_t at_ns = 0;  // since 1970

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "shim/system.h"
-#include "start/pages.h"
 
 namespace gantry::shim {
 namespace {
@@ -36,7 +35,6 @@ ReaperRole start_reaper() {
   program = ::fork();
   if (program < 0) fail_errno("fork");
   if (program > 0) return ReaperRole::init;
-  start::touch_copy();
   // The program gets a group of its own and the terminal's foreground, so that ^C reaches it and not its init.
   ::setpgid(0, 0);
   if (terminal) {

@@ -261,6 +261,7 @@ void Supervisor::handle(MessageType type, std::string_view body, std::vector<Fd>
   Size size;
   Attach attach;
   NamedNumber named;
+  SmallExec small;
   switch (type) {
     case MessageType::go:
       go_ = true;
@@ -283,7 +284,10 @@ void Supervisor::handle(MessageType type, std::string_view body, std::vector<Fd>
       if (decode(body, attach) && !fds.empty()) streams_.attach(std::move(fds[0]), attach.close_stdin_at_end != 0);
       return;
     case MessageType::exec:
-      return begin_exec(body, fds);
+      return read_exec_request(body, fds);
+    case MessageType::small_exec:
+      if (decode(body, small)) begin_exec(small.id, small.exec, small.exec.detached == 0);
+      return;
     case MessageType::exec_signal:
       if (!decode(body, named)) return;
       for (const auto& exec : execs_) {
@@ -440,16 +444,24 @@ void Supervisor::finish_end() {
 
 // ---- Execs -------------------------------------------------------------------------------------------
 
-void Supervisor::begin_exec(std::string_view body, std::vector<Fd>& fds) {
+void Supervisor::refuse_exec(const std::string& id, int exit_code, const std::string& message) {
+  ExecFailed failed{.id = id, .failure = {.exit_code = exit_code, .message = message}};
+  send(MessageType::exec_failed, packet(MessageType::exec_failed, failed));
+}
+
+void Supervisor::read_exec_request(std::string_view body, std::vector<Fd>& fds) {
   Named named;
   Exec request;
   std::string blob;
   if (!decode(body, named)) return;
-  auto refuse = [&](int exit_code, const std::string& message) {
-    ExecFailed failed{.id = named.id, .failure = {.exit_code = exit_code, .message = message}};
-    send(MessageType::exec_failed, packet(MessageType::exec_failed, failed));
-  };
-  if (fds.empty() || !read_blob(fds[0].get(), blob) || !decode(blob, request)) return refuse(128, "bad exec request");
+  if (fds.empty() || !read_blob(fds[0].get(), blob) || !decode(blob, request)) {
+    return refuse_exec(named.id, 128, "bad exec request");
+  }
+  begin_exec(named.id, request, false);
+}
+
+void Supervisor::begin_exec(const std::string& id, const Exec& request, bool tells_end) {
+  auto refuse = [&](int exit_code, const std::string& message) { refuse_exec(id, exit_code, message); };
   if (phase_ != Phase::running) return refuse(128, "it is not running");
   if (!children_in_pid_namespace_) {
     if (::setns(init_.pidfd.get(), CLONE_NEWPID) != 0) return refuse(128, "join pid namespace: " + errno_text(errno));
@@ -457,7 +469,8 @@ void Supervisor::begin_exec(std::string_view body, std::vector<Fd>& fds) {
   }
 
   auto exec = std::make_unique<ExecProcess>();
-  exec->id = named.id;
+  exec->id = id;
+  exec->tells_end = tells_end;
   ChildStreams streams;
   if (request.program.tty == 0 && request.detached == 0) {
     auto open_pipe = [&](Fd& theirs, bool they_read) {
@@ -496,6 +509,11 @@ void Supervisor::read_exec(ExecProcess& exec) {
       exec.child.channel.reset();
       if (exec.failed) return;
       exec.started = true;
+      int ends[2];
+      if (exec.tells_end && ::pipe2(ends, O_CLOEXEC) == 0) {
+        exec.daemon_ends.emplace_back(ends[0]);
+        exec.end.reset(ends[1]);
+      }
       NamedNumber started{.id = exec.id, .value = exec.child.pid};
       send(MessageType::exec_started, packet(MessageType::exec_started, started), std::move(exec.daemon_ends));
       exec.daemon_ends.clear();
@@ -528,6 +546,7 @@ void Supervisor::end_exec(ExecProcess& exec, int status) {
   exec.child.pid = -1;
   if (!exec.started) return;
   ExecExit ended{.id = exec.id, .exit = {.code = exit_code_of(status), .at_ns = wall_ns()}};
+  if (exec.end) (void)!::write(exec.end.get(), &ended.exit.code, sizeof ended.exit.code);
   send(MessageType::exec_exited, packet(MessageType::exec_exited, ended));
 }
 

@@ -4,6 +4,10 @@
 
 extern "C" [[gnu::visibility("hidden"), gnu::used]] void gantry_before_start() { gantry::start::touch_program(); }
 
+// The C library asks where the program's file lies, to load libraries from beside it, and reads a link for that. A static program
+// loads none: "unknown", as its own function of that name says when it cannot tell.
+extern "C" [[gnu::visibility("hidden")]] const char* _dl_get_origin() { return reinterpret_cast<const char*>(-1); }
+
 // _start wants the registers and the stack as the kernel made them.
 #if defined(__x86_64__)
 asm(R"(

@@ -2,7 +2,6 @@
 
 #include <elf.h>
 #include <link.h>
-#include <linux/sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -22,14 +21,11 @@ namespace {
 constexpr uintptr_t kPage = 4096;
 constexpr uintptr_t kMostZeros = 64 << 10;
 constexpr uintptr_t kLastZeros = 8 << 10;
-constexpr uintptr_t kStack = 8 << 10;
-constexpr uintptr_t kMostHeap = 256 << 10;
+constexpr uintptr_t kStack = 16 << 10;
 
 // Of Linux 5.14; Debian 12's <sys/mman.h> has them for x86 and ARM alike.
 constexpr long kMap = MADV_POPULATE_READ;
 constexpr long kMakeOwn = MADV_POPULATE_WRITE;
-
-uintptr_t heap_begin = 0;  // the break before malloc moved it
 
 #if defined(__x86_64__)
 long system_call(long number, uintptr_t first, uintptr_t second, long third) {
@@ -48,45 +44,14 @@ long system_call(long number, uintptr_t first, uintptr_t second, long third) {
 }
 #endif
 
-uintptr_t current_break() { return static_cast<uintptr_t>(system_call(SYS_brk, 0, 0, 0)); }
-
-// What is to be touched by one call.
-struct Range {
-  uintptr_t begin;
-  uintptr_t end;
-  uintptr_t read_only_end;  // of variables: their begin may only be read once the C library has started
-  long how;
-};
-
-// Nothing here may become a call of memset or the like, which the C library has yet to choose.
-struct Plan {
-  Range ranges[12];
-  unsigned count;
-
-  void add(uintptr_t begin, uintptr_t end, long how, uintptr_t read_only_end = 0) {
-    begin &= ~(kPage - 1);
-    if (begin >= end || count == sizeof ranges / sizeof ranges[0]) return;
-    Range& range = ranges[count++];
-    range.begin = begin;
-    range.end = end;
-    range.read_only_end = read_only_end;
-    range.how = how;
-  }
-};
-
-[[gnu::always_inline]] inline long touch(uintptr_t begin, uintptr_t end, long how) {
-  return system_call(SYS_madvise, begin, end - begin, how);
-}
-
-// Inlined, and without a call: a copy that has nothing yet is to need one page of code for it.
-[[gnu::always_inline]] inline void carry_out(const Plan& plan) {
-  for (unsigned i = 0; i < plan.count; ++i) {
-    const Range& range = plan.ranges[i];
-    if (touch(range.begin, range.end, range.how) == 0) continue;
-    if (range.read_only_end > range.begin && range.read_only_end < range.end) {
-      touch(range.read_only_end & ~(kPage - 1), range.end, range.how);
-    }
-  }
+// `read_only_end`: of variables, whose begin may only be read once the C library has started. Nothing here may become a call of
+// memset or the like, which the C library has yet to choose.
+void touch(uintptr_t begin, uintptr_t end, long how, uintptr_t read_only_end = 0) {
+  begin &= ~(kPage - 1);
+  if (begin >= end || system_call(SYS_madvise, begin, end - begin, how) == 0) return;
+  if (read_only_end <= begin || read_only_end >= end) return;
+  begin = read_only_end & ~(kPage - 1);
+  system_call(SYS_madvise, begin, end - begin, how);
 }
 
 // Of the code from `begin` to `end`.
@@ -98,7 +63,7 @@ uintptr_t end_of_start([[maybe_unused]] uintptr_t begin, uintptr_t end) {
   return end;
 }
 
-void add_segments(Plan& plan) {
+void touch_segments() {
   const auto base = reinterpret_cast<uintptr_t>(&__ehdr_start);
   const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(base + __ehdr_start.e_phoff);
   const auto* segments_end = segments + __ehdr_start.e_phnum;
@@ -116,59 +81,29 @@ void add_segments(Plan& plan) {
     const uintptr_t end = begin + segment.p_memsz;
     const bool is_written = (segment.p_flags & PF_W) != 0;
     if ((segment.p_flags & PF_X) != 0) {
-      plan.add(begin, end_of_start(begin, end), kMap);
+      touch(begin, end_of_start(begin, end), kMap);
+      touch(end - 1, end, kMap);  // the jumps to those functions of the C library that are chosen for the processor
     } else if (!is_written) {
-      plan.add(begin, end, kMap);
+      touch(begin, end, kMap);
     } else if (segment.p_memsz - segment.p_filesz <= kMostZeros) {
-      plan.add(begin, end, kMakeOwn, shift + read_only_end);
+      touch(begin, end, kMakeOwn, shift + read_only_end);
     } else {
-      plan.add(begin, begin + segment.p_filesz, kMakeOwn, shift + read_only_end);
-      plan.add(end - kLastZeros, end, kMakeOwn);
+      touch(begin, begin + segment.p_filesz, kMakeOwn, shift + read_only_end);
+      touch(end - kLastZeros, end, kMakeOwn);
     }
   }
 }
 
-void add_stack(Plan& plan) {
+void touch_stack() {
   const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-  plan.add(here - kStack, here, kMakeOwn);
-}
-
-void add_heap(Plan& plan) {
-  if (heap_begin == 0) return;
-  const uintptr_t end = current_break();
-  plan.add(heap_begin, end - heap_begin < kMostHeap ? end : heap_begin + kMostHeap, kMakeOwn);
-}
-
-[[gnu::always_inline]] inline void plan_copy(Plan& plan) {
-  plan.count = 0;
-  add_stack(plan);
-  add_segments(plan);
-  add_heap(plan);
+  touch(here - kStack, here, kMakeOwn);
 }
 
 }  // namespace
 
 void touch_program() {
-  heap_begin = current_break();
-  Plan plan;
-  plan.count = 0;
-  add_segments(plan);
-  add_stack(plan);
-  carry_out(plan);
-}
-
-void touch_copy() {
-  Plan plan;
-  plan_copy(plan);
-  carry_out(plan);
-}
-
-long clone_and_touch(clone_args& arguments) {
-  Plan plan;
-  plan_copy(plan);
-  const long child = system_call(SYS_clone3, reinterpret_cast<uintptr_t>(&arguments), sizeof arguments, 0);
-  if (child == 0) carry_out(plan);
-  return child;
+  touch_segments();
+  touch_stack();
 }
 
 }  // namespace gantry::start

@@ -117,7 +117,7 @@ class ShimSandbox final : public PreparedSandbox {
   const std::filesystem::path& run_dir() const { return run_dir_; }
   ShimState take_state() {
     ::fcntl(channel_.get(), F_SETFL, ::fcntl(channel_.get(), F_GETFL) | O_NONBLOCK);
-    return {.channel = std::move(channel_), .pid = pid_, .started_at = started_at_};
+    return {.channel = std::move(channel_), .pid = pid_, .started_at = started_at_, .same_version = true};
   }
 
  private:

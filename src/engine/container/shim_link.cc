@@ -48,6 +48,11 @@ class SocketShimLink final : public ShimLink {
     shim::Exec request{.program = make_program(spec.process), .detached = spec.detached};
     Result<> sent = [&]() -> Result<> {
       if (spec.process.privileged) request.privileged_capabilities = TRY(capability_mask({}, {}, true));
+      if (state_.same_version) {
+        const shim::SmallExec small{.id = id.str(), .exec = request};
+        const std::string packet = shim::packet(MessageType::small_exec, small);
+        if (packet.size() <= shim::kMaxSmallExec) return send(packet);
+      }
       Fd blob = TRY(make_blob(shim::encode(request)));
       return send(shim::packet(MessageType::exec, shim::Named{.id = id.str()}), {blob.get()});
     }();
@@ -192,11 +197,12 @@ class SocketShimLink final : public ShimLink {
     at->second.pid = pid;
     const size_t expected = at->second.tty ? 2 : at->second.detached ? 0 : at->second.open_stdin ? 3 : 2;
     auto started = std::move(at->second.started);
-    if (fds.size() != expected) {
+    if (fds.size() != expected && (at->second.detached || fds.size() != expected + 1)) {
       started(StartFailure{.exit_code = 128, .message = "the shim sent a wrong number of streams"});
       return;
     }
     ExecStreams streams;
+    if (fds.size() > expected) streams.end = std::move(fds[expected]);
     if (at->second.tty) {
       streams.stdout_read = std::move(fds[0]);
       streams.terminal = std::move(fds[1]);

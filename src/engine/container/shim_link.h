@@ -14,6 +14,7 @@ struct ShimState {
   Fd channel;
   int pid = 0;
   WallTime started_at{};
+  bool same_version = false;        // it is known to be of this daemon's
   std::optional<ExitReport> ended;  // it waits with its report: `exited` is called soon
 };
 

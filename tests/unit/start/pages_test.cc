@@ -1,15 +1,12 @@
 #include "start/pages.h"
 
 #include <gtest/gtest.h>
-#include <linux/sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 
@@ -79,43 +76,6 @@ TEST(Pages, OfAProgramsFileAreThereOnceTouched) {
   });
   EXPECT_GE(touched, 0);
   EXPECT_LE(touched, few);
-}
-
-TEST(Pages, OfACopyAreThereWhenItBegins) {
-  if (!can_be_seen()) GTEST_SKIP() << "the kernel is older than 5.14, or a sanitizer touches memory of its own";
-  touch_program();  // learns where the heap begins
-  constexpr size_t kBlock = 24 * kPage;
-  auto* const block = static_cast<char*>(::sbrk(kBlock));
-  const auto write_all = [block] {
-    for (size_t at = 0; at < kBlock; at += kPage) *static_cast<volatile char*>(block + at) = 3;
-    write_variables();
-  };
-  write_all();
-  const pid_t plain = ::fork();
-  if (plain == 0) {
-    const long before = faults();
-    write_all();
-    ::_exit(static_cast<int>(faults() - before));
-  }
-  EXPECT_GT(end_of(plain), 20) << "or the test shows nothing";
-  clone_args arguments{};
-  arguments.exit_signal = SIGCHLD;
-  const long copy = clone_and_touch(arguments);
-  if (copy == 0) {
-    const long before = faults();
-    write_all();
-    read_all_code();
-    ::_exit(static_cast<int>(faults() - before));
-  }
-  const int touched = end_of(static_cast<pid_t>(copy));
-  EXPECT_GE(touched, 0);
-  EXPECT_LE(touched, 2);
-}
-
-TEST(Pages, ACopyThatCannotBeMadeIsAnErrno) {
-  clone_args arguments{};
-  arguments.flags = CLONE_THREAD;  // without CLONE_SIGHAND
-  EXPECT_EQ(clone_and_touch(arguments), -EINVAL);
 }
 
 }  // namespace
