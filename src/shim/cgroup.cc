@@ -105,6 +105,12 @@ bool remove_group(const std::string& directory, int depth) {
 
 }  // namespace
 
+void join_cgroups(const std::vector<std::string>& directories) {
+  for (const std::string& directory : directories) {
+    check(write_file(directory + "/tasks", "0"), "cgroup: join", directory);
+  }
+}
+
 bool Cgroup::create(std::vector<std::string>& warnings, std::string& error) {
   for (const CgroupStep& step : plan_.steps) {
     if (perform(step)) continue;
@@ -121,15 +127,6 @@ bool Cgroup::create(std::vector<std::string>& warnings, std::string& error) {
       error = "cgroup: open " + plan_.unified + ": " + errno_text(errno);
       return false;
     }
-  }
-  return true;
-}
-
-bool Cgroup::attach(int pid, std::string& error) {
-  for (const std::string& directory : plan_.attach) {
-    if (write_file(directory + "/cgroup.procs", text_of(pid))) continue;
-    error = "cgroup: join " + directory + ": " + errno_text(errno);
-    return false;
   }
   return true;
 }

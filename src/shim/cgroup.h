@@ -9,6 +9,11 @@
 
 namespace gantry::shim {
 
+// In a child, which ends if that fails: into the v1 directories, where those of the host are to be seen. A process puts itself
+// there, as its only thread: then the kernel has no other thread to keep from forking meanwhile, which it would wait an RCU grace
+// period for (one to ten milliseconds), whoever writes to cgroup.procs.
+void join_cgroups(const std::vector<std::string>& directories);
+
 class Cgroup {
  public:
   void set_plan(CgroupPlan plan) { plan_ = static_cast<CgroupPlan&&>(plan); }
@@ -18,9 +23,6 @@ class Cgroup {
   bool create(std::vector<std::string>& warnings, std::string& error);
   // The v2 directory, for clone3(CLONE_INTO_CGROUP); none if there is no v2 tree.
   const Fd& unified() const { return unified_; }
-  // Puts a process into the v1 directories. The kernel waits for an RCU grace period here (10 ms and more on an
-  // idle machine), so containers without v1 limits have none.
-  bool attach(int pid, std::string& error);
   // Restricts devices by a loaded BPF_PROG_TYPE_CGROUP_DEVICE program.
   bool attach_device_program(int program);
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shim/cgroup.h"
 #include "shim/mount_api.h"
 #include "shim/netns.h"
 #include "shim/program.h"
@@ -78,15 +79,6 @@ void set_names(const Launch& launch) {
   check(::setdomainname(launch.domainname.data(), launch.domainname.size()) == 0, "setdomainname", launch.domainname);
 }
 
-void wait_until_attached() {
-  char word = 0;
-  ssize_t n;
-  do {
-    n = ::read(child_channel(), &word, 1);
-  } while (n < 0 && errno == EINTR);
-  if (n != 1) ::_exit(128);  // the shim is gone, or has given up
-}
-
 [[noreturn]] void run_container(const Launch& launch, ChildStreams streams) {
   join_namespace(launch.network, "net", CLONE_NEWNET);
   join_namespace(launch.ipc, "ipc", CLONE_NEWIPC);
@@ -94,8 +86,8 @@ void wait_until_attached() {
   // First, so that the daemon sets up the network while we mount.
   if (launch.network.kind == NamespaceKind::own) open_network_sockets(launch.no_netfilter != 0);
   set_names(launch);
-  // Where we are now becomes this namespace's root: in a v2 tree we were born there, into v1's we are put.
-  if (waits_for_cgroup(launch.cgroup)) wait_until_attached();
+  // Where we are now becomes this namespace's root; in a v2 tree we were born there.
+  join_cgroups(launch.cgroup.attach);
   if (launch.cgroup.private_namespace != 0) check(::unshare(CLONE_NEWCGROUP) == 0, "unshare cgroup namespace");
   Rootfs rootfs(launch);
   rootfs.build();
@@ -156,7 +148,7 @@ Child start_container(const Launch& launch, ChildStreams streams, int cgroup) {
   run_container(launch, static_cast<ChildStreams&&>(streams));
 }
 
-Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgroup_namespace, int init, int kept,
+Child start_exec(const Exec& exec, const Privileges& privileges, const CgroupPlan& cgroups, int init, int kept,
                  ChildStreams streams, int cgroup) {
   Child child;
   Fd theirs;
@@ -167,8 +159,9 @@ Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgrou
   child.channel.reset();
   // Closing at exec would be too late: a working directory of /proc/self/fd/N leads there before.
   if (kept >= 0) ::close(kept);
+  join_cgroups(cgroups.attach);
   int namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-  if (join_cgroup_namespace) namespaces |= CLONE_NEWCGROUP;
+  if (cgroups.private_namespace != 0) namespaces |= CLONE_NEWCGROUP;
   run_exec(exec, privileges, namespaces, init, static_cast<ChildStreams&&>(streams));
 }
 

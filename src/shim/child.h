@@ -17,11 +17,7 @@ struct Child {
 Child start_container(const Launch& launch, ChildStreams streams, int cgroup);
 // `init`: pidfd of the container's first process. `kept`: a directory's descriptor that the caller alone holds. The caller's
 // children must already be born in its pid namespace.
-Child start_exec(const Exec& exec, const Privileges& privileges, bool join_cgroup_namespace, int init, int kept,
+Child start_exec(const Exec& exec, const Privileges& privileges, const CgroupPlan& cgroups, int init, int kept,
                  ChildStreams streams, int cgroup);
-
-// A private cgroup namespace can be made only when the process is in its v1 cgroups: the child waits for a word on its
-// channel.
-inline bool waits_for_cgroup(const CgroupPlan& plan) { return plan.private_namespace != 0 && !plan.attach.empty(); }
 
 }  // namespace gantry::shim

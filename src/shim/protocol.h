@@ -218,7 +218,7 @@ struct CgroupLink {
 
 struct CgroupPlan {
   std::vector<CgroupStep> steps;
-  std::vector<std::string> attach;       // v1 directories that PID 1 joins before the program runs
+  std::vector<std::string> attach;       // v1 directories that a process joins before its program runs
   std::string unified;                   // v2 directory that PID 1 is born in; empty: there is no v2 tree
   std::string freezer;                   // v1 directory for pausing; empty: unified does it
   std::string oom_file;                  // has a line "oom_kill N"; empty: unknown

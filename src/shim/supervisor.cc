@@ -98,7 +98,6 @@ bool Supervisor::launch(Launch launch, Fd device_program) {
   fault_point("shim cgroup made");
   tty_ = launch.program.tty != 0;
   own_network_ = launch.network.kind == NamespaceKind::own;
-  private_cgroup_namespace_ = launch.cgroup.private_namespace != 0;
   ChildStreams streams;
   if (!streams_.open(tty_, launch.program.open_stdin != 0, streams)) {
     return fail_start(128, "pipe: " + errno_text(errno)), false;
@@ -117,8 +116,6 @@ bool Supervisor::launch(Launch launch, Fd device_program) {
   fault_point("shim child cloned");
   set_nonblocking(init_.channel.get());
   // The child is mounting; what it does not need before its program runs is done beside it.
-  if (!cgroup_.attach(init_.pid, error)) return fail_start(128, error), false;
-  if (waits_for_cgroup(launch.cgroup)) send_go(init_.channel.get());
   if (!open_listener(run_dir_)) return fail_start(128, "socket in " + run_dir_ + ": " + errno_text(errno)), false;
   if (launch.privileges.oom_score_adj != 0 &&
       !write_file("/proc/" + text_of(init_.pid) + "/oom_score_adj", text_of(launch.privileges.oom_score_adj))) {
@@ -429,6 +426,10 @@ void Supervisor::finish_end() {
   streams_.finish();
   exit_.oom_killed = cgroup_.oom_killed();
   fault_point("shim log drained");
+  // Not all are in the container's pid namespace, and one that has just been made may not be in its cgroups yet.
+  for (const auto& exec : execs_) {
+    if (exec->child.pid > 0) ::kill(exec->child.pid, SIGKILL);
+  }
   cgroup_.destroy();
   fault_point("shim cgroup removed");
   sockets_.clear();
@@ -485,16 +486,10 @@ void Supervisor::begin_exec(const std::string& id, const Exec& request, bool tel
     if (!ok) return refuse(128, "pipe: " + errno_text(errno));
   }
   const LogThread::Pause pause(streams_.log_thread());
-  exec->child = start_exec(request, privileges_, private_cgroup_namespace_, init_.pidfd.get(), root_.get(), std::move(streams),
+  exec->child = start_exec(request, privileges_, cgroup_.plan(), init_.pidfd.get(), root_.get(), std::move(streams),
                            cgroup_.unified().get());
   if (exec->child.pid < 0) return refuse(128, "clone3: " + errno_text(errno));
   fault_point("shim exec cloned");
-  std::string error;
-  if (!cgroup_.attach(exec->child.pid, error)) {
-    ::kill(exec->child.pid, SIGKILL);
-    exec->failed = true;
-    refuse(128, error);
-  }
   send_go(exec->child.channel.get());
   set_nonblocking(exec->child.channel.get());
   execs_.push_back(std::move(exec));

@@ -89,7 +89,6 @@ class Supervisor {
   std::string run_dir_;
   bool tty_ = false;
   bool own_network_ = false;
-  bool private_cgroup_namespace_ = false;
   bool children_in_pid_namespace_ = false;
   Privileges privileges_;
   Cgroup cgroup_;

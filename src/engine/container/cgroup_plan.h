@@ -41,8 +41,8 @@ CgroupHost parse_cgroup_mounts(std::string_view mountinfo);
 Result<CgroupHost> discover_cgroups();
 
 // The container's directories, MOUNT/root_name/ID (with a cgroup_parent MOUNT/cgroup_parent/ID). Always in the v2 tree,
-// if there is one, but in a v1 hierarchy only for a limit of it: joining one makes the start wait for an RCU grace
-// period (14 ms on an idle machine, as long as four bare starts). Without a v2 tree, in every v1 hierarchy.
+// if there is one, but in a v1 hierarchy only for a limit of it: each takes the start a directory and a move. Without a v2
+// tree, in every v1 hierarchy.
 // A limit whose controller is absent is left out (cgroup_warnings tells). Pure, but for looking up the numbers of `resources.devices`; a device that is missing gets
 // no rule, device_nodes() is the one to complain.
 shim::CgroupPlan plan_cgroup(const CgroupHost& host, const std::string& root_name, const ContainerId& id,
