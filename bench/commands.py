@@ -100,7 +100,7 @@ def restart_latency(gantry, api):
 def readiness_latency(gantry):
     """From the moment when a probe could first succeed to the start of the service that waits for it; the probe's interval is 5 s."""
     project = gantry.project("ready", """services:
-  db: {image: busybox:test, init: false, command: [sh, -c, 'usleep 700000; echo $$EPOCHREALTIME > /.since; mv /.since /ready; exec sleep 100000'],
+  db: {image: busybox:test, init: false, command: [sh, -c, 'usleep 700000; echo $$EPOCHREALTIME > /ready; exec sleep 100000'],
        healthcheck: {test: [CMD, test, -e, /ready], interval: 5s}}
   web: {image: busybox:test, init: false, command: [sleep, '100000'], depends_on: {db: {condition: service_healthy}}}
 """)
