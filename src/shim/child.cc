@@ -23,19 +23,15 @@ namespace gantry::shim {
 namespace {
 
 // As fork: returns 0 in the child, -1 with errno set on failure.
-pid_t clone_process(uint64_t flags, int cgroup, Fd& pidfd) {
-  int made = -1;
+pid_t clone_process(uint64_t flags, int cgroup) {
   clone_args arguments{};
-  arguments.flags = flags | CLONE_PIDFD;
-  arguments.pidfd = reinterpret_cast<uint64_t>(&made);
+  arguments.flags = flags;
   arguments.exit_signal = SIGCHLD;
   if (cgroup >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<uint64_t>(cgroup);
   }
-  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (pid > 0) pidfd.reset(made);
-  return static_cast<pid_t>(pid);
+  return static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
 }
 
 bool open_channel(Fd& ours, Fd& theirs) {
@@ -141,7 +137,7 @@ Child start_container(const Launch& launch, ChildStreams streams, int cgroup) {
   Child child;
   Fd theirs;
   if (!open_channel(child.channel, theirs)) return child;
-  child.pid = clone_process(new_namespaces(launch), cgroup, child.pidfd);
+  child.pid = clone_process(new_namespaces(launch), cgroup);
   if (child.pid != 0) return child;
   begin_child(theirs.get());
   child.channel.reset();  // or its end would never be seen
@@ -153,7 +149,7 @@ Child start_exec(const Exec& exec, const Privileges& privileges, const CgroupPla
   Child child;
   Fd theirs;
   if (!open_channel(child.channel, theirs)) return child;
-  child.pid = clone_process(0, cgroup, child.pidfd);
+  child.pid = clone_process(0, cgroup);
   if (child.pid != 0) return child;
   begin_child(theirs.get());
   child.channel.reset();

@@ -9,7 +9,6 @@ namespace gantry::shim {
 
 struct Child {
   pid_t pid = -1;
-  Fd pidfd;
   Fd channel;  // ChildMessages come out of it; one byte lets the program run
 };
 

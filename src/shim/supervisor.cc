@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -433,7 +434,7 @@ void Supervisor::finish_end() {
   cgroup_.destroy();
   fault_point("shim cgroup removed");
   sockets_.clear();
-  init_.pidfd.reset();
+  init_pidfd_.reset();
   // On disk before anybody is told: a daemon that comes when this shim has been killed still finds it.
   std::string report =
       text_of(exit_.code) + " " + text_of(exit_.at_ns) + " " + text_of(exit_.oom_killed) + "\n";
@@ -464,8 +465,10 @@ void Supervisor::read_exec_request(std::string_view body, std::vector<Fd>& fds) 
 void Supervisor::begin_exec(const std::string& id, const Exec& request, bool tells_end) {
   auto refuse = [&](int exit_code, const std::string& message) { refuse_exec(id, exit_code, message); };
   if (phase_ != Phase::running) return refuse(128, "it is not running");
+  if (!init_pidfd_) init_pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, init_.pid, 0)));  // not reaped: it is there
+  if (!init_pidfd_) return refuse(128, "pidfd_open: " + errno_text(errno));
   if (!children_in_pid_namespace_) {
-    if (::setns(init_.pidfd.get(), CLONE_NEWPID) != 0) return refuse(128, "join pid namespace: " + errno_text(errno));
+    if (::setns(init_pidfd_.get(), CLONE_NEWPID) != 0) return refuse(128, "join pid namespace: " + errno_text(errno));
     children_in_pid_namespace_ = true;
   }
 
@@ -486,7 +489,7 @@ void Supervisor::begin_exec(const std::string& id, const Exec& request, bool tel
     if (!ok) return refuse(128, "pipe: " + errno_text(errno));
   }
   const LogThread::Pause pause(streams_.log_thread());
-  exec->child = start_exec(request, privileges_, cgroup_.plan(), init_.pidfd.get(), root_.get(), std::move(streams),
+  exec->child = start_exec(request, privileges_, cgroup_.plan(), init_pidfd_.get(), root_.get(), std::move(streams),
                            cgroup_.unified().get());
   if (exec->child.pid < 0) return refuse(128, "clone3: " + errno_text(errno));
   fault_point("shim exec cloned");

@@ -94,6 +94,7 @@ class Supervisor {
   Cgroup cgroup_;
   Streams streams_;
   Child init_;
+  Fd init_pidfd_;  // of it, from the first exec on
   std::vector<Fd> sockets_;
   // Until this process ends, after everybody knows of the container's end: whoever lets an overlay go last waits until all
   // that is unwritten on its upper layer's filesystem, also by others, is on the disk. Else the dying program would.
