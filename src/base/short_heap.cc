@@ -21,6 +21,12 @@ constexpr uintptr_t kHugePage = 2 << 20;
 constexpr uintptr_t kLittle = 4 << 10;
 constexpr uintptr_t kAtOnce = 128 << 10;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kHasOwnMalloc = true;  // the sanitizer's, which calls what is taken to lie untouched a leak
+#else
+constexpr bool kHasOwnMalloc = false;
+#endif
+
 // /proc/buddyinfo has a line a zone: how many free blocks of 4 KB, 8 KB, … 2 MB, 4 MB it has. Where huge ones are rare, the kernel
 // would move others' pages to make one, and that takes longer than all the small faults.
 bool has_huge_pages_at_hand() {
@@ -45,6 +51,7 @@ bool has_huge_pages_at_hand() {
 }  // namespace
 
 void prepare_short_heap() {
+  if (kHasOwnMalloc) return;
   // Giving pieces back to the kernel and fetching them again cost more page faults than the work itself.
   ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
@@ -61,7 +68,7 @@ void prepare_short_heap() {
 
 void expect_large_heap() {
   static std::atomic<bool> is_done = false;
-  if (is_done.exchange(true) || !has_huge_pages_at_hand()) return;
+  if (kHasOwnMalloc || is_done.exchange(true) || !has_huge_pages_at_hand()) return;
   // What lies between what is in use and the next huge page is taken and never touched; what malloc takes after it is the page.
   ::mallopt(M_TOP_PAD, static_cast<int>(kHugePage + kLittle));
   const auto here = reinterpret_cast<uintptr_t>(::malloc(kLittle)) + kLittle;

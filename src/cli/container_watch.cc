@@ -57,8 +57,7 @@ Result<> ContainerWatch::attach(bool announce) {
   });
   const std::string filters =
       filters_query({{"type", {"container"}}, {"label", {std::string(label::kProject) + "=" + options_.project}}});
-  attached_at_ = session_.clock().wall();
-  TRY(hub_->watch_events(filters, api_time(attached_at_)));
+  TRY(hub_->watch_events(filters));
 
   std::vector<std::string> names;
   const auto rows = TRY(session_.containers(options_.project, true));
@@ -227,14 +226,9 @@ void ContainerWatch::tell_exit(const std::string& id, Container& container) {
   if (container.following || container.alive || container.told || !container.exit_code) return;
   container.told = true;
   const int exit_code = *container.exit_code;
-  client::ApiClient* api = *session_.api();
-  const auto answer = api->request("GET", container_path(id, "json"));
-  bool restarting = false;
-  if (answer.ok() && answer->status == 200) {
-    const auto details = parse_container(answer->body);
-    restarting = details.ok() && (is_alive(details->state) ||
-                                  (container.died && has_started_after(*details, *container.died)));
-  }
+  const auto found = look_at(id);
+  const bool restarting = found.ok() && *found && (is_alive((*found)->state) ||
+                                                   (container.died && has_started_after(**found, *container.died)));
   container.alive = restarting;
   std::string text = container.display + " exited with code " + std::to_string(exit_code);
   if (restarting) text += " (restarting)";
@@ -284,8 +278,7 @@ void ContainerWatch::handle(OperationEnded ended) {
 }
 
 // What has been started since attach() without our knowing. Of one that has ended meanwhile, more than once perhaps, the events
-// tell, and until they come it counts as alive; but not those from before attach() by our clock, which a daemon elsewhere may
-// be behind.
+// tell, and until they come it counts as alive.
 Result<> ContainerWatch::list_containers() {
   for (const ContainerRow& row : TRY(session_.containers(options_.project, true))) {
     Container& container = known(row.id, row.name, row.labels);
@@ -294,7 +287,7 @@ Result<> ContainerWatch::list_containers() {
     if (!container.watched || is_awaited || row.state == "created") continue;
     if (!container.alive) {
       const auto details = TRY(look_at(row.id));
-      container.alive = details && details->started_at != container.run && has_started_after(*details, attached_at_);
+      container.alive = details && details->started_at != container.run;
       if (container.alive) continue;
     }
     TRY(follow(row.id, container, ""));

@@ -111,7 +111,6 @@ class ContainerWatch {
   WatchOptions options_;
   LogPrinter printer_;
   std::map<std::string, Container> containers_;  // by id
-  WallTime attached_at_{};                       // by our clock: events from then on are told
   Phase phase_ = Phase::watching;
   std::optional<StreamHub::OperationNumber> operation_;  // under way
   std::optional<int> exit_status_;

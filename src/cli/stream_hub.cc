@@ -1,6 +1,8 @@
 #include "cli/stream_hub.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "cli/commands/commands.h"
 #include "cli/operation.h"
@@ -83,17 +85,22 @@ Result<> StreamHub::follow_log(const std::string& container, bool tty, const Log
   return {};
 }
 
-Result<> StreamHub::watch_events(const std::string& filters, const std::string& since) {
-  std::string path = "/events?filters=" + filters;
-  if (!since.empty()) path += "&since=" + since;
-  TRY(open([this, path](client::ApiClient& api, uint64_t) {
-    const auto result = api.stream_lines("GET", path, "", [this](std::string_view line) {
+Result<> StreamHub::watch_events(const std::string& filters) {
+  const auto begun = std::make_shared<Mailbox<bool>>();
+  TRY(open([this, path = "/events?filters=" + filters, begun](client::ApiClient& api, uint64_t) {
+    const auto on_line = [this](std::string_view line) {
       auto event = parse_event(line);
       if (event.ok()) messages_.put(std::move(event).value());
       return true;
-    });
+    };
+    const auto begin = [&begun, is_awaited = true]() mutable {
+      if (std::exchange(is_awaited, false)) begun->put(true);
+    };
+    const auto result = api.stream_lines("GET", path, "", on_line, begin);
+    begun->put(true);  // however it went
     messages_.put(EventsEnded{.problem = result.ok() ? "" : result.error().message()});
   }));
+  begun->take();
   return {};
 }
 

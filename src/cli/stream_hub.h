@@ -78,8 +78,9 @@ class StreamHub {
   Mailbox<HubMessage>& messages() { return messages_; }
   // LogLine …, then LogEnded.
   Result<> follow_log(const std::string& container, bool tty, const LogRequest& request);
-  // EngineEvent …, then EventsEnded. `filters` as of cli/api_types.h; `since` replays what happened from then on.
-  Result<> watch_events(const std::string& filters, const std::string& since);
+  // EngineEvent …, then EventsEnded. `filters` as of cli/api_types.h. Returns when the daemon has begun to tell: of what a list
+  // does not show that is asked for after that, the events come.
+  Result<> watch_events(const std::string& filters);
   using OperationNumber = uint64_t;
   // Progress …, then OperationEnded with the number.
   Result<OperationNumber> run_operation(const std::string& method, const std::string& path, const std::string& body);

@@ -121,7 +121,8 @@ class HttpClient final : public ApiClient {
                  const bool more = cutter.add(bytes);
                  if (on_pause) on_pause();
                  return more;
-               }));
+               },
+               on_pause));
     cutter.finish();
     if (on_pause) on_pause();
     return {};
@@ -209,13 +210,15 @@ class HttpClient final : public ApiClient {
     return own(connection_->exchange(request));
   }
 
-  Result<> stream(const Connection::Request& request, const std::function<bool(std::string_view)>& on_bytes) {
+  Result<> stream(const Connection::Request& request, const std::function<bool(std::string_view)>& on_bytes,
+                  const std::function<void()>& on_head = {}) {
     TRY(make_ready());
     const http::ResponseHead head = TRY(exchange(request));
     if (head.status >= 400) {
       const std::string text = TRY(own(connection_->read_body(kMaxBody)));
       return error_of_answer(head.status, text);
     }
+    if (on_head) on_head();
     const auto piece = std::make_unique_for_overwrite<char[]>(kPiece);  // pages that are not needed stay untouched
     for (;;) {
       const size_t size = TRY(own(connection_->read_body({piece.get(), kPiece})));

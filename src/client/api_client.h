@@ -60,7 +60,8 @@ class ApiClient {
   virtual Result<Response> request(const std::string& method, const std::string& path, const std::string& body = {},
                                    const std::string& content_type = "application/json") = 0;
   // Hands over each line of the answer as it comes. `on_line` returns false to hang up. A status of 400 and
-  // above is an error with the daemon's message. `on_pause`: what was at hand has been handed over.
+  // above is an error with the daemon's message. `on_pause`: what was at hand has been handed over; for the first time when
+  // the answer has begun.
   virtual Result<> stream_lines(const std::string& method, const std::string& path, const std::string& body,
                                 const std::function<bool(std::string_view)>& on_line,
                                 const std::function<void()>& on_pause = {}) = 0;

@@ -158,6 +158,18 @@ TEST(ApiClient, HandsOverLinesHoweverTheyAreCut) {
   client->reset();
 }
 
+TEST(ApiClient, TellsThatAnAnswerHasBegunBeforeAnythingIsInIt) {
+  ScriptedDaemon daemon({{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"}});
+  auto client = ApiClient::connect(daemon.endpoint(), false);
+  int lines = 0;
+  const Result<> done = (*client)->stream_lines(
+      "GET", "/events", "", [&](std::string_view) { return ++lines > 0; }, [&] { (*client)->interrupt(); });
+  EXPECT_EQ(lines, 0);
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code(), Code::cancelled);
+  client->reset();
+}
+
 TEST(ApiClient, HangsUpWhenTheReceiverHasEnough) {
   ScriptedDaemon daemon(
       {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na\nb\n\r\n"}, {answer(200, "fresh")}});
