@@ -25,27 +25,22 @@ void Bell::hear() const {
   (void)!::read(event_.get(), &rings, sizeof rings);
 }
 
-bool wait_for(int fd, int client_socket, Gone gone) {
+bool wait_for(const Bell& bell, int client_socket, Gone gone) {
   // POLLHUP comes unasked once both directions are closed; POLLRDHUP as soon as the client's is.
   const auto interest = static_cast<short>(gone == Gone::half_closed ? POLLRDHUP : 0);
-  pollfd waits[2] = {{.fd = fd, .events = POLLIN, .revents = 0},
+  pollfd waits[2] = {{.fd = bell.fd(), .events = POLLIN, .revents = 0},
                      {.fd = client_socket, .events = interest, .revents = 0}};
   for (;;) {
     if (::poll(waits, 2, -1) < 0) {
       if (errno == EINTR) continue;
       return false;
     }
-    if (waits[0].revents != 0) return true;
+    if (waits[0].revents != 0) {
+      bell.hear();
+      return true;
+    }
     if (waits[1].revents != 0) return false;
   }
-}
-
-Error client_gone() { return Error(Code::cancelled, "the client has closed the connection"); }
-
-bool wait_for(const Bell& bell, int client_socket, Gone gone) {
-  if (!wait_for(bell.fd(), client_socket, gone)) return false;
-  bell.hear();
-  return true;
 }
 
 void LineQueue::push(std::string line, bool droppable) {

@@ -35,9 +35,6 @@ enum class Gone {
   hung_up,      // both directions are closed: for answers that the client awaits
   half_closed,  // its sending side is: for streams, whose clients have nothing more to send
 };
-// Waits until there is something to read from `fd`, or nobody to write it any more (true), or the client has gone in that
-// sense (false).
-bool wait_for(int fd, int client_socket, Gone gone);
 // Waits until the bell is rung (true; heard) or the client has gone in that sense (false).
 bool wait_for(const Bell& bell, int client_socket, Gone gone);
 
@@ -108,14 +105,13 @@ class PendingReply {
   std::shared_ptr<Pending<T>> pending_;
 };
 
-// Code::cancelled.
-Error client_gone();
-
 // Waits for an answer that is on its way. If the client hangs up first, the operation goes on without it: Code::cancelled.
 // Connection threads only.
 template <class T>
 Result<T> await(Exchange& exchange, Pending<T>& pending) {
-  if (!wait_for(pending.bell(), exchange.socket(), Gone::hung_up)) return client_gone();
+  if (!wait_for(pending.bell(), exchange.socket(), Gone::hung_up)) {
+    return Error(Code::cancelled, "the client has closed the connection");
+  }
   return *pending.take();
 }
 

@@ -311,8 +311,7 @@ enum class MessageType : uint32_t {
   failed,       // Failed: nothing is left
   hello,        // Hello: greets every new connection
   exited,       // Exit
-  exec_started, // NamedNumber (pid); fds: stdin, stdout, stderr as far as there are, or terminal ×2; after them, of a
-                // small_exec that is not detached, a pipe in which its exit code (int32_t) comes when it has ended
+  exec_started, // NamedNumber (pid); fds: stdin, stdout, stderr as far as there are, or terminal ×2
   exec_failed,  // ExecFailed
   exec_exited,  // ExecExit
   done,         // Failed; exit_code 0: it worked

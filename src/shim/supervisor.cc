@@ -284,7 +284,7 @@ void Supervisor::handle(MessageType type, std::string_view body, std::vector<Fd>
     case MessageType::exec:
       return read_exec_request(body, fds);
     case MessageType::small_exec:
-      if (decode(body, small)) begin_exec(small.id, small.exec, small.exec.detached == 0);
+      if (decode(body, small)) begin_exec(small.id, small.exec);
       return;
     case MessageType::exec_signal:
       if (!decode(body, named)) return;
@@ -459,10 +459,10 @@ void Supervisor::read_exec_request(std::string_view body, std::vector<Fd>& fds) 
   if (fds.empty() || !read_blob(fds[0].get(), blob) || !decode(blob, request)) {
     return refuse_exec(named.id, 128, "bad exec request");
   }
-  begin_exec(named.id, request, false);
+  begin_exec(named.id, request);
 }
 
-void Supervisor::begin_exec(const std::string& id, const Exec& request, bool tells_end) {
+void Supervisor::begin_exec(const std::string& id, const Exec& request) {
   auto refuse = [&](int exit_code, const std::string& message) { refuse_exec(id, exit_code, message); };
   if (phase_ != Phase::running) return refuse(128, "it is not running");
   if (!init_pidfd_) init_pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, init_.pid, 0)));  // not reaped: it is there
@@ -474,7 +474,6 @@ void Supervisor::begin_exec(const std::string& id, const Exec& request, bool tel
 
   auto exec = std::make_unique<ExecProcess>();
   exec->id = id;
-  exec->tells_end = tells_end;
   ChildStreams streams;
   if (request.program.tty == 0 && request.detached == 0) {
     auto open_pipe = [&](Fd& theirs, bool they_read) {
@@ -507,11 +506,6 @@ void Supervisor::read_exec(ExecProcess& exec) {
       exec.child.channel.reset();
       if (exec.failed) return;
       exec.started = true;
-      int ends[2];
-      if (exec.tells_end && ::pipe2(ends, O_CLOEXEC) == 0) {
-        exec.daemon_ends.emplace_back(ends[0]);
-        exec.end.reset(ends[1]);
-      }
       NamedNumber started{.id = exec.id, .value = exec.child.pid};
       send(MessageType::exec_started, packet(MessageType::exec_started, started), std::move(exec.daemon_ends));
       exec.daemon_ends.clear();
@@ -544,7 +538,6 @@ void Supervisor::end_exec(ExecProcess& exec, int status) {
   exec.child.pid = -1;
   if (!exec.started) return;
   ExecExit ended{.id = exec.id, .exit = {.code = exit_code_of(status), .at_ns = wall_ns()}};
-  if (exec.end) (void)!::write(exec.end.get(), &ended.exit.code, sizeof ended.exit.code);
   send(MessageType::exec_exited, packet(MessageType::exec_exited, ended));
 }
 

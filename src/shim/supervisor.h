@@ -34,8 +34,6 @@ class Supervisor {
     std::string id;
     Child child;
     std::vector<Fd> daemon_ends;  // for exec_started
-    bool tells_end = false;
-    Fd end;                       // where its exit code goes
     bool started = false;
     bool failed = false;
   };
@@ -74,7 +72,7 @@ class Supervisor {
 
   // execs
   void read_exec_request(std::string_view body, std::vector<Fd>& fds);
-  void begin_exec(const std::string& id, const Exec& request, bool tells_end);
+  void begin_exec(const std::string& id, const Exec& request);
   void refuse_exec(const std::string& id, int exit_code, const std::string& message);
   void read_exec(ExecProcess& exec);
   void end_exec(ExecProcess& exec, int status);

@@ -33,8 +33,7 @@ Result<> start_attached(Exchange& exchange, const Call& call, World& world, cons
   Exchange::Hijacked client = TRY(
       exchange.hijack(multiplexed ? "application/vnd.docker.multiplexed-stream" : "application/vnd.docker.raw-stream"));
   world.loop.post([&world, exec]() mutable { start_exec(world, exec); });
-  TRY(carry_exec(exchange, world, exec, std::move(client), tty ? Wrapping::bare : Wrapping::frames,
-                 ExitCode::inspected));
+  TRY(carry_exec(exchange, world, exec, std::move(client), tty ? Wrapping::bare : Wrapping::frames));
   return {};
 }
 

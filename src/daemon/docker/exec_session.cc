@@ -1,7 +1,5 @@
 #include "daemon/docker/exec_session.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -87,19 +85,10 @@ Result<> tell_failure(int client, const Error& error, Wrapping wrapping) {
   return http::send_all(client, wrapping == Wrapping::bare ? text : frame(Stream::out, text));
 }
 
-// What the shim itself says; nothing if it says nothing, and the loop has to.
-Result<std::optional<int>> told_by_shim(Exchange& exchange, const Fd& end) {
-  if (!end) return std::optional<int>();
-  if (!wait_for(end.get(), exchange.socket(), Gone::hung_up)) return client_gone();
-  int32_t code = 0;
-  if (::read(end.get(), &code, sizeof code) != sizeof code) return std::optional<int>();
-  return std::optional<int>(code);
-}
-
 }  // namespace
 
 Result<std::optional<int>> carry_exec(Exchange& exchange, World& world, const StartedExec& exec, Exchange::Hijacked client,
-                                      Wrapping wrapping, ExitCode wanted) {
+                                      Wrapping wrapping) {
   const ExecDetails& details = exec.details;
   DetachKeys keys = TRY(DetachKeys::parse(details.detach_keys));
   Result<engine::ExecStreams> streams = await(exchange, *exec.streams);
@@ -107,7 +96,6 @@ Result<std::optional<int>> carry_exec(Exchange& exchange, World& world, const St
     TRY(tell_failure(client.socket, streams.error(), wrapping));
     return TRY(inspect_exec(world, details.id)).exit_code;
   }
-  const Fd told = std::move(streams->end);
   const Relay::End end = run_session(std::move(client), details, std::move(*streams), wrapping, keys);
   if (end == Relay::End::detached) {
     world.loop.post([&world, container = details.container, id = details.id] {
@@ -115,10 +103,7 @@ Result<std::optional<int>> carry_exec(Exchange& exchange, World& world, const St
     });
   }
   if (end != Relay::End::output_ended) return std::optional<int>();
-  if (wanted == ExitCode::soonest) {
-    if (const std::optional<int> code = TRY(told_by_shim(exchange, told))) return code;
-  }
-  // Docker's clients inspect as soon as the stream has ended: the exit code has to be there by then.
+  // Clients inspect as soon as the stream has ended: the exit code has to be there by then.
   return std::optional<int>(TRY(await(exchange, *exec.exit_code)));
 }
 

@@ -33,13 +33,10 @@ void start_exec(World& world, StartedExec& exec);
 // How its output travels.
 enum class Wrapping { frames, bare };
 
-// Whether the exit code that is returned is what inspect tells by then, too, or may be known a moment before the loop hears of it.
-enum class ExitCode { inspected, soonest };
-
 // Carries bytes both ways between the client and the exec, on the connection's thread, until its output has ended: the exit
-// code. Nothing if the client went, or detached itself, before; the program goes on then. That it could not be started is told
-// in the stream, as its output.
+// code, which inspect tells by then, too. Nothing if the client went, or detached itself, before; the program goes on then.
+// That it could not be started is told in the stream, as its output.
 Result<std::optional<int>> carry_exec(Exchange& exchange, World& world, const StartedExec& exec, Exchange::Hijacked client,
-                                      Wrapping wrapping, ExitCode wanted);
+                                      Wrapping wrapping);
 
 }  // namespace gantry::daemon::docker

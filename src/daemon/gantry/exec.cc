@@ -27,8 +27,8 @@ Result<> exec(Exchange& exchange, const Call& call, World& world) {
   exchange.add_header("Gantry-Exec", exec.details.id.str());
   Exchange::Hijacked client = TRY(exchange.hijack("application/vnd.docker.multiplexed-stream"));
   const int socket = client.socket;
-  const std::optional<int> exit_code = TRY(docker::carry_exec(exchange, world, exec, std::move(client),
-                                                              docker::Wrapping::frames, docker::ExitCode::soonest));
+  const std::optional<int> exit_code =
+      TRY(docker::carry_exec(exchange, world, exec, std::move(client), docker::Wrapping::frames));
   if (!exit_code) return {};
   return http::send_all(socket, frame(Stream::exit_code, std::to_string(*exit_code)));
 }

@@ -127,7 +127,6 @@ struct ExecStreams {
   Fd stdout_read;  // the pty's master (read and write) with a tty
   Fd stderr_read;  // none with a tty
   Fd terminal;     // with a tty: a second descriptor of the master, for resizing
-  Fd end;          // a pipe in which the exit code (int32_t) comes, sooner than exec_exited does; may be none
 };
 
 // A running shim, seen from the loop. Loop thread only.

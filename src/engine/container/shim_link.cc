@@ -197,12 +197,11 @@ class SocketShimLink final : public ShimLink {
     at->second.pid = pid;
     const size_t expected = at->second.tty ? 2 : at->second.detached ? 0 : at->second.open_stdin ? 3 : 2;
     auto started = std::move(at->second.started);
-    if (fds.size() != expected && (at->second.detached || fds.size() != expected + 1)) {
+    if (fds.size() != expected) {
       started(StartFailure{.exit_code = 128, .message = "the shim sent a wrong number of streams"});
       return;
     }
     ExecStreams streams;
-    if (fds.size() > expected) streams.end = std::move(fds[expected]);
     if (at->second.tty) {
       streams.stdout_read = std::move(fds[0]);
       streams.terminal = std::move(fds[1]);
