@@ -181,11 +181,20 @@ Result<> prepare(const DaemonOptions& options) {
   return {};
 }
 
+// None of those that our parent ignores: containers' programs begin with what we ignore, but for what a shim ignores itself.
+void set_ignored_signals() {
+  for (int number = 1; number < NSIG; ++number) {
+    struct sigaction action {};
+    if (::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) std::signal(number, SIG_DFL);
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);
+}
+
 }  // namespace
 
 Result<> run_daemon(const DaemonOptions& options) {
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);
+  set_ignored_signals();
   Result<> prepared = prepare(options);
   Result<Fd> lock = prepared.ok() ? lock_instance(options.roots.data) : Result<Fd>(prepared.error());
   if (!lock.ok()) {

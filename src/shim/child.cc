@@ -4,14 +4,15 @@
 #include <csignal>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <new>
+#include <utility>
 
 #include "shim/cgroup.h"
 #include "shim/mount_api.h"
@@ -22,31 +23,36 @@
 namespace gantry::shim {
 namespace {
 
-// As fork: returns 0 in the child, -1 with errno set on failure.
-pid_t clone_process(uint64_t flags, int cgroup) {
-  clone_args arguments{};
-  arguments.flags = flags;
-  arguments.exit_signal = SIGCHLD;
-  if (cgroup >= 0) {
-    arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = static_cast<uint64_t>(cgroup);
-  }
-  return static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
-}
+// What both kinds of child are given. By numbers: the supervisor closes its own meanwhile.
+struct Descriptors {
+  int channel = -1;
+  int supervisor_end = -1;  // the channel's other one
+  int in = -1;
+  int out = -1;
+  int err = -1;
+};
 
-bool open_channel(Fd& ours, Fd& theirs) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return false;
-  ours.reset(ends[0]);
-  theirs.reset(ends[1]);
-  return true;
-}
+struct ContainerStart {
+  const Launch& launch;
+  Descriptors descriptors;
+};
 
-void begin_child(int channel) {
-  set_child_channel(channel);
+struct ExecStart {
+  const Exec& exec;
+  const Privileges& privileges;
+  const CgroupPlan& cgroups;
+  int init;
+  int kept;
+  Descriptors descriptors;
+};
+
+ChildStreams begin_child(const Descriptors& descriptors) {
+  set_child_channel(descriptors.channel);
+  ::close(descriptors.supervisor_end);  // or our end of it would never be seen
   check(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "prctl PR_SET_PDEATHSIG");
   ::prctl(PR_SET_NAME, "gantry-child", 0, 0, 0);
   ::setsid();
+  return {Fd(descriptors.in), Fd(descriptors.out), Fd(descriptors.err)};
 }
 
 void join_namespace(const Namespace& choice, const char* name, int type) {
@@ -75,7 +81,9 @@ void set_names(const Launch& launch) {
   check(::setdomainname(launch.domainname.data(), launch.domainname.size()) == 0, "setdomainname", launch.domainname);
 }
 
-[[noreturn]] void run_container(const Launch& launch, ChildStreams streams) {
+[[noreturn]] void run_container(void* argument) {
+  const auto& [launch, descriptors] = *static_cast<const ContainerStart*>(argument);
+  ChildStreams streams = begin_child(descriptors);
   join_namespace(launch.network, "net", CLONE_NEWNET);
   join_namespace(launch.ipc, "ipc", CLONE_NEWIPC);
   join_namespace(launch.uts, "uts", CLONE_NEWUTS);
@@ -116,8 +124,14 @@ Fd open_exec_terminal(const Program& program) {
   return slave;
 }
 
-[[noreturn]] void run_exec(const Exec& exec, const Privileges& privileges, int namespaces, int init,
-                           ChildStreams streams) {
+[[noreturn]] void run_exec(void* argument) {
+  const auto& [exec, privileges, cgroups, init, kept, descriptors] = *static_cast<const ExecStart*>(argument);
+  ChildStreams streams = begin_child(descriptors);
+  // Closing at exec would be too late: a working directory of /proc/self/fd/N leads there before.
+  if (kept >= 0) ::close(kept);
+  join_cgroups(cgroups.attach);
+  int namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  if (cgroups.private_namespace != 0) namespaces |= CLONE_NEWCGROUP;
   check(::setns(init, namespaces) == 0, "join the container's namespaces");
   ::umask(022);
   if (exec.program.tty != 0) {
@@ -131,34 +145,52 @@ Fd open_exec_terminal(const Program& program) {
   become(exec.program, more, Role::exec);
 }
 
+// `make_start`: of the child's descriptors, what `run` is called with.
+template <class MakeStart>
+Child start_child(uint64_t flags, int cgroup, std::unique_ptr<ChildMemory> memory, const ChildStreams& streams,
+                  void (*run)(void*), MakeStart make_start) {
+  Child child;
+  int ends[2];
+  if (!memory) return child;
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return child;
+  child.channel.reset(ends[0]);
+  const Fd theirs(ends[1]);
+  const Descriptors descriptors{.channel = theirs.get(),
+                                .supervisor_end = child.channel.get(),
+                                .in = streams.in.get(),
+                                .out = streams.out.get(),
+                                .err = streams.err.get()};
+  using Start = decltype(make_start(descriptors));
+  auto* start = new (memory->take(sizeof(Start))) Start(make_start(descriptors));
+  child.pid = clone_child(flags, cgroup, *memory, run, start);
+  child.memory = std::move(memory);
+  return child;
+}
+
+// A reaper never loads another program: what runs inside of the container for long must not have our memory. And what keeps a
+// process from the kernel's choice of a victim holds for all that have its memory.
+bool shares_memory(const Launch& launch) { return launch.reaper == 0 && launch.privileges.oom_score_adj == 0; }
+
 }  // namespace
 
 Child start_container(const Launch& launch, ChildStreams streams, int cgroup) {
-  Child child;
-  Fd theirs;
-  if (!open_channel(child.channel, theirs)) return child;
-  child.pid = clone_process(new_namespaces(launch), cgroup);
-  if (child.pid != 0) return child;
-  begin_child(theirs.get());
-  child.channel.reset();  // or its end would never be seen
-  run_container(launch, static_cast<ChildStreams&&>(streams));
+  const uint64_t flags = new_namespaces(launch) | (shares_memory(launch) ? CLONE_VM : 0);
+  return start_child(flags, cgroup, ChildMemory::make(), streams, run_container, [&](const Descriptors& descriptors) {
+    return ContainerStart{.launch = launch, .descriptors = descriptors};
+  });
 }
 
 Child start_exec(const Exec& exec, const Privileges& privileges, const CgroupPlan& cgroups, int init, int kept,
-                 ChildStreams streams, int cgroup) {
-  Child child;
-  Fd theirs;
-  if (!open_channel(child.channel, theirs)) return child;
-  child.pid = clone_process(0, cgroup);
-  if (child.pid != 0) return child;
-  begin_child(theirs.get());
-  child.channel.reset();
-  // Closing at exec would be too late: a working directory of /proc/self/fd/N leads there before.
-  if (kept >= 0) ::close(kept);
-  join_cgroups(cgroups.attach);
-  int namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-  if (cgroups.private_namespace != 0) namespaces |= CLONE_NEWCGROUP;
-  run_exec(exec, privileges, namespaces, init, static_cast<ChildStreams&&>(streams));
+                 ChildStreams streams, int cgroup, std::unique_ptr<ChildMemory> memory) {
+  if (!memory) memory = ChildMemory::make();
+  return start_child(CLONE_VM, cgroup, std::move(memory), streams, run_exec, [&](const Descriptors& descriptors) {
+    return ExecStart{.exec = exec,
+                     .privileges = privileges,
+                     .cgroups = cgroups,
+                     .init = init,
+                     .kept = kept,
+                     .descriptors = descriptors};
+  });
 }
 
 }  // namespace gantry::shim

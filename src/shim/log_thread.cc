@@ -108,20 +108,6 @@ void LogThread::take_back() {
   is_wanted_ = false;
 }
 
-void LogThread::pause() {
-  if (!started_) return;
-  Lock lock(mutex_);
-  is_paused_ = true;
-  while (is_working_) ::pthread_cond_wait(&for_caller_, &mutex_);
-}
-
-void LogThread::resume() {
-  if (!started_) return;
-  Lock lock(mutex_);
-  is_paused_ = false;
-  ::pthread_cond_signal(&for_thread_);
-}
-
 bool LogThread::start() {
   if (started_ || failed_) return started_;
   ::mallopt(M_ARENA_MAX, 1);  // a second one would cost every shim that had a burst its memory
@@ -156,7 +142,7 @@ void LogThread::loop() {
   ::setpriority(PRIO_PROCESS, 0, kNice);  // on Linux of this thread
   ::pthread_mutex_lock(&mutex_);
   for (;;) {
-    if (!has_log_ || is_paused_) ::pthread_cond_wait(&for_thread_, &mutex_);
+    if (!has_log_) ::pthread_cond_wait(&for_thread_, &mutex_);
     else if (!work()) wait_for_more();
   }
 }
@@ -165,7 +151,6 @@ void LogThread::loop() {
 bool LogThread::work() {
   const Piece piece = count_ > 0 ? pieces_[first_] : Piece{};
   if (piece.stream == nullptr && (is_wanted_ || !log_.busy())) return false;
-  is_working_ = true;
   {
     Unlock unlock(mutex_);
     if (piece.stream == nullptr) log_.work();
@@ -175,12 +160,11 @@ bool LogThread::work() {
     Unlock unlock(mutex_);
     log_.flush();
   }
-  is_working_ = false;
   if (piece.stream != nullptr) {
     first_ = (first_ + 1) % kPieces;
     --count_;
   }
-  if (is_paused_ || count_ == kPieces / 2) ::pthread_cond_signal(&for_caller_);
+  if (count_ == kPieces / 2) ::pthread_cond_signal(&for_caller_);
   return true;
 }
 
@@ -190,7 +174,7 @@ void LogThread::wait_for_more() {
     ::clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += kBurstEndsAfterSeconds;
     const int error = ::pthread_cond_clockwait(&for_thread_, &mutex_, CLOCK_MONOTONIC, &until);
-    if (error != ETIMEDOUT || count_ > 0 || is_wanted_ || is_paused_) return;
+    if (error != ETIMEDOUT || count_ > 0 || is_wanted_) return;
   }
   log_.end_burst();
   // But the caller's next one: it may be reading into it this moment.

@@ -31,17 +31,6 @@ class LogThread {
   // Waits until all is written; the log is the caller's then.
   void take_back();
 
-  // While there is one the thread does nothing, and holds no lock of the allocator: for whoever copies this process.
-  class Pause {
-   public:
-    explicit Pause(LogThread& thread) : thread_(thread) { thread_.pause(); }
-    ~Pause() { thread_.resume(); }
-    Pause(const Pause&) = delete;
-
-   private:
-    LogThread& thread_;
-  };
-
  private:
   struct Piece {
     LineCutter* stream = nullptr;
@@ -54,8 +43,6 @@ class LogThread {
   void loop();
   bool work();
   void wait_for_more();
-  void pause();
-  void resume();
 
   LogFile& log_;
   bool started_ = false;
@@ -68,9 +55,7 @@ class LogThread {
   size_t first_ = 0;  // the thread's next one
   size_t count_ = 0;
   bool has_log_ = false;
-  bool is_working_ = false;  // with the mutex let go
   bool is_wanted_ = false;   // by take_back()
-  bool is_paused_ = false;
 };
 
 }  // namespace gantry::shim

@@ -27,7 +27,7 @@ void leave_the_daemon() {
   if (null > 2) ::close(null);
   ::fcntl(gantry::shim::kChannelFd, F_SETFD, FD_CLOEXEC);
   ::setsid();
-  for (int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
+  for (int number : gantry::shim::kIgnoredSignals) ::signal(number, SIG_IGN);
   // All were blocked until here.
   sigset_t none;
   ::sigemptyset(&none);

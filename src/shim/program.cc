@@ -115,8 +115,8 @@ void set_capabilities(uint64_t wanted) {
   fail(error == ENOENT ? 127 : 126, "chdir to cwd (\"" + path + "\") set in config.json failed: " + errno_text(error));
 }
 
-// The bare calls. The C library's have every thread that it knows do the same, and of the supervisor's log thread, which this copy
-// does not have, it may know that it is just beginning: it would wait for that for ever.
+// The bare calls. The C library's have every thread that it knows do the same: it would find the supervisor's log thread in the
+// memory that we share, and wait for it.
 bool set_groups(const std::vector<uint32_t>& groups) { return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0; }
 bool set_group(uint32_t id) { return ::syscall(SYS_setresgid, id, id, id) == 0; }
 bool set_user(uint32_t id) { return ::syscall(SYS_setresuid, id, id, id) == 0; }
@@ -180,7 +180,7 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 }
 
 void reset_signals() {
-  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  for (int number : kIgnoredSignals) ::signal(number, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

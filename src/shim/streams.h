@@ -31,7 +31,6 @@ class Streams {
   // Pipes, unless `tty`: then terminal() is told the master when the child has made it.
   bool open(bool tty, bool open_stdin, ChildStreams& child);
   LogFile& log() { return log_; }  // before anything is written to it
-  LogThread& log_thread() { return log_thread_; }
   void set_terminal(Fd master);
   bool resize(uint16_t rows, uint16_t columns);
   void attach(Fd client, bool close_stdin_at_end);

@@ -54,11 +54,9 @@ void list_duplicates(const std::vector<Fd>& fds, std::vector<Fd>& copies) {
 }  // namespace
 
 int Supervisor::run() {
-  Launch request;
   Fd device_program;
-  if (!receive_launch(request, device_program)) return 1;
-  run_dir_ = request.run_dir;
-  const bool launched = launch(std::move(request), std::move(device_program));
+  if (!receive_launch(device_program)) return 1;
+  const bool launched = launch(std::move(device_program));
   while (launched && phase_ != Phase::gone) turn();
   streams_.log().stop_compressing();  // nobody destroys us
   return launched ? 0 : 1;
@@ -66,13 +64,14 @@ int Supervisor::run() {
 
 // ---- Launching ---------------------------------------------------------------------------------------
 
-bool Supervisor::receive_launch(Launch& launch, Fd& device_program) {
+bool Supervisor::receive_launch(Fd& device_program) {
   Packet packet;
   if (receive_packet(daemon_.get(), packet) != Received::packet) return false;
   std::string_view body;
   std::string blob;
+  launch_ = std::make_unique<Launch>();
   bool ok = split_packet(packet.bytes, body) == MessageType::launch && !packet.fds.empty() &&
-            read_blob(packet.fds[0].get(), blob) && decode(blob, launch) && launch.version == kProtocolVersion;
+            read_blob(packet.fds[0].get(), blob) && decode(blob, *launch_) && launch_->version == kProtocolVersion;
   if (!ok) {
     fail_start(128, "the shim does not understand the daemon: are they of the same version?");
     return false;
@@ -81,7 +80,9 @@ bool Supervisor::receive_launch(Launch& launch, Fd& device_program) {
   return true;
 }
 
-bool Supervisor::launch(Launch launch, Fd device_program) {
+bool Supervisor::launch(Fd device_program) {
+  const Launch& launch = *launch_;
+  run_dir_ = launch.run_dir;
   set_nonblocking(daemon_.get());
   sigset_t child_signals;
   ::sigemptyset(&child_signals);
@@ -124,7 +125,6 @@ bool Supervisor::launch(Launch launch, Fd device_program) {
                         " was not set: " + errno_text(errno));
   }
   fault_point("shim listening");
-  privileges_ = std::move(launch.privileges);
   if (!own_network_) send_sockets(MessageType::ready, init_.pid);
   return true;
 }
@@ -284,7 +284,7 @@ void Supervisor::handle(MessageType type, std::string_view body, std::vector<Fd>
     case MessageType::exec:
       return read_exec_request(body, fds);
     case MessageType::small_exec:
-      if (decode(body, small)) begin_exec(small.id, small.exec);
+      if (decode(body, small)) begin_exec(small.id, std::move(small.exec));
       return;
     case MessageType::exec_signal:
       if (!decode(body, named)) return;
@@ -382,6 +382,9 @@ void Supervisor::maybe_go() {
 
 void Supervisor::note_started() {
   phase_ = Phase::running;
+  init_.memory.reset();
+  privileges_ = std::move(launch_->privileges);
+  launch_.reset();
   started_ns_ = wall_ns();
   fault_point("shim program started");
   Started started{.at_ns = started_ns_, .warnings = std::move(warnings_)};
@@ -459,10 +462,10 @@ void Supervisor::read_exec_request(std::string_view body, std::vector<Fd>& fds) 
   if (fds.empty() || !read_blob(fds[0].get(), blob) || !decode(blob, request)) {
     return refuse_exec(named.id, 128, "bad exec request");
   }
-  begin_exec(named.id, request);
+  begin_exec(named.id, std::move(request));
 }
 
-void Supervisor::begin_exec(const std::string& id, const Exec& request) {
+void Supervisor::begin_exec(const std::string& id, Exec request) {
   auto refuse = [&](int exit_code, const std::string& message) { refuse_exec(id, exit_code, message); };
   if (phase_ != Phase::running) return refuse(128, "it is not running");
   if (!init_pidfd_) init_pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, init_.pid, 0)));  // not reaped: it is there
@@ -487,9 +490,9 @@ void Supervisor::begin_exec(const std::string& id, const Exec& request) {
               open_pipe(streams.err, false);
     if (!ok) return refuse(128, "pipe: " + errno_text(errno));
   }
-  const LogThread::Pause pause(streams_.log_thread());
-  exec->child = start_exec(request, privileges_, cgroup_.plan(), init_pidfd_.get(), root_.get(), std::move(streams),
-                           cgroup_.unified().get());
+  exec->request = std::move(request);
+  exec->child = start_exec(exec->request, privileges_, cgroup_.plan(), init_pidfd_.get(), root_.get(), std::move(streams),
+                           cgroup_.unified().get(), std::move(spare_memory_));
   if (exec->child.pid < 0) return refuse(128, "clone3: " + errno_text(errno));
   fault_point("shim exec cloned");
   send_go(exec->child.channel.get());
@@ -504,6 +507,8 @@ void Supervisor::read_exec(ExecProcess& exec) {
     if (received == Received::nothing) return;
     if (received == Received::end) {
       exec.child.channel.reset();
+      exec.child.memory->clear();
+      spare_memory_ = std::move(exec.child.memory);
       if (exec.failed) return;
       exec.started = true;
       NamedNumber started{.id = exec.id, .value = exec.child.pid};

@@ -32,6 +32,7 @@ class Supervisor {
   enum class Phase { starting, running, draining, ended, gone };
   struct ExecProcess {
     std::string id;
+    Exec request;
     Child child;
     std::vector<Fd> daemon_ends;  // for exec_started
     bool started = false;
@@ -43,8 +44,8 @@ class Supervisor {
   };
 
   // launching
-  bool receive_launch(Launch& launch, Fd& device_program);
-  bool launch(Launch launch, Fd device_program);
+  bool receive_launch(Fd& device_program);
+  bool launch(Fd device_program);
   bool open_listener(const std::string& run_dir);
   bool enter_pid_namespace(const Namespace& choice);
   void fail_start(int exit_code, const std::string& message);
@@ -72,7 +73,7 @@ class Supervisor {
 
   // execs
   void read_exec_request(std::string_view body, std::vector<Fd>& fds);
-  void begin_exec(const std::string& id, const Exec& request);
+  void begin_exec(const std::string& id, Exec request);
   void refuse_exec(const std::string& id, int exit_code, const std::string& message);
   void read_exec(ExecProcess& exec);
   void end_exec(ExecProcess& exec, int status);
@@ -88,7 +89,8 @@ class Supervisor {
   bool tty_ = false;
   bool own_network_ = false;
   bool children_in_pid_namespace_ = false;
-  Privileges privileges_;
+  std::unique_ptr<Launch> launch_;  // until the program runs
+  Privileges privileges_;           // from then on
   Cgroup cgroup_;
   Streams streams_;
   Child init_;
@@ -106,6 +108,7 @@ class Supervisor {
   int64_t drain_until_ms_ = 0;
   Exit exit_;
   std::vector<std::unique_ptr<ExecProcess>> execs_;
+  std::unique_ptr<ChildMemory> spare_memory_;  // an exec's that runs its program now: for the next
 };
 
 }  // namespace gantry::shim

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/child_memory.h"
+
 // The standard library would bring its exception machinery (200 KiB, and initialisation at every start) for errors
 // that end the process here anyway: these replace it.
 namespace std {
@@ -20,12 +22,15 @@ void __throw_bad_array_new_length() { abort(); }
 }  // namespace std
 
 void* operator new(size_t size) {
+  if (gantry::shim::child_heap != nullptr) return gantry::shim::child_heap->take(size);
   void* memory = malloc(size != 0 ? size : 1);
   if (memory == nullptr) abort();
   return memory;
 }
-void operator delete(void* memory) noexcept { free(memory); }
-void operator delete(void* memory, size_t) noexcept { free(memory); }
+void operator delete(void* memory) noexcept {
+  if (gantry::shim::child_heap == nullptr) free(memory);
+}
+void operator delete(void* memory, size_t) noexcept { operator delete(memory); }
 
 namespace gantry::shim {
 
@@ -53,7 +58,8 @@ std::string text_of(int64_t number) {
 }
 
 std::string errno_text(int errno_value) {
-  std::string text = ::strerror(errno_value);
+  const char* description = ::strerrordesc_np(errno_value);  // strerror() would ask for translations
+  std::string text = description != nullptr ? description : "error " + text_of(errno_value);
   if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a') text[0] += 'a' - 'A';
   return text;
 }
@@ -157,7 +163,7 @@ Received receive_packet(int fd, Packet& packet) {
 // ---- In a child ----
 
 namespace {
-int channel = -1;
+thread_local int channel = -1;
 
 std::string failure(ChildMessage type, int exit_code, const std::string& message) {
   Writer writer;

@@ -4,6 +4,7 @@
 // future program, before exec) has one way out on an error: fail() reports to the supervisor and ends it.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+// What the supervisor ignores, and its children until their program runs. The daemon ignores no others.
+inline constexpr int kIgnoredSignals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
 
 int64_t wall_ns();  // since 1970
 int64_t mono_ms();
