@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -169,28 +170,32 @@ Child start_child(uint64_t flags, int cgroup, std::unique_ptr<ChildMemory> memor
 
 // A reaper never loads another program: what runs inside of the container for long must not have our memory. And what keeps a
 // process from the kernel's choice of a victim holds for all that have its memory.
-bool shares_memory(const Launch& launch) { return launch.reaper == 0 && launch.privileges.oom_score_adj == 0; }
+bool must_be_copied(const Launch& launch) { return launch.reaper != 0 || launch.privileges.oom_score_adj != 0; }
 
 }  // namespace
 
-Child start_container(const Launch& launch, ChildStreams streams, int cgroup) {
-  const uint64_t flags = new_namespaces(launch) | (shares_memory(launch) ? CLONE_VM : 0);
-  return start_child(flags, cgroup, ChildMemory::make(), streams, run_container, [&](const Descriptors& descriptors) {
-    return ContainerStart{.launch = launch, .descriptors = descriptors};
-  });
+bool may_trace(uint64_t capabilities) { return (capabilities >> CAP_SYS_PTRACE & 1) != 0; }
+
+Child start_container(const Launch& launch, ChildStreams streams, int cgroup, bool may_be_traced) {
+  const uint64_t memory = may_be_traced || must_be_copied(launch) ? 0 : CLONE_VM;
+  return start_child(new_namespaces(launch) | memory, cgroup, ChildMemory::make(), streams, run_container,
+                     [&](const Descriptors& descriptors) {
+                       return ContainerStart{.launch = launch, .descriptors = descriptors};
+                     });
 }
 
 Child start_exec(const Exec& exec, const Privileges& privileges, const CgroupPlan& cgroups, int init, int kept,
-                 ChildStreams streams, int cgroup, std::unique_ptr<ChildMemory> memory) {
+                 ChildStreams streams, int cgroup, bool may_be_traced, std::unique_ptr<ChildMemory> memory) {
   if (!memory) memory = ChildMemory::make();
-  return start_child(CLONE_VM, cgroup, std::move(memory), streams, run_exec, [&](const Descriptors& descriptors) {
-    return ExecStart{.exec = exec,
-                     .privileges = privileges,
-                     .cgroups = cgroups,
-                     .init = init,
-                     .kept = kept,
-                     .descriptors = descriptors};
-  });
+  return start_child(may_be_traced ? 0 : CLONE_VM, cgroup, std::move(memory), streams, run_exec,
+                     [&](const Descriptors& descriptors) {
+                       return ExecStart{.exec = exec,
+                                        .privileges = privileges,
+                                        .cgroups = cgroups,
+                                        .init = init,
+                                        .kept = kept,
+                                        .descriptors = descriptors};
+                     });
 }
 
 }  // namespace gantry::shim

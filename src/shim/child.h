@@ -17,11 +17,15 @@ struct Child {
   std::unique_ptr<ChildMemory> memory;
 };
 
-// A failed start of a child has errno set and pid -1. `streams` are closed in the supervisor.
-Child start_container(const Launch& launch, ChildStreams streams, int cgroup);
+// Whether processes with these capabilities may trace others beside them.
+bool may_trace(uint64_t capabilities);
+
+// A failed start of a child has errno set and pid -1. `streams` are closed in the supervisor. `may_be_traced`: by a process that is
+// in the pid namespace already or may come to be: the child gets a copy of our memory, since what writes to it writes to us.
+Child start_container(const Launch& launch, ChildStreams streams, int cgroup, bool may_be_traced);
 // `init`: pidfd of the container's first process. `kept`: a directory's descriptor that the caller alone holds. `memory`: as
 // new, or none. The caller's children must already be born in its pid namespace.
 Child start_exec(const Exec& exec, const Privileges& privileges, const CgroupPlan& cgroups, int init, int kept,
-                 ChildStreams streams, int cgroup, std::unique_ptr<ChildMemory> memory);
+                 ChildStreams streams, int cgroup, bool may_be_traced, std::unique_ptr<ChildMemory> memory);
 
 }  // namespace gantry::shim

@@ -5,7 +5,8 @@
 // - operator new takes from the child's heap in the child, and delete does nothing there; malloc() itself is not the child's.
 // - errno and what is thread_local are the child's own. Of what else the supervisor has, the child reads only what is given to it
 //   and stays as it is until the child's program runs.
-// - Who shares the container's processes cannot trace the child: the memory is not dumpable (main.cc).
+// - Nobody in the container can trace the child: the memory is not dumpable (main.cc), and where somebody may trace all the same
+//   the child gets a copy.
 #pragma once
 
 #include <sys/types.h>

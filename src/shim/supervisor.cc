@@ -113,7 +113,8 @@ bool Supervisor::launch(Fd device_program) {
     return fail_start(128, "join the pid namespace of process " + text_of(launch.pid.pid) + ": " + errno_text(errno)),
            false;
   }
-  init_ = start_container(launch, std::move(streams), cgroup_.unified().get());
+  may_be_traced_ = may_trace(launch.privileges.capabilities) || launch.pid.kind == NamespaceKind::of_process;
+  init_ = start_container(launch, std::move(streams), cgroup_.unified().get(), may_be_traced_);
   if (init_.pid < 0) return fail_start(128, "clone3: " + errno_text(errno)), false;
   fault_point("shim child cloned");
   set_nonblocking(init_.channel.get());
@@ -491,8 +492,9 @@ void Supervisor::begin_exec(const std::string& id, Exec request) {
     if (!ok) return refuse(128, "pipe: " + errno_text(errno));
   }
   exec->request = std::move(request);
+  may_be_traced_ = may_be_traced_ || may_trace(exec->request.privileged_capabilities);
   exec->child = start_exec(exec->request, privileges_, cgroup_.plan(), init_pidfd_.get(), root_.get(), std::move(streams),
-                           cgroup_.unified().get(), std::move(spare_memory_));
+                           cgroup_.unified().get(), may_be_traced_, std::move(spare_memory_));
   if (exec->child.pid < 0) return refuse(128, "clone3: " + errno_text(errno));
   fault_point("shim exec cloned");
   send_go(exec->child.channel.get());

@@ -89,6 +89,7 @@ class Supervisor {
   bool tty_ = false;
   bool own_network_ = false;
   bool children_in_pid_namespace_ = false;
+  bool may_be_traced_ = false;  // those that we start, by others there
   std::unique_ptr<Launch> launch_;  // until the program runs
   Privileges privileges_;           // from then on
   Cgroup cgroup_;

@@ -101,6 +101,50 @@ class OfExecs(GantryTest):
         self.assertTrue(self.gantry.inspect("box")["State"]["Running"])
 
 
+    def memories_while_they_begin(self, name):
+        """Whether those that were seen to begin had the supervisor's memory."""
+        supervisor = parent_of(self.gantry.inspect(name)["State"]["Pid"])
+        seen, until = set(), time.monotonic() + 20
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            while len(seen) < 1 and time.monotonic() < until:
+                running = [pool.submit(self.gantry.command, "exec", name, "true") for _ in range(20)]
+                while not all(f.done() for f in running):
+                    for pid in children_of(supervisor):
+                        try:
+                            shared = have_one_memory(pid, supervisor)
+                            if pathlib.Path(f"/proc/{pid}/comm").read_text() == "gantry-child\n":
+                                seen.add(shared)
+                        except OSError:
+                            pass  # it has ended
+        return seen
+
+    def test_they_get_a_copy_where_somebody_may_trace_them(self):
+        for name, options in (("plain", ()), ("tracing", ("--cap-add", "SYS_PTRACE")), ("privileged", ("--privileged",)),
+                              ("guest", ("--pid", "container:plain"))):
+            self.gantry.command("run", "-d", "--name", name, *options, "busybox:test", "sleep", "1000")
+        self.assertEqual(self.memories_while_they_begin("plain"), {True})
+        for name in ("tracing", "privileged", "guest"):
+            self.assertEqual(self.memories_while_they_begin(name), {False}, name)
+        # From then on there may be one.
+        self.gantry.command("exec", "-d", "--privileged", "plain", "sleep", "1000")
+        self.assertEqual(self.memories_while_they_begin("plain"), {False})
+
+    def test_nobody_in_the_container_looks_into_one_that_begins(self):
+        look = ("echo looking; while [ ! -e /end ]; do for p in /proc/[0-9]*; do read name < $p/comm; [ \"$name\" = gantry-child ] && "
+                "{ echo seen; cat $p/maps; }; done; done 2>/dev/null")
+        for options, readable in (((), False), (("--cap-add", "SYS_PTRACE"), True)):
+            self.gantry.command("run", "-d", "--name", "box", *options, "busybox:test", "sh", "-c", look)
+            said = lambda: self.gantry.command("logs", "box").out
+            # It may have become the container's own program meanwhile.
+            enough = lambda: said().count("seen") > 20 and (not readable or "gantry-shim" in said())
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                wait_until(lambda: [f.result() for f in [pool.submit(self.gantry.command, "exec", "box", "true") for _ in range(20)]]
+                           and enough(), "some were seen", 60)
+            self.gantry.command("exec", "box", "touch", "/end")
+            self.assertEqual("gantry-shim" in said(), readable)
+            self.gantry.command("rm", "-f", "box")
+
+
 class UnderOneThatIgnoresSignals(GantryTest):
     class instance(Gantry):
         def start_daemon(self):
