@@ -10,7 +10,7 @@
 namespace gantry::engine {
 
 Containers::Containers(Context& context, Networks& networks, VolumeStore& volumes)
-    : context_(context), networks_(networks), volumes_(volumes) {}
+    : context_(context), networks_(networks), volumes_(volumes), ended_shims_(context.loop) {}
 Containers::~Containers() = default;
 
 Container* Containers::get(const ContainerId& id) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/container/container.h"
+#include "engine/container/ended_shims.h"
 #include "engine/container/log_archive.h"
 #include "engine/container/network_files.h"
 #include "engine/container/start_job.h"
@@ -232,6 +233,7 @@ class Containers {
   std::map<std::string, int> volumes_in_creation_;
   std::map<std::string, int> volume_mounts_;  // running containers that need the volume's own filesystem
   std::map<ExecId, std::unique_ptr<Exec>> execs_;
+  EndedShims ended_shims_;
   int creating_ = 0;
   bool closing_ = false;
 };

@@ -64,7 +64,10 @@ void Containers::finish_end(const ContainerId& id, std::vector<EndpointState> en
     networks_.release(endpoint);
     networks_.remove_member(endpoint.network, id);
   }
-  if (container.link != nullptr && !was_lost) container.link->release();
+  if (container.link != nullptr && !was_lost) {
+    container.link->retire();
+    ended_shims_.add(id, [link = std::move(container.link)] { link->release(); });
+  }
   container.link.reset();
   end_execs(container);
   container.health.suspended();

@@ -75,6 +75,7 @@ void Containers::start(const ContainerId& id, Reply<> reply) {
 // Within an operation. `done` is called later or at once.
 void Containers::begin_start(Container& container, bool by_policy, Started done) {
   container.start_began = context_.loop.clock().wall();
+  ended_shims_.let_go(container.id);
   const bool on_default = std::any_of(container.spec.endpoints.begin(), container.spec.endpoints.end(),
                                       [](const EndpointSpec& endpoint) { return endpoint.network == kDefaultNetwork; });
   if (on_default && container.spec.network_mode.kind == NetworkMode::Kind::networks) {

@@ -155,7 +155,9 @@ class ShimLink {
   virtual Result<Fd> attach(bool close_stdin_at_end) = 0;
   // The netns sockets, kept by the shim for the day the daemon is a new one.
   virtual Result<NetnsSockets> netns_sockets() = 0;
-  // After `exited`: lets the shim go, and removes its run directory.
+  // After `exited`: removes the shim's run directory. It waits, with nothing more to tell, until release() or the end of this.
+  virtual void retire() = 0;
+  // After `exited`: lets the shim go, and removes its run directory if retire() has not.
   virtual void release() = 0;
 };
 

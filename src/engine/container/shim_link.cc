@@ -88,12 +88,16 @@ class SocketShimLink final : public ShimLink {
     return take_sockets(answer.fds);
   }
 
-  void release() override {
-    released_ = true;
-    if (state_.channel) (void)tell(MessageType::release, shim::Nothing{}).ok();  // it may have gone already
+  void retire() override {
+    retired_ = true;
     watcher_.reset();
-    state_.channel.reset();
     (void)remove_tree(run_dir_).ok();
+  }
+
+  void release() override {
+    if (state_.channel) (void)tell(MessageType::release, shim::Nothing{}).ok();  // it may have gone already
+    if (!retired_) retire();
+    state_.channel.reset();
   }
 
  private:
@@ -230,7 +234,7 @@ class SocketShimLink final : public ShimLink {
   void on_hang_up() {
     watcher_.reset();
     state_.channel.reset();
-    if (released_ || exited_) return;
+    if (retired_ || exited_) return;
     if (handlers_.lost) handlers_.lost();
   }
 
@@ -243,7 +247,7 @@ class SocketShimLink final : public ShimLink {
   std::map<ExecId, Exec> execs_;
   std::deque<ShimPacket> pending_;
   bool exited_ = false;
-  bool released_ = false;
+  bool retired_ = false;
 };
 
 }  // namespace
