@@ -10,18 +10,21 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-constexpr milliseconds kQuiet{40};    // longer than what follows a container's end in a `down`
-constexpr milliseconds kLongest{2000};  // where containers end all the time
+constexpr milliseconds kQuiet{40};      // longer than what follows the last of that in a `down`
+constexpr milliseconds kLongest{5000};  // where containers end all the time
+constexpr milliseconds kPause{20};      // between a few and the next
+constexpr size_t kFew = 16;
 
 }  // namespace
 
 EndedShims::~EndedShims() {
   scheduler_.cancel(timer_);
-  let_go_until(MonoTime::max());
+  let_go_of(shims_.size());
 }
 
 void EndedShims::add(const ContainerId& container, Function<void()> let_go) {
-  shims_.push_back({.container = container, .let_go = std::move(let_go), .since = scheduler_.clock().mono()});
+  busy_at_ = scheduler_.clock().mono();
+  shims_.push_back({.container = container, .let_go = std::move(let_go), .since = busy_at_});
   if (timer_ == 0) timer_ = scheduler_.after(kQuiet, [this] { look(); });
 }
 
@@ -35,16 +38,21 @@ void EndedShims::let_go(const ContainerId& container) {
 
 void EndedShims::look() {
   timer_ = 0;
-  const MonoTime now = scheduler_.clock().mono();
-  const bool is_quiet = shims_.empty() || now - shims_.back().since >= kQuiet;
-  let_go_until(is_quiet ? now : now - kLongest);
   if (shims_.empty()) return;
-  const nanoseconds passed = now - shims_.back().since;
-  timer_ = scheduler_.after(kQuiet - passed, [this] { look(); });
+  const MonoTime now = scheduler_.clock().mono();
+  const nanoseconds quiet_for = now - busy_at_;
+  if (quiet_for >= kQuiet) {
+    let_go_of(std::min(kFew, shims_.size()));
+  } else {
+    const auto is_old = [&](const Shim& shim) { return now - shim.since >= kLongest; };
+    let_go_of(static_cast<size_t>(std::ranges::find_if_not(shims_, is_old) - shims_.begin()));
+  }
+  if (shims_.empty()) return;
+  timer_ = scheduler_.after(quiet_for >= kQuiet ? nanoseconds(kPause) : kQuiet - quiet_for, [this] { look(); });
 }
 
-void EndedShims::let_go_until(MonoTime since) {
-  while (!shims_.empty() && shims_.front().since <= since) {
+void EndedShims::let_go_of(size_t count) {
+  for (; count > 0; --count) {
     auto let_go = std::move(shims_.front().let_go);
     shims_.pop_front();
     let_go();

@@ -254,7 +254,7 @@ class ShimRuntime final : public Runtime {
     }
     TRY(send_to_shim(ours.get(), shim::packet(MessageType::launch, shim::Nothing{}), fds));
     TRY(start_shim(executable_ ? "/proc/self/fd/" + std::to_string(executable_.get()) : options_.shim_executable.native(),
-                   theirs.get()));
+                   executable_.get(), theirs.get()));
     return std::move(ours);
   }
 

@@ -32,13 +32,17 @@ TEST_F(EndedShimsTest, GoWhenNoneHasEndedForAMoment) {
   world.run_for(30ms);
   EXPECT_EQ(gone, "ab");
   end('c');
+  world.run_for(30ms);
+  shims.note_removal();
+  world.run_for(30ms);
+  EXPECT_EQ(gone, "ab");
   world.run_for(1s);
   EXPECT_EQ(gone, "abc");
 }
 
 TEST_F(EndedShimsTest, GoAfterSomeTimeWhereContainersEndWithoutPause) {
   std::string ended;
-  for (int i = 0; i < 400; ++i) {
+  for (int i = 0; i < 700; ++i) {
     end(static_cast<char>('a' + i % 6));
     ended += static_cast<char>('a' + i % 6);
     world.run_for(10ms);
@@ -46,6 +50,16 @@ TEST_F(EndedShimsTest, GoAfterSomeTimeWhereContainersEndWithoutPause) {
   EXPECT_EQ(gone, ended.substr(0, gone.size()));
   EXPECT_GE(gone.size(), 190U);
   EXPECT_LE(gone.size(), 205U);
+}
+
+TEST_F(EndedShimsTest, GoAFewAtATime) {
+  for (int i = 0; i < 100; ++i) end('a');
+  world.run_for(45ms);
+  EXPECT_EQ(gone.size(), 16U);
+  world.run_for(20ms);
+  EXPECT_EQ(gone.size(), 32U);
+  world.run_for(200ms);
+  EXPECT_EQ(gone.size(), 100U);
 }
 
 TEST_F(EndedShimsTest, OneGoesAtOnceWhenItsContainerStartsAgain) {
