@@ -249,7 +249,7 @@ void Containers::finish_remove(const ContainerId& id, const std::vector<std::str
                                Function<void(Result<>)> done) {
   const std::shared_ptr<Container> container = containers_.at(id);
   container->working = false;
-  ended_shims_.note_removal();
+  ended_shims_.note_activity();
   if (removed.ok()) {
     removed = context_.database.transaction([&]() -> Result<> {
       for (const std::string& volume : volumes) TRY(volumes_.forget(volume));

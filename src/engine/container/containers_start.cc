@@ -120,6 +120,7 @@ void Containers::launch(Container& container, bool by_policy, Started done) {
 void Containers::finish_start(const ContainerId& id, std::vector<EndpointState> endpoints, StartResult result,
                               bool by_policy, Started done) {
   Container& container = *get(id);
+  ended_shims_.note_activity();
   if (result.problem) {
     for (const EndpointState& endpoint : endpoints) networks_.release(endpoint);
     container.status = after_failed_start(container.status, result.problem->failure);

@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-constexpr milliseconds kQuiet{40};      // longer than what follows the last of that in a `down`
+constexpr milliseconds kQuiet{100};     // longer than what follows the last removal of a `down`, or one commit takes on a busy disk
 constexpr milliseconds kLongest{5000};  // where containers end all the time
 constexpr milliseconds kPause{20};      // between a few and the next
 constexpr size_t kFew = 16;

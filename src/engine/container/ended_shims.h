@@ -1,6 +1,6 @@
 // Shims whose containers have ended. The end of one costs the kernel a millisecond, for its memory and for the container's root
-// filesystem that goes with it: a sixth of what a `down` takes. They are let go when no container has ended or been removed for a
-// moment, a few at a time, so that whoever comes then finds the processors free.
+// filesystem that goes with it: a sixth of what a `down` takes. They are let go when no container has ended, started or been
+// removed for a moment, a few at a time, so that whoever comes then finds the processors free.
 #pragma once
 
 #include <deque>
@@ -20,7 +20,8 @@ class EndedShims {
 
   // `let_go` is called once, never inside this call.
   void add(const ContainerId& container, Function<void()> let_go);
-  void note_removal() { busy_at_ = scheduler_.clock().mono(); }
+  // A container has started or been removed.
+  void note_activity() { busy_at_ = scheduler_.clock().mono(); }
   // At once: the container's filesystem is about to be mounted anew.
   void let_go(const ContainerId& container);
 

@@ -25,16 +25,16 @@ struct EndedShimsTest : testing::Test {
 
 TEST_F(EndedShimsTest, GoWhenNoneHasEndedForAMoment) {
   end('a');
-  world.run_for(30ms);
+  world.run_for(75ms);
   end('b');
-  world.run_for(30ms);
+  world.run_for(75ms);
   EXPECT_EQ(gone, "");
-  world.run_for(30ms);
+  world.run_for(75ms);
   EXPECT_EQ(gone, "ab");
   end('c');
-  world.run_for(30ms);
-  shims.note_removal();
-  world.run_for(30ms);
+  world.run_for(75ms);
+  shims.note_activity();
+  world.run_for(75ms);
   EXPECT_EQ(gone, "ab");
   world.run_for(1s);
   EXPECT_EQ(gone, "abc");
@@ -48,13 +48,13 @@ TEST_F(EndedShimsTest, GoAfterSomeTimeWhereContainersEndWithoutPause) {
     world.run_for(10ms);
   }
   EXPECT_EQ(gone, ended.substr(0, gone.size()));
-  EXPECT_GE(gone.size(), 190U);
+  EXPECT_GE(gone.size(), 185U);
   EXPECT_LE(gone.size(), 205U);
 }
 
 TEST_F(EndedShimsTest, GoAFewAtATime) {
   for (int i = 0; i < 100; ++i) end('a');
-  world.run_for(45ms);
+  world.run_for(105ms);
   EXPECT_EQ(gone.size(), 16U);
   world.run_for(20ms);
   EXPECT_EQ(gone.size(), 32U);
