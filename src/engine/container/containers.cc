@@ -1,6 +1,8 @@
 // What all of the containers' parts use: look-up, the queue of operations, store and events.
 #include "engine/container/containers.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "engine/container/containers_access.h"
 #include "engine/container/exec.h"
@@ -10,8 +12,14 @@
 namespace gantry::engine {
 
 Containers::Containers(Context& context, Networks& networks, VolumeStore& volumes)
-    : context_(context), networks_(networks), volumes_(volumes), ended_shims_(context.loop) {}
+    : context_(context), networks_(networks), volumes_(volumes), ended_shims_(context.loop, [this] { return is_busy(); }) {}
 Containers::~Containers() = default;
+
+bool Containers::is_busy() const {
+  return !networks_.idle() || std::ranges::any_of(containers_, [](const auto& one) {
+           return one.second->operating || one.second->working;
+         });
+}
 
 Container* Containers::get(const ContainerId& id) {
   auto at = containers_.find(id);

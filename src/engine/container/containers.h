@@ -204,6 +204,9 @@ class Containers {
   void forget_later(const ExecId& exec);
   void drain_terminal(Exec& exec);
 
+  // An operation on a container or network is under way.
+  bool is_busy() const;
+
   ListedContainer listed(const Container& container) const;
   ContainerDetails details(const Container& container) const;
   std::vector<ListedContainer> newest_first(std::vector<const Container*> chosen) const;

@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-constexpr milliseconds kQuiet{100};     // longer than what follows the last removal of a `down`, or one commit takes on a busy disk
+constexpr milliseconds kQuiet{50};      // longer than from one step of a `down` to the next
 constexpr milliseconds kLongest{5000};  // where containers end all the time
 constexpr milliseconds kPause{20};      // between a few and the next
 constexpr size_t kFew = 16;
@@ -40,6 +40,7 @@ void EndedShims::look() {
   timer_ = 0;
   if (shims_.empty()) return;
   const MonoTime now = scheduler_.clock().mono();
+  if (is_busy_()) busy_at_ = now;
   const nanoseconds quiet_for = now - busy_at_;
   if (quiet_for >= kQuiet) {
     let_go_of(std::min(kFew, shims_.size()));

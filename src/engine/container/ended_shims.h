@@ -1,9 +1,10 @@
 // Shims whose containers have ended. The end of one costs the kernel a millisecond, for its memory and for the container's root
-// filesystem that goes with it: a sixth of what a `down` takes. They are let go when no container has ended, started or been
-// removed for a moment, a few at a time, so that whoever comes then finds the processors free.
+// filesystem that goes with it: a sixth of what a `down` takes. They are let go when nothing is under way and no container has
+// ended, started or been removed for a moment, a few at a time, so that whoever comes then finds the processors free.
 #pragma once
 
 #include <deque>
+#include <utility>
 
 #include "base/function.h"
 #include "base/ids.h"
@@ -14,7 +15,8 @@ namespace gantry::engine {
 // One thread. When this ends, they all are let go.
 class EndedShims {
  public:
-  explicit EndedShims(Scheduler& scheduler) : scheduler_(scheduler) {}
+  // `is_busy`: whether something is under way.
+  EndedShims(Scheduler& scheduler, Function<bool()> is_busy) : scheduler_(scheduler), is_busy_(std::move(is_busy)) {}
   ~EndedShims();
   EndedShims(const EndedShims&) = delete;
 
@@ -35,6 +37,7 @@ class EndedShims {
   void let_go_of(size_t count);
 
   Scheduler& scheduler_;
+  Function<bool()> is_busy_;
   std::deque<Shim> shims_;  // the oldest first
   MonoTime busy_at_{};      // when something happened last
   Scheduler::TimerId timer_ = 0;

@@ -20,24 +20,37 @@ struct EndedShimsTest : testing::Test {
 
   test::SimWorld world{1};
   std::string gone;
-  EndedShims shims{world};
+  bool is_busy = false;
+  EndedShims shims{world, [this] { return is_busy; }};
 };
 
 TEST_F(EndedShimsTest, GoWhenNoneHasEndedForAMoment) {
   end('a');
-  world.run_for(75ms);
+  world.run_for(30ms);
   end('b');
-  world.run_for(75ms);
+  world.run_for(30ms);
   EXPECT_EQ(gone, "");
-  world.run_for(75ms);
+  world.run_for(30ms);
   EXPECT_EQ(gone, "ab");
   end('c');
-  world.run_for(75ms);
+  world.run_for(30ms);
   shims.note_activity();
-  world.run_for(75ms);
+  world.run_for(30ms);
   EXPECT_EQ(gone, "ab");
   world.run_for(1s);
   EXPECT_EQ(gone, "abc");
+}
+
+TEST_F(EndedShimsTest, GoWhenNothingIsUnderWay) {
+  end('a');
+  is_busy = true;
+  world.run_for(3s);
+  EXPECT_EQ(gone, "");
+  is_busy = false;
+  world.run_for(40ms);
+  EXPECT_EQ(gone, "");
+  world.run_for(60ms);
+  EXPECT_EQ(gone, "a");
 }
 
 TEST_F(EndedShimsTest, GoAfterSomeTimeWhereContainersEndWithoutPause) {
@@ -54,7 +67,7 @@ TEST_F(EndedShimsTest, GoAfterSomeTimeWhereContainersEndWithoutPause) {
 
 TEST_F(EndedShimsTest, GoAFewAtATime) {
   for (int i = 0; i < 100; ++i) end('a');
-  world.run_for(105ms);
+  world.run_for(55ms);
   EXPECT_EQ(gone.size(), 16U);
   world.run_for(20ms);
   EXPECT_EQ(gone.size(), 32U);
@@ -76,7 +89,7 @@ TEST(EndedShims, GoWithTheirOwner) {
   test::SimWorld world{1};
   bool gone = false;
   {
-    EndedShims shims(world);
+    EndedShims shims(world, [] { return false; });
     shims.add(ContainerId("a"), [&] { gone = true; });
   }
   EXPECT_TRUE(gone);
