@@ -111,6 +111,7 @@ std::string BridgeNetwork::alias(const BridgeConfig& bridge) const {
 Result<> BridgeNetwork::create_bridge(const BridgeConfig& bridge) {
   auto route = TRY(route_.take());
   if (bridge.parent) return ensure_parent(route.get(), parent_of(bridge));
+  remover_.wait_taken_down();  // or a subnet that was given back would be at two bridges
   remover_.keep(bridge.bridge_name);
   const auto index = link_index(route.get(), bridge.bridge_name);
   if (!index.ok() && index.error().code() != Code::not_found) return index.error();
@@ -165,6 +166,24 @@ Result<> BridgeNetwork::make_room(int route, int index, const BridgeConfig& brid
   return {};
 }
 
+Result<std::vector<std::string>> BridgeNetwork::take_down(const std::string& bridge) {
+  auto route = TRY(route_.take());
+  const auto link = TRY(find_link(route.get(), bridge));
+  std::vector<std::string> leaving;
+  if (!link) return leaving;
+  for (const Link& port : TRY(list_links(route.get()))) {
+    if (port.master == link->index && port.group == group_) leaving.push_back(port.name);
+  }
+  // A bridge that was there before us belongs to somebody else and stays; interfaces in it that are ours do not.
+  if (link->group != group_) return leaving;
+  NetlinkBatch batch;
+  add_farewell(batch, bridge, remover_.group());
+  auto down = exchange(route.get(), batch);
+  if (!down.ok() && down.error().errno_value() != ENODEV) return std::move(down).error();
+  leaving.push_back(bridge);
+  return leaving;
+}
+
 Result<> BridgeNetwork::remove_bridge(const BridgeConfig& bridge) {
   if (bridge.parent) {
     auto route = TRY(route_.take());
@@ -174,22 +193,7 @@ Result<> BridgeNetwork::remove_bridge(const BridgeConfig& bridge) {
     std::lock_guard lock(mutex_);
     bridges_.erase(bridge.bridge_name);
   }
-  {
-    auto route = TRY(route_.take());
-    auto link = TRY(find_link(route.get(), bridge.bridge_name));
-    // A bridge that was there before us belongs to somebody else and stays; interfaces in it that are ours do not.
-    std::vector<std::string> ours;
-    if (link) {
-      for (const Link& port : TRY(list_links(route.get()))) {
-        if (port.master == link->index && port.group == group_) ours.push_back(port.name);
-      }
-    }
-    if (link && link->group == group_) {
-      TRY(remover_.remove_behind(link->name, ours));
-    } else if (!ours.empty()) {
-      TRY(remover_.remove(ours));
-    }
-  }
+  TRY(remover_.remove_behind([this, name = bridge.bridge_name] { return take_down(name); }));
   TRY(firewall_.remove_bridge(bridge));
   TRY(foreign_.forget(bridge.bridge_name));
   std::lock_guard lock(mutex_);

@@ -72,6 +72,8 @@ class BridgeNetwork final : public NetworkStack {
   Result<> make_room(int route, int index, const BridgeConfig& bridge);
   Result<> attach_to_parent(const EndpointConfig& endpoint, const NetnsAccess& netns);
   Result<> attach_to_bridge(const EndpointConfig& endpoint, const NetnsAccess& netns);
+  // What is to be removed behind it.
+  Result<std::vector<std::string>> take_down(const std::string& bridge);
   Result<> make_interfaces(int route, const EndpointConfig& endpoint, const NetnsAccess& netns, int bridge);
   Result<int> ensure_veth(int route, const EndpointConfig& endpoint, const NetnsAccess& netns, int bridge);
   Result<> set_up_inside(const EndpointConfig& endpoint, const NetnsAccess& netns, int index);

@@ -13,6 +13,8 @@ namespace {
 
 // The kernel clears dead namespaces away in its own time, many at once. While more interfaces come it waits on.
 constexpr std::chrono::milliseconds kGrace{500};
+// For a bridge to be taken down, which takes less than one where nobody holds the kernel's lock.
+constexpr std::chrono::milliseconds kPatience{20};
 
 }  // namespace
 
@@ -22,6 +24,7 @@ LinkRemover::~LinkRemover() {
     stopping_ = true;
   }
   later_changed_.notify_all();
+  if (farewell_worker_.joinable()) farewell_worker_.join();
   if (worker_.joinable()) worker_.join();
 }
 
@@ -36,23 +39,46 @@ void LinkRemover::remove_later(std::string name) {
   wake_worker();
 }
 
-Result<> LinkRemover::remove_behind(const std::string& bridge, const std::vector<std::string>& others) {
-  {
-    auto socket = TRY(sockets_.take());
-    NetlinkBatch batch;
-    add_farewell(batch, bridge, group_);
-    if (auto down = exchange(socket.get(), batch); !down.ok() && down.error().errno_value() != ENODEV) return down;
+Result<> LinkRemover::remove_behind(TakeDown take_down) {
+  auto farewell = std::make_shared<Farewell>();
+  farewell->take_down = std::move(take_down);
+  std::unique_lock lock(later_mutex_);
+  farewells_.push_back(farewell);
+  if (!farewell_worker_.joinable()) farewell_worker_ = std::thread([this] { say_farewells(); });
+  later_changed_.notify_all();
+  later_changed_.wait_for(lock, kPatience, [&] { return farewell->result.has_value(); });
+  if (!farewell->result) return {};
+  return *std::move(farewell->result);
+}
+
+void LinkRemover::say_farewells() {
+  std::unique_lock lock(later_mutex_);
+  for (;;) {
+    later_changed_.wait(lock, [&] { return stopping_ || !farewells_.empty(); });
+    if (farewells_.empty()) return;
+    const auto farewell = farewells_.front();
+    lock.unlock();
+    auto leaving = farewell->take_down();
+    if (!leaving.ok()) log_warning(leaving.error().message());
+    lock.lock();
+    farewells_.pop_front();
+    farewell->result = leaving.ok() ? Result<>() : Result<>(leaving.error());
+    if (leaving.ok() && !leaving->empty()) {
+      behind_.insert(behind_.end(), leaving->begin(), leaving->end());
+      wake_worker();
+    }
+    later_changed_.notify_all();
   }
-  std::lock_guard lock(later_mutex_);
-  behind_.push_back(bridge);
-  behind_.insert(behind_.end(), others.begin(), others.end());
-  wake_worker();
-  return {};
+}
+
+void LinkRemover::wait_taken_down() {
+  std::unique_lock lock(later_mutex_);
+  later_changed_.wait(lock, [&] { return farewells_.empty(); });
 }
 
 void LinkRemover::settle() {
   std::unique_lock lock(later_mutex_);
-  later_changed_.wait(lock, [&] { return behind_.empty() && now_.empty(); });
+  later_changed_.wait(lock, [&] { return farewells_.empty() && behind_.empty() && now_.empty(); });
 }
 
 void LinkRemover::keep(const std::string& name) {
@@ -68,7 +94,7 @@ void LinkRemover::work_off() {
   std::unique_lock lock(later_mutex_);
   for (;;) {
     later_changed_.wait(lock, [&] { return stopping_ || !later_.empty() || !behind_.empty(); });
-    if (later_.empty() && behind_.empty()) return;
+    if (later_.empty() && behind_.empty()) return;  // the other thread has ended by then
     if (behind_.empty()) later_changed_.wait_for(lock, kGrace, [&] { return stopping_ || !behind_.empty(); });
     now_ = std::exchange(behind_.empty() ? later_ : behind_, {});
     auto names = now_;

@@ -4,8 +4,11 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,15 +24,20 @@ class LinkRemover {
   // `group`: an interface group that no other program uses; what is in it may be removed at any time.
   LinkRemover(SocketPool& sockets, uint32_t group) : sockets_(sockets), group_(group) {}
   ~LinkRemover();  // removes what is still to be removed
+  uint32_t group() const { return group_; }
 
   // Returns when the interface is gone. One that was gone before is no error.
   Result<> remove(const std::string& name);
   Result<> remove(const std::vector<std::string>& names);
   // Returns at once. The interface is given some time to go with its namespace, then it is removed.
   void remove_later(std::string name);
-  // Returns as soon as a bridge carries nothing any more, with its routes gone: the kernel needs some 40 ms more to forget
-  // it, and whatever else is named is removed with it. One that was gone before is no error.
-  Result<> remove_behind(const std::string& bridge, const std::vector<std::string>& others);
+  // `take_down` is called on a thread of its own: after it a bridge carries nothing any more and its routes are gone; what it returns
+  // is removed behind it, for which the kernel needs some 40 ms more. Returns its error when it is done; where the kernel's lock for
+  // interfaces is taken for longer (dying namespaces, many at once), after a moment: an error is logged then.
+  using TakeDown = std::function<Result<std::vector<std::string>>()>;
+  Result<> remove_behind(TakeDown take_down);
+  // Returns when all that was given to remove_behind() has been taken down.
+  void wait_taken_down();
   // Returns when all that remove_behind() was given is gone.
   void settle();
   // An interface of this name is about to be made anew: a removal that was put off is forgotten, one that is under way
@@ -37,6 +45,10 @@ class LinkRemover {
   void keep(const std::string& name);
 
  private:
+  struct Farewell {
+    TakeDown take_down;
+    std::optional<Result<>> result;
+  };
   struct Round {
     std::vector<std::string> names;
     Result<> result;
@@ -44,6 +56,7 @@ class LinkRemover {
   };
   Result<> remove_together(const std::vector<std::string>& names);
   void work_off();
+  void say_farewells();
   void wake_worker();  // with later_mutex_ held
 
   SocketPool& sockets_;
@@ -58,8 +71,10 @@ class LinkRemover {
   std::vector<std::string> later_;   // guarded by later_mutex_
   std::vector<std::string> behind_;  // guarded by later_mutex_
   std::vector<std::string> now_;     // the worker removes these; guarded by later_mutex_
+  std::deque<std::shared_ptr<Farewell>> farewells_;  // the first is under way; guarded by later_mutex_
   bool stopping_ = false;            // guarded by later_mutex_
   std::thread worker_;               // from the first removal that is put off; guarded by later_mutex_
+  std::thread farewell_worker_;      // from the first of those; guarded by later_mutex_
 };
 
 }  // namespace gantry::net
