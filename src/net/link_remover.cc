@@ -47,8 +47,9 @@ Result<> LinkRemover::remove_behind(TakeDown take_down) {
   if (!farewell_worker_.joinable()) farewell_worker_ = std::thread([this] { say_farewells(); });
   later_changed_.notify_all();
   later_changed_.wait_for(lock, kPatience, [&] { return farewell->result.has_value(); });
-  if (!farewell->result) return {};
-  return *std::move(farewell->result);
+  if (farewell->result) return *std::move(farewell->result);
+  farewell->is_left = true;
+  return {};
 }
 
 void LinkRemover::say_farewells() {
@@ -59,9 +60,9 @@ void LinkRemover::say_farewells() {
     const auto farewell = farewells_.front();
     lock.unlock();
     auto leaving = farewell->take_down();
-    if (!leaving.ok()) log_warning(leaving.error().message());
     lock.lock();
     farewells_.pop_front();
+    if (!leaving.ok() && farewell->is_left) log_warning(leaving.error().message());
     farewell->result = leaving.ok() ? Result<>() : Result<>(leaving.error());
     if (leaving.ok() && !leaving->empty()) {
       behind_.insert(behind_.end(), leaving->begin(), leaving->end());

@@ -48,6 +48,7 @@ class LinkRemover {
   struct Farewell {
     TakeDown take_down;
     std::optional<Result<>> result;
+    bool is_left = false;  // by who asked for it
   };
   struct Round {
     std::vector<std::string> names;
