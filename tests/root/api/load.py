@@ -56,6 +56,16 @@ def daemon_memory(gantry):
     return pss, len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def settled_memory(gantry):
+    """The same, once the shims of what has ended have been let go."""
+    while True:
+        before = daemon_memory(gantry)
+        time.sleep(0.5)
+        after = daemon_memory(gantry)
+        if after[1] >= before[1]:
+            return after
+
+
 def one_life(connection):
     """create + start + wait + remove."""
     identity = connection.call("POST", "/containers/create", {"Image": "busybox:test", "Cmd": ["true"]})["Id"]
@@ -95,12 +105,12 @@ def life_and_death(gantry, sequential, workers, each):
     warm_up = max(50, sequential // 20)
     churn(gantry, 1, warm_up)
     churn(gantry, workers, 3)
-    before, descriptors_before = daemon_memory(gantry)
+    before, descriptors_before = settled_memory(gantry)
     seconds = churn(gantry, 1, sequential)
-    middle, _ = daemon_memory(gantry)
+    middle, _ = settled_memory(gantry)
     print(f"sequential: {sequential} lives in {seconds:.1f} s, {seconds / sequential * 1000:.1f} ms each", flush=True)
     seconds = churn(gantry, workers, each)
-    after, descriptors_after = daemon_memory(gantry)
+    after, descriptors_after = settled_memory(gantry)
     print(f"parallel: {workers} x {each} lives in {seconds:.1f} s, {seconds / workers / each * 1000:.1f} ms each")
     print(f"memory of the daemon: {before / 1e6:.1f} MB before, {middle / 1e6:.1f} MB between, {after / 1e6:.1f} MB after; "
           f"descriptors {descriptors_before} before, {descriptors_after} after", flush=True)
