@@ -94,8 +94,9 @@ void LinkRemover::keep(const std::string& name) {
 void LinkRemover::work_off() {
   std::unique_lock lock(later_mutex_);
   for (;;) {
-    later_changed_.wait(lock, [&] { return stopping_ || !later_.empty() || !behind_.empty(); });
-    if (later_.empty() && behind_.empty()) return;  // the other thread has ended by then
+    // What is being taken down will be behind_ in a moment.
+    later_changed_.wait(lock, [&] { return (stopping_ && farewells_.empty()) || !later_.empty() || !behind_.empty(); });
+    if (later_.empty() && behind_.empty()) return;
     if (behind_.empty()) later_changed_.wait_for(lock, kGrace, [&] { return stopping_ || !behind_.empty(); });
     now_ = std::exchange(behind_.empty() ? later_ : behind_, {});
     auto names = now_;
