@@ -1,8 +1,8 @@
 #include "daemon/http_server.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -27,6 +27,7 @@ namespace {
 constexpr size_t kMaxHead = 1 << 20;
 // How much of a body that nobody wanted is read, so that the connection can go on; beyond it is closed.
 constexpr size_t kMaxDrain = 4 << 20;
+constexpr size_t kBodyPiece = 16 << 10;  // of a body, read at once
 
 http::Headers& common_headers() {
   static http::Headers headers;
@@ -93,12 +94,12 @@ Result<size_t> Exchange::read(std::span<char> into) {
 
 Result<std::string> Exchange::read_body(size_t limit) {
   std::string body;
-  std::vector<char> piece(16 * 1024);
+  const auto piece = std::make_unique_for_overwrite<char[]>(kBodyPiece);
   for (;;) {
-    const size_t got = TRY(read(piece));
+    const size_t got = TRY(read({piece.get(), kBodyPiece}));
     if (got == 0) return body;
     if (body.size() + got > limit) return Error(Code::exhausted, "the request's body is too long");
-    body.append(piece.data(), got);
+    body.append(piece.get(), got);
   }
 }
 
@@ -186,9 +187,10 @@ Result<> Exchange::send_raw_error(std::string_view status_line, std::string_view
 bool Exchange::finish() {
   if (state_ == State::streaming) return false;  // broken off: only the connection's end can say so
   if (state_ != State::complete || !keep_alive_) return false;
-  std::vector<char> piece(16 * 1024);
+  if (body_.at_end()) return true;
+  const auto piece = std::make_unique_for_overwrite<char[]>(kBodyPiece);
   for (size_t drained = 0; !body_.at_end();) {
-    const Result<size_t> got = body_.read(piece);
+    const Result<size_t> got = body_.read({piece.get(), kBodyPiece});
     if (!got.ok()) return false;
     drained += *got;
     if (drained > kMaxDrain) return false;
@@ -196,20 +198,24 @@ bool Exchange::finish() {
   return true;
 }
 
+namespace {
+
+struct Listener {
+  Fd socket;
+  unsigned accepting = 0;  // threads that accept from it or are on their way to; guarded by State::mutex
+};
+
+}  // namespace
+
 struct HttpServer::State {
   Handler handler;
-  Fd stopping;  // eventfd, readable once stop() was called
 
   mutable std::mutex mutex;
   std::condition_variable changed;
   std::set<int> sockets;  // of living connections; guarded by mutex
   unsigned busy = 0;      // threads, and connections that are not over; guarded by mutex
   bool stopped = false;   // guarded by mutex
-  // The thread that accepts a connection carries it, and another one accepts from then on: one that has carried its own and
-  // waits here, or a new one. So nothing is waited for between a client's call and its request.
-  std::condition_variable duty;
-  std::vector<std::shared_ptr<const Fd>> unattended;  // sockets that nobody accepts from yet; guarded by mutex
-  unsigned spares = 0;                                // threads that wait for duty; guarded by mutex
+  std::vector<std::shared_ptr<Listener>> listeners;  // guarded by mutex
 
   // False: the server is stopping.
   bool enter(int socket) {
@@ -226,37 +232,39 @@ struct HttpServer::State {
     changed.notify_all();
   }
 
-  void work(std::shared_ptr<const Fd> listening);
+  // The thread that accepts a connection carries it. Mostly another one waits beside it already and accepts from then on, so
+  // that nobody is woken between a client's call and its request: the kernel wakes one of them for each connection.
+  void work(const std::shared_ptr<Listener>& listener);
   Fd accept_next(int listening);
-  bool pass_on(const std::shared_ptr<const Fd>& listening);
-  std::shared_ptr<const Fd> wait_for_duty();
+  bool attend(const std::shared_ptr<Listener>& listener);
+  bool come_back(Listener& listener);
   void talk(int socket);
 };
 
 namespace {
 
 constexpr int kLingerMilliseconds = 5000;
-// Each holds some 20 KB of stack; commands that follow each other need one or two.
-constexpr unsigned kMostSpares = 2;
+// Threads that wait at one socket for a connection. Each holds some 20 KB of stack; commands that follow each other need two or
+// three: the last one's thread may still see its client off.
+constexpr unsigned kMostWaiting = 3;
 
 // The end of a connection that was taken over: the client is told that nothing follows, and closes when it has read all. A
 // hang-up may not come before: libuv (Node's clients) takes one after a short read for the end, and the read that takes the
-// head alone is short, whatever is behind it.
-void linger(int socket) {
+// head alone is short, whatever is behind it. Nor while something of the client's is unread: that breaks off what it reads.
+void linger(int socket, size_t most) {
   ::shutdown(socket, SHUT_WR);
-  std::vector<char> ignored(4096);
+  const auto ignored = std::make_unique_for_overwrite<char[]>(kBodyPiece);
   pollfd client{.fd = socket, .events = POLLIN, .revents = 0};
-  while (::poll(&client, 1, kLingerMilliseconds) > 0 && ::recv(socket, ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {
+  for (size_t drained = 0; drained < most && ::poll(&client, 1, kLingerMilliseconds) > 0;) {
+    const ssize_t got = ::recv(socket, ignored.get(), kBodyPiece, MSG_DONTWAIT);
+    if (got <= 0) return;
+    drained += static_cast<size_t>(got);
   }
 }
 
 }  // namespace
 
-HttpServer::HttpServer(Handler handler) : state_(std::make_unique<State>()) {
-  state_->handler = std::move(handler);
-  state_->stopping = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  CHECK(static_cast<bool>(state_->stopping));
-}
+HttpServer::HttpServer(Handler handler) : state_(std::make_unique<State>()) { state_->handler = std::move(handler); }
 
 HttpServer::~HttpServer() { stop(); }
 
@@ -266,35 +274,39 @@ unsigned HttpServer::connections() const {
 }
 
 Result<> HttpServer::serve(Fd listening) {
-  if (!state_->enter(-1)) return Error(Code::unavailable, "the server is stopping");
-  std::thread([state = state_.get(), socket = std::make_shared<const Fd>(std::move(listening))]() mutable {
-    state->work(std::move(socket));
-  }).detach();
+  const int flags = ::fcntl(listening.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(listening.get(), F_SETFL, flags & ~O_NONBLOCK) < 0) return Error::from_errno(errno, "fcntl");
+  auto listener = std::make_shared<Listener>(Listener{.socket = std::move(listening), .accepting = 1});
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->stopped) return Error(Code::unavailable, "the server is stopping");
+    state_->listeners.push_back(listener);
+    ++state_->busy;
+  }
+  std::thread([state = state_.get(), listener] { state->work(listener); }).detach();
   return {};
 }
 
 void HttpServer::stop() {
   std::unique_lock lock(state_->mutex);
   state_->stopped = true;
-  const uint64_t one = 1;
-  (void)!::write(state_->stopping.get(), &one, sizeof one);
+  for (const auto& listener : state_->listeners) ::shutdown(listener->socket.get(), SHUT_RDWR);
   for (const int socket : state_->sockets) ::shutdown(socket, SHUT_RDWR);
-  state_->duty.notify_all();
+  state_->changed.notify_all();
   state_->changed.wait(lock, [this] { return state_->busy == 0; });
+  state_->listeners.clear();
 }
 
 // A thread's life.
-void HttpServer::State::work(std::shared_ptr<const Fd> listening) {
-  while (listening) {
-    bool passed = false;
-    if (const Fd socket = accept_next(listening->get()); socket && enter(socket.get())) {
-      passed = pass_on(listening);
-      if (passed) talk(socket.get());
-      leave(socket.get());  // before close: the number may be given to a new connection at once
-    } else {
-      break;
+void HttpServer::State::work(const std::shared_ptr<Listener>& listener) {
+  for (bool goes_on = true; goes_on;) {
+    const Fd socket = accept_next(listener->socket.get());
+    if (!socket || !enter(socket.get())) break;
+    if (attend(listener)) {
+      talk(socket.get());
+      goes_on = come_back(*listener);
     }
-    if (passed) listening = wait_for_duty();
+    leave(socket.get());  // before close: the number may be given to a new connection at once
   }
   leave(-1);
 }
@@ -302,37 +314,28 @@ void HttpServer::State::work(std::shared_ptr<const Fd> listening) {
 // None: the server is stopping.
 Fd HttpServer::State::accept_next(int listening) {
   for (;;) {
-    pollfd waits[2] = {{.fd = listening, .events = POLLIN, .revents = 0},
-                       {.fd = stopping.get(), .events = POLLIN, .revents = 0}};
-    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return {};
-    if (waits[1].revents != 0) return {};
-    if (waits[0].revents == 0) continue;
     Fd socket(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
     if (socket) return socket;
-    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-      // The waiting connection stays in the queue, so poll would spin: wait until one of ours ends.
-      log_warning("cannot accept a connection: " + std::string(std::strerror(errno)));
-      std::unique_lock lock(mutex);
-      changed.wait_for(lock, std::chrono::seconds(1));
-    }
+    const int failure = errno;
+    if (failure == EINVAL) return {};  // shut down by stop()
+    if (failure != EMFILE && failure != ENFILE && failure != ENOMEM && failure != ENOBUFS) continue;  // that client's trouble
+    // The waiting connection stays in the queue: wait until one of ours ends.
+    log_warning("cannot accept a connection: " + std::string(std::strerror(failure)));
+    std::unique_lock lock(mutex);
+    if (!stopped) changed.wait_for(lock, std::chrono::seconds(1));
   }
 }
 
-// False: there is no thread that could accept.
-bool HttpServer::State::pass_on(const std::shared_ptr<const Fd>& listening) {
-  bool spare = false;
+// The caller accepts no more for now. False: there is no other thread that could, so that it has to.
+bool HttpServer::State::attend(const std::shared_ptr<Listener>& listener) {
   {
     const std::lock_guard lock(mutex);
-    spare = spares > unattended.size();
-    if (spare) unattended.push_back(listening);
-    else ++busy;
-  }
-  if (spare) {
-    duty.notify_one();
-    return true;
+    if (--listener->accepting > 0) return true;
+    ++listener->accepting;
+    ++busy;
   }
   try {
-    std::thread([this, listening] { work(listening); }).detach();
+    std::thread([this, listener] { work(listener); }).detach();
     return true;
   } catch (const std::system_error& failure) {
     log_warning(std::string("no thread for a connection: ") + failure.what());
@@ -341,17 +344,12 @@ bool HttpServer::State::pass_on(const std::shared_ptr<const Fd>& listening) {
   }
 }
 
-// None: there are threads enough that wait, or the server is stopping.
-std::shared_ptr<const Fd> HttpServer::State::wait_for_duty() {
-  std::unique_lock lock(mutex);
-  if (spares == kMostSpares) return nullptr;
-  ++spares;
-  duty.wait(lock, [this] { return stopped || !unattended.empty(); });
-  --spares;
-  if (stopped) return nullptr;
-  std::shared_ptr<const Fd> listening = std::move(unattended.back());
-  unattended.pop_back();
-  return listening;
+// False: there are threads enough that wait.
+bool HttpServer::State::come_back(Listener& listener) {
+  const std::lock_guard lock(mutex);
+  if (listener.accepting >= kMostWaiting) return false;
+  ++listener.accepting;
+  return true;
 }
 
 void HttpServer::State::talk(int socket) {
@@ -367,12 +365,13 @@ void HttpServer::State::talk(int socket) {
       const int status = length.error().code() == Code::exhausted ? 431 : 400;
       Exchange broken(socket, source, {.method = "GET", .target = "/", .minor = 0, .headers = {}}, {});
       (void)broken.send(status, length.error().message() + "\n", "text/plain; charset=utf-8").ok();
+      linger(socket, kMaxDrain);
       return;
     }
     Exchange exchange(socket, source, std::move(*head), *length);
     handler(exchange);
     more = exchange.finish();
-    if (exchange.hijacked()) linger(socket);
+    if (exchange.hijacked()) linger(socket, SIZE_MAX);
   }
 }
 
