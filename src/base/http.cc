@@ -196,22 +196,12 @@ Result<BodyLength> response_body_length(const ResponseHead& head, std::string_vi
   return BodyLength{.kind = BodyLength::Kind::bytes, .bytes = *length};
 }
 
-Result<size_t> Source::fill() {
-  if (at_ == buffer_.size()) {
-    buffer_.clear();
-    at_ = 0;
-  }
-  const size_t old = buffer_.size();
-  buffer_.resize(old + kReadSize);
-  const Result<size_t> got = receive(fd_, std::span(buffer_).subspan(old));
-  buffer_.resize(old + (got.ok() ? *got : 0));
-  return got;
-}
-
 Result<bool> Source::has_more() {
   if (has_buffered()) return true;
-  const size_t got = TRY(fill());
-  return got > 0;
+  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kReadSize);
+  at_ = end_ = 0;
+  end_ = TRY(receive(fd_, {buffer_.get(), kReadSize}));
+  return end_ > 0;
 }
 
 Result<std::optional<std::string>> Source::read_head(size_t limit) {
@@ -222,10 +212,9 @@ Result<std::optional<std::string>> Source::read_head(size_t limit) {
     if (!more) return connection_ended();
     // The end is looked for line by line, so that a head which trickles in costs linear time.
     while (has_buffered()) {
-      const size_t end = buffer_.find('\n', at_);
-      const size_t stop = end == std::string::npos ? buffer_.size() : end + 1;
-      head.append(buffer_, at_, stop - at_);
-      at_ = stop;
+      const size_t end = buffered().find('\n');
+      head.append(buffered().substr(0, end == std::string::npos ? end : end + 1));
+      at_ = end == std::string::npos ? end_ : at_ + end + 1;
       if (head.size() > limit) return Error(Code::exhausted, "the HTTP header is too long");
       if (end == std::string::npos) break;
       if (head == "\n" || head == "\r\n") {  // blank lines before a request line are to be ignored (RFC 9112, 2.2)
@@ -245,10 +234,9 @@ Result<std::string> Source::read_line(size_t limit) {
   for (;;) {
     const bool more = TRY(has_more());
     if (!more) return connection_ended();
-    const size_t end = buffer_.find('\n', at_);
-    const size_t stop = end == std::string::npos ? buffer_.size() : end;
-    line.append(buffer_, at_, stop - at_);
-    at_ = end == std::string::npos ? stop : stop + 1;
+    const size_t end = buffered().find('\n');
+    line.append(buffered().substr(0, end));
+    at_ = end == std::string::npos ? end_ : at_ + end + 1;
     if (line.size() > limit) return Error(Code::exhausted, "a line of the HTTP message is too long");
     if (end == std::string::npos) continue;
     if (!line.empty() && line.back() == '\r') line.pop_back();
@@ -261,16 +249,15 @@ Result<size_t> Source::read(std::span<char> into) {
   if (!has_buffered() && into.size() >= kReadSize) return receive(fd_, into);
   const bool more = TRY(has_more());
   if (!more) return size_t{0};
-  const size_t size = std::min(into.size(), buffer_.size() - at_);
-  std::memcpy(into.data(), buffer_.data() + at_, size);
+  const size_t size = std::min(into.size(), end_ - at_);
+  std::memcpy(into.data(), buffer_.get() + at_, size);
   at_ += size;
   return size;
 }
 
 std::string Source::take_buffered() {
-  std::string rest = buffer_.substr(at_);
-  buffer_.clear();
-  at_ = 0;
+  std::string rest(buffered());
+  at_ = end_ = 0;
   return rest;
 }
 

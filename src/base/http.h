@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -74,15 +75,16 @@ class Source {
   Result<size_t> read(std::span<char> into);
   // What was read ahead, for whoever takes over the socket.
   std::string take_buffered();
-  bool has_buffered() const { return at_ < buffer_.size(); }
+  bool has_buffered() const { return at_ < end_; }
 
  private:
-  Result<size_t> fill();
   Result<bool> has_more();  // false at the end of the stream
+  std::string_view buffered() const { return {buffer_.get() + at_, end_ - at_}; }
 
   int fd_;
-  std::string buffer_;
+  std::unique_ptr<char[]> buffer_;  // what nothing was read into stays untouched: zeros would cost page faults
   size_t at_ = 0;
+  size_t end_ = 0;
 };
 
 // A message's body, taken out of its framing.
