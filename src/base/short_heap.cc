@@ -19,7 +19,7 @@ namespace {
 
 constexpr uintptr_t kHugePage = 2 << 20;
 constexpr uintptr_t kLittle = 4 << 10;
-constexpr uintptr_t kAtOnce = 128 << 10;
+constexpr uintptr_t kAtOnce = 48 << 10;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kHasOwnMalloc = true;  // the sanitizer's, which calls what is taken to lie untouched a leak
@@ -57,13 +57,10 @@ void prepare_short_heap() {
   ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
   ::mallopt(M_ARENA_MAX, 1);  // threads here wait more than they work
   ::mallopt(M_TOP_PAD, 1 << 20);
-  // More than the C library's start has left free: malloc goes on in a new megabyte.
-  const auto first = reinterpret_cast<uintptr_t>(::malloc(kAtOnce));
-  ::free(reinterpret_cast<void*>(first));
-  const uintptr_t begin = first & ~(kLittle - 1);
-  if (begin + kAtOnce < reinterpret_cast<uintptr_t>(::sbrk(0))) {
-    ::madvise(reinterpret_cast<void*>(begin), kAtOnce, MADV_POPULATE_WRITE);
-  }
+  void* const first = ::malloc(1);
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(first) & ~(kLittle - 1);
+  ::free(first);
+  ::madvise(reinterpret_cast<void*>(begin), kAtOnce, MADV_POPULATE_WRITE);  // where it is not mapped yet, nothing happens
 }
 
 void expect_large_heap() {

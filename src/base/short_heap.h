@@ -4,7 +4,7 @@
 
 namespace gantry {
 
-// Makes malloc keep what it has, and has the first 128 KB of it brought in at once, which short commands do with. For main(), before
+// Makes malloc keep what it has, and has the next 48 KB of it brought in at once, which short commands do with. For main(), before
 // there are threads.
 void prepare_short_heap();
 

@@ -14,6 +14,9 @@ extern "C" [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start;
 // Where the functions end that a start runs: what lies behind is not brought in. Its place is in the program's .order file.
 extern "C" [[gnu::visibility("hidden"), gnu::used, gnu::section(".text.gantry_start_ends")]] void gantry_start_ends() {}
 #endif
+#ifdef GANTRY_OWN_HEAP
+extern "C" [[gnu::visibility("hidden")]] char gantry_heap[];  // see heap.cc: behind all variables
+#endif
 
 namespace gantry::start {
 namespace {
@@ -22,6 +25,9 @@ constexpr uintptr_t kPage = 4096;
 constexpr uintptr_t kMostZeros = 64 << 10;
 constexpr uintptr_t kLastZeros = 8 << 10;
 constexpr uintptr_t kStack = 16 << 10;
+#ifdef GANTRY_OWN_HEAP
+constexpr uintptr_t kHeap = 8 << 10;  // the C library's start takes that; then comes C++'s reserve for exceptions, untouched
+#endif
 
 // Of Linux 5.14; Debian 12's <sys/mman.h> has them for x86 and ARM alike.
 constexpr long kMap = MADV_POPULATE_READ;
@@ -63,17 +69,29 @@ uintptr_t end_of_start([[maybe_unused]] uintptr_t begin, uintptr_t end) {
   return end;
 }
 
+// Of the variables from `begin` to `end`: with the first of the heap behind them, if there is one.
+uintptr_t end_of_variables([[maybe_unused]] uintptr_t begin, uintptr_t end) {
+#ifdef GANTRY_OWN_HEAP
+  const auto heap = reinterpret_cast<uintptr_t>(&gantry_heap);
+  if (heap > begin && heap + kHeap < end) return heap + kHeap;
+#endif
+  return end;
+}
+
 void touch_segments() {
   const auto base = reinterpret_cast<uintptr_t>(&__ehdr_start);
   const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(base + __ehdr_start.e_phoff);
   const auto* segments_end = segments + __ehdr_start.e_phnum;
   uintptr_t first = 0;  // the address that the file means for its first byte
   uintptr_t read_only_end = 0;
+  uintptr_t unwinding = 0;  // tables that nobody reads who throws nothing: the end of the constants
   for (const auto* segment = segments_end; segment-- != segments;) {
     if (segment->p_type == PT_LOAD) first = segment->p_vaddr;
     if (segment->p_type == PT_GNU_RELRO) read_only_end = segment->p_vaddr + segment->p_memsz;
+    if (segment->p_type == PT_GNU_EH_FRAME) unwinding = segment->p_vaddr;
   }
   const uintptr_t shift = base - first;
+  unwinding += shift;
   for (const auto* at = segments; at != segments_end; ++at) {
     const ElfW(Phdr)& segment = *at;
     if (segment.p_type != PT_LOAD) continue;
@@ -84,12 +102,12 @@ void touch_segments() {
       touch(begin, end_of_start(begin, end), kMap);
       touch(end - 1, end, kMap);  // the jumps to those functions of the C library that are chosen for the processor
     } else if (!is_written) {
-      touch(begin, end, kMap);
-    } else if (segment.p_memsz - segment.p_filesz <= kMostZeros) {
-      touch(begin, end, kMakeOwn, shift + read_only_end);
+      touch(begin, unwinding > begin && unwinding < end ? unwinding : end, kMap);
+    } else if (const uintptr_t last = end_of_variables(begin, end); last - begin - segment.p_filesz <= kMostZeros) {
+      touch(begin, last, kMakeOwn, shift + read_only_end);
     } else {
       touch(begin, begin + segment.p_filesz, kMakeOwn, shift + read_only_end);
-      touch(end - kLastZeros, end, kMakeOwn);
+      touch(last - kLastZeros, last, kMakeOwn);
     }
   }
 }

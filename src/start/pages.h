@@ -7,8 +7,8 @@
 namespace gantry::start {
 
 // What the program's file holds: code and constants are mapped, its variables made this process's own, with 16 KB of stack
-// below the caller. Of variables that begin as zero up to 64 KB; where there are more, large buffers lie before the others,
-// and the last 8 KB are touched. Where the kernel cannot (before Linux 5.14), nothing happens.
+// below the caller. Variables that begin as zero as well, with the first 8 KB of the heap behind them
+// (heap.cc); where there are very many, large buffers lie before the others, and the last 8 KB are touched. Where the kernel cannot (before Linux 5.14), nothing happens.
 void touch_program();
 
 }  // namespace gantry::start
