@@ -20,6 +20,7 @@ class FrameReader {
   bool add(std::string_view bytes);
   // What the last frame of POST /gantry/v1/containers/{id}/exec tells, once it has come.
   std::optional<int> exit_code() const;
+  bool is_over() const { return is_exit_code_ && payload_left_ == 0; }  // that frame is whole: nothing follows
 
  private:
   void take_payload(std::string_view part);

@@ -59,7 +59,7 @@ class Pump {
     if (it_.tty && it_.resize) it_.resize(it_.out.size());
     if (!frames_.add(it_.connection.read_ahead)) return not_frames();
     if (!input_open_) ::shutdown(socket_, SHUT_WR);
-    bool more = true;
+    bool more = !frames_.is_over();
     while (more) more = TRY(turn(pipe));
     return frames_.exit_code();
   }
@@ -67,7 +67,7 @@ class Pump {
  private:
   static Error not_frames() { return internal_error("the daemon's answer is no stream of a container"); }
 
-  // One wait and what came of it; false when the other side has closed.
+  // One wait and what came of it; false when the other side has closed, or has said the last.
   Result<bool> turn(SignalPipe& pipe) {
     // Input is read only when what was read before has been sent: a slow reader slows the writer down.
     const short socket_events = static_cast<short>(POLLIN | (pending_.empty() ? 0 : POLLOUT));
@@ -128,7 +128,7 @@ class Pump {
     if (got < 0 && errno != ECONNRESET) return Error::from_errno(errno, "recv", "connection to the daemon");
     if (got <= 0) return false;
     if (!frames_.add({buffer_.data(), static_cast<size_t>(got)})) return not_frames();
-    return true;
+    return !frames_.is_over();
   }
 
   Interaction& it_;

@@ -50,7 +50,11 @@ TEST(Frames, AnExitCodeIsNoOutput) {
     std::string out;
     FrameReader reader(false, [&](StreamKind, std::string_view text) { out += text; });
     EXPECT_EQ(reader.exit_code(), std::nullopt);
-    for (size_t i = 0; i < bytes.size(); i += piece) ASSERT_TRUE(reader.add(std::string_view(bytes).substr(i, piece)));
+    for (size_t i = 0; i < bytes.size(); i += piece) {
+      EXPECT_FALSE(reader.is_over()) << i;
+      ASSERT_TRUE(reader.add(std::string_view(bytes).substr(i, piece)));
+    }
+    EXPECT_TRUE(reader.is_over());
     EXPECT_EQ(out, "out");
     EXPECT_EQ(reader.exit_code(), 137);
   }
