@@ -64,7 +64,11 @@ class CuttingProxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            upstream = socket.create_connection(("127.0.0.1", self.target))
+            try:
+                upstream = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:  # or nobody would be answered any more
+                client.close()
+                continue
             threading.Thread(target=self.copy, args=(client, upstream, self.cuts_requests), daemon=True).start()
             threading.Thread(target=self.copy, args=(upstream, client, not self.cuts_requests), daemon=True).start()
 
