@@ -1,6 +1,5 @@
 #include "daemon/http_server.h"
 
-#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -274,8 +273,6 @@ unsigned HttpServer::connections() const {
 }
 
 Result<> HttpServer::serve(Fd listening) {
-  const int flags = ::fcntl(listening.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(listening.get(), F_SETFL, flags & ~O_NONBLOCK) < 0) return Error::from_errno(errno, "fcntl");
   auto listener = std::make_shared<Listener>(Listener{.socket = std::move(listening), .accepting = 1});
   {
     const std::lock_guard lock(state_->mutex);
@@ -383,7 +380,7 @@ Result<Fd> listen_unix(const std::string& path, const std::string& group) {
                    std::to_string(sizeof address.sun_path - 1) + " characters: choose a shorter --run-root or --host");
   }
   std::memcpy(address.sun_path, path.data(), path.size());
-  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return Error::from_errno(errno, "socket");
   struct stat found {};
   if (::lstat(path.c_str(), &found) == 0) {

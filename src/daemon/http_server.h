@@ -76,7 +76,7 @@ class HttpServer {
   explicit HttpServer(Handler handler);
   ~HttpServer();  // as stop()
 
-  // Accepts from this listening socket until stop(). Any number of sockets. Any thread.
+  // Accepts from this listening socket, a blocking one, until stop(). Any number of sockets. Any thread.
   Result<> serve(Fd listening);
   // No new connections; those that exist are shut down, so that their handlers see the client gone; waits for all
   // handlers to return. Not from a handler.
