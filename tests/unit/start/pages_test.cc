@@ -1,6 +1,7 @@
 #include "start/pages.h"
 
 #include <gtest/gtest.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -9,10 +10,8 @@
 #include <array>
 #include <cstdint>
 #include <cstdlib>
-
-// The linker's names for the end of the program's code and of its variables.
-extern "C" const char etext[];
-extern "C" const char __executable_start[];
+#include <span>
+#include <vector>
 
 namespace gantry::start {
 namespace {
@@ -33,8 +32,32 @@ long faults_of(void (*work)()) {
   return faults() - before;
 }
 
+struct Span {
+  const char* begin = nullptr;
+  const char* end = nullptr;
+};
+std::vector<Span> read_only;  // code and constants of this program, without the tables for unwinding behind these
+
+int find_read_only(dl_phdr_info* program, size_t, void*) {
+  const std::span segments(program->dlpi_phdr, program->dlpi_phnum);
+  const auto* base = reinterpret_cast<const char*>(program->dlpi_addr);
+  const char* tables = nullptr;
+  for (const auto& segment : segments) {
+    if (segment.p_type == PT_GNU_EH_FRAME) tables = base + segment.p_vaddr;
+  }
+  for (const auto& segment : segments) {
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+    Span span{.begin = base + segment.p_vaddr, .end = base + segment.p_vaddr + segment.p_memsz};
+    if (tables > span.begin && tables < span.end) span.end = tables;
+    read_only.push_back(span);
+  }
+  return 1;  // the first is the program itself
+}
+
 void read_all_code() {
-  for (const char* at = __executable_start; at < etext; at += kPage) (void)*static_cast<const volatile char*>(at);
+  for (const Span& span : read_only) {
+    for (const char* at = span.begin; at < span.end; at += kPage) (void)*static_cast<const volatile char*>(at);
+  }
 }
 
 void write_variables() {
@@ -68,6 +91,8 @@ bool can_be_seen() {
 TEST(Pages, OfAProgramsFileAreThereOnceTouched) {
   if (!can_be_seen()) GTEST_SKIP() << "the kernel is older than 5.14, or a sanitizer touches memory of its own";
   write_variables();
+  ::dl_iterate_phdr(find_read_only, nullptr);
+  ASSERT_GE(read_only.size(), 2U);
   const int few = 2;
   EXPECT_GT(in_copy([] { return static_cast<int>(faults_of(write_variables)); }), 8) << "or the test shows nothing";
   const int touched = in_copy([] {
