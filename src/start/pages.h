@@ -6,9 +6,10 @@
 
 namespace gantry::start {
 
-// What the program's file holds: code and constants are mapped (not the tables for unwinding), its variables made this process's own, with 16 KB of stack
-// below the caller. Variables that begin as zero as well, with the first 8 KB of the heap behind them
-// (heap.cc); where there are very many, large buffers lie before the others, and the last 8 KB are touched. Where the kernel cannot (before Linux 5.14), nothing happens.
+// What the program's file holds: code and constants are mapped (not the tables for unwinding), its variables made this
+// process's own, with 16 KB of stack below the caller. Variables that begin as zero as well, with the first 8 KB of the heap
+// behind them (heap.cc); where there are very many, large buffers lie before the others, and the last 8 KB are touched. Where
+// the kernel cannot (before Linux 5.14), nothing happens.
 void touch_program();
 
 }  // namespace gantry::start
