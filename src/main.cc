@@ -47,6 +47,9 @@ int main(int count, char** arguments, char** variables) {
   if (!words.empty() && words[0] == "daemon" && !stops_daemon) return run_daemon(arguments);
   invocation.environment = read_environment(variables);
   const int code = gantry::cli::run_command_line(std::move(invocation));
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // these report at exit
   std::fflush(nullptr);
   ::_exit(code);  // nothing is left for destructors and handlers at exit, which touch pages that nothing else does
+#endif
+  return code;
 }

@@ -24,6 +24,7 @@ gantry_heap:
   .zero 16777216
   .previous
 )");
+static_assert(kHeap == 16777216, "as in the section above");
 
 // The C library's own name for where the heap ends.
 [[gnu::visibility("hidden")]] void* __curbrk = gantry_heap;

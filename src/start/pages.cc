@@ -26,7 +26,7 @@ constexpr uintptr_t kMostZeros = 64 << 10;
 constexpr uintptr_t kLastZeros = 8 << 10;
 constexpr uintptr_t kStack = 16 << 10;
 #ifdef GANTRY_OWN_HEAP
-constexpr uintptr_t kHeap = 8 << 10;  // the C library's start takes that; then comes C++'s reserve for exceptions, untouched
+constexpr uintptr_t kFirstHeap = 8 << 10;  // the C library's start takes that; then comes C++'s reserve for exceptions, untouched
 #endif
 
 // Of Linux 5.14; Debian 12's <sys/mman.h> has them for x86 and ARM alike.
@@ -73,7 +73,7 @@ uintptr_t end_of_start([[maybe_unused]] uintptr_t begin, uintptr_t end) {
 uintptr_t end_of_variables([[maybe_unused]] uintptr_t begin, uintptr_t end) {
 #ifdef GANTRY_OWN_HEAP
   const auto heap = reinterpret_cast<uintptr_t>(&gantry_heap);
-  if (heap > begin && heap + kHeap < end) return heap + kHeap;
+  if (heap > begin && heap + kFirstHeap < end) return heap + kFirstHeap;
 #endif
   return end;
 }
