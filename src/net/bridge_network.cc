@@ -264,6 +264,7 @@ Result<> BridgeNetwork::attach_to_parent(const EndpointConfig& endpoint, const N
     existing = TRY(find_link(netns.route, endpoint.container_interface));
   }
   if (!existing) return internal_error("interface " + endpoint.container_interface + " went while it was being set up");
+  // Not waited for: it is operational when its parent is, which may have no cable.
   return set_up_inside(endpoint, netns, existing->index);
 }
 
@@ -272,8 +273,11 @@ Result<> BridgeNetwork::make_interfaces(int route, const EndpointConfig& endpoin
   const int peer = TRY(ensure_veth(route, endpoint, netns, bridge));
   if (endpoint.big_tcp) let_take_big_tcp(route, endpoint.bridge_name);
   TRY(set_up_inside(endpoint, netns, peer));
+  TRY(bring_up(route, endpoint.host_interface));
   // A bridge is up only while it has a port that is: the first packets from the host would be dropped.
-  return wait_operational(route, {endpoint.host_interface, endpoint.bridge_name});
+  TRY(wait_operational(route, {endpoint.host_interface, endpoint.bridge_name}));
+  TRY(wait_operational(netns.route, {endpoint.container_interface}));
+  return endpoint.address6 ? wait_usable(netns.route, *endpoint.address6) : Result<>();
 }
 
 // What is routed through the bridge is cut into packets otherwise, which is slower but no error: it may have ports of other
@@ -328,13 +332,7 @@ Result<> BridgeNetwork::set_up_inside(const EndpointConfig& endpoint, const Netn
                            .gateway4 = endpoint.gateway4,
                            .gateway6 = endpoint.gateway6,
                            .routes_all = routes_all(endpoint)});
-  add_link_question(inside, endpoint.container_interface);
-  const auto links = TRY(exchange_for_links(netns.route, inside));
-  if (endpoint.parent) return {};  // it is up when its parent is, which may have no cable
-  const bool up = !links.empty() && links.back().operational;
-  if (!up) TRY(wait_operational(netns.route, {endpoint.container_interface}));
-  if (endpoint.address6) TRY(wait_usable(netns.route, *endpoint.address6));
-  return {};
+  return exchange(netns.route, inside);
 }
 
 // With br_netfilter a packet to the container's own published port is turned round inside the bridge.

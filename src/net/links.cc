@@ -136,9 +136,10 @@ void add_bridge_port(NetlinkBatch& batch, BridgePortFlags flags) {
 }
 
 void add_veth(NetlinkBatch& batch, const VethPair& pair) {
-  // Up from the first: nothing flows before the peer is. The echo tells what the peer's index is, since Linux 6.2.
+  // Not up yet: each time its carrier or operational state changes the bridge goes through all its ports, and IPv6
+  // through all routes. The echo tells what the peer's index is, since Linux 6.2.
   begin_link(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, "make interface " + pair.host_name,
-             {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+             {.ifi_family = AF_UNSPEC});
   batch.attribute(IFLA_IFNAME, pair.host_name);
   batch.number(IFLA_MASTER, pair.bridge);
   batch.number(IFLA_GROUP, pair.group);
@@ -159,12 +160,28 @@ void add_veth(NetlinkBatch& batch, const VethPair& pair) {
     if (pair.mtu) batch.number(IFLA_MTU, uint32_t{*pair.mtu});
     if (pair.big_tcp) add_big_tcp(batch);
   }
-  // What creation does not take; in time, because without a carrier the kernel makes no addresses.
+  // What creation does not take; in time, because the kernel makes no addresses for an interface that is down.
   begin_link(batch, RTM_NEWLINK, 0, "configure interface " + pair.host_name, {.ifi_family = AF_UNSPEC});
   batch.attribute(IFLA_IFNAME, pair.host_name);
   if (pair.flags.isolated || pair.flags.hairpin) add_bridge_port(batch, pair.flags);
   auto spec = batch.nest(IFLA_AF_SPEC);
   add_address_generation(batch, false);
+}
+
+// Fails if there is none of that name.
+void add_link_question(NetlinkBatch& batch, const std::string& name) {
+  begin_link(batch, RTM_GETLINK, 0, "look up interface " + name, {.ifi_family = AF_UNSPEC});
+  batch.attribute(IFLA_IFNAME, name);
+  batch.number(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
+}
+
+// Like exchange, and returns the answers.
+Result<std::vector<Link>> exchange_for_links(int route, NetlinkBatch& batch) {
+  std::vector<Link> links;
+  TRY(exchange(route, batch, [&](uint16_t type, Bytes payload) {
+    if (type == RTM_NEWLINK) links.push_back(parse_link(payload));
+  }));
+  return links;
 }
 
 // Does the kernel take packets to this address for its own?
@@ -230,20 +247,6 @@ Result<int> link_index(int route, const std::string& name) {
   return Error::from_errno(errno, "look up interface " + name);
 }
 
-void add_link_question(NetlinkBatch& batch, const std::string& name) {
-  begin_link(batch, RTM_GETLINK, 0, "look up interface " + name, {.ifi_family = AF_UNSPEC});
-  batch.attribute(IFLA_IFNAME, name);
-  batch.number(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
-}
-
-Result<std::vector<Link>> exchange_for_links(int route, NetlinkBatch& batch) {
-  std::vector<Link> links;
-  TRY(exchange(route, batch, [&](uint16_t type, Bytes payload) {
-    if (type == RTM_NEWLINK) links.push_back(parse_link(payload));
-  }));
-  return links;
-}
-
 Result<std::optional<Link>> find_link(int route, const std::string& name) {
   NetlinkBatch batch;
   add_link_question(batch, name);
@@ -267,6 +270,10 @@ Result<int> ensure_bridge(int route, const BridgeLink& bridge, const MacAddress&
     if (bridge.mtu) batch.number(IFLA_MTU, uint32_t{*bridge.mtu});
     auto info = batch.nest(IFLA_LINKINFO);
     batch.attribute(IFLA_INFO_KIND, std::string_view("bridge"));
+    auto data = batch.nest(IFLA_INFO_DATA);
+    // Without a router that asks who listens, which these networks have not, a bridge that watches for answers floods
+    // multicast all the same, but restarts two timers of every port for each that comes or goes.
+    batch.number(IFLA_BR_MCAST_SNOOPING, uint8_t{0});
   }
   if (existing && bridge.mtu && existing->mtu != *bridge.mtu) {
     begin_link(batch, RTM_SETLINK, 0, "set the MTU of bridge " + bridge.name,
@@ -435,6 +442,14 @@ void add_farewell(NetlinkBatch& batch, const std::string& name, uint32_t group) 
              {.ifi_family = AF_UNSPEC, .ifi_flags = 0, .ifi_change = IFF_UP});
   batch.attribute(IFLA_IFNAME, name);
   batch.number(IFLA_GROUP, group);
+}
+
+Result<> bring_up(int route, const std::string& name) {
+  NetlinkBatch batch;
+  begin_link(batch, RTM_SETLINK, 0, "bring up interface " + name,
+             {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.attribute(IFLA_IFNAME, name);
+  return exchange(route, batch);
 }
 
 Result<> wait_operational(int route, const std::vector<std::string>& names) {

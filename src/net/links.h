@@ -33,10 +33,6 @@ Result<std::vector<Link>> list_links(int route);
 Result<int> link_index(int route, const std::string& name);
 // Nothing if there is none of that name.
 Result<std::optional<Link>> find_link(int route, const std::string& name);
-// The same question as part of a batch, which fails if there is none.
-void add_link_question(NetlinkBatch& batch, const std::string& name);
-// Like exchange, and returns the answers.
-Result<std::vector<Link>> exchange_for_links(int route, NetlinkBatch& batch);
 
 struct BridgeLink {
   std::string name;
@@ -83,8 +79,9 @@ struct VethPair {
   // leaves through an interface without it is cut into packets by the processor then.
   bool big_tcp = true;
 };
-// Host end up and in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the
-// peer in its namespace with its name and MAC, down. Returns the peer's index.
+// Host end in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the peer in
+// its namespace with its name and MAC; both down. The peer should come up first: then the bridge
+// goes through its ports once. Returns the peer's index.
 // Error EEXIST: one of the names is taken.
 Result<int> make_veth(int route, const VethPair& pair, int peer_route);
 // The same size for a bridge itself, once it has ports: it takes no more than the least of them.
@@ -115,6 +112,8 @@ void add_group_change(NetlinkBatch& batch, const std::string& name, uint32_t gro
 // The same, and takes it down: its routes are gone then.
 void add_farewell(NetlinkBatch& batch, const std::string& name, uint32_t group);
 
+// One that is up already is no error.
+Result<> bring_up(int route, const std::string& name);
 // Returns when the interfaces' operational state is up, at the latest after a second (then with an error). The kernel
 // works such changes off in its own time, and a bridge drops what comes before it has noticed.
 Result<> wait_operational(int route, const std::vector<std::string>& names);

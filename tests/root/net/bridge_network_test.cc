@@ -79,6 +79,34 @@ TEST_F(BridgeNetwork, InterfacesHaveOneQueue) {
   }
 }
 
+// The bridge does not watch who listens: with a thousand ports that is work for each at every start and end.
+TEST_F(BridgeNetwork, MulticastReachesWhoeverJoinedTheGroup) {
+  const BridgeConfig bridge = bridge_config(1);
+  host.create(bridge);
+  FakeContainer& db = start(bridge, 2);
+  FakeContainer& web = start(bridge, 3);
+  socklen_t size;
+  const sockaddr_storage group = address_of("239.1.2.3", 5353, size);
+  const Fd listener = db.ns.run([&] {
+    Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&group), size), 0) << std::strerror(errno);
+    ip_mreqn member{};
+    member.imr_multiaddr = reinterpret_cast<const sockaddr_in&>(group).sin_addr;
+    EXPECT_EQ(::setsockopt(fd.get(), IPPROTO_IP, IP_ADD_MEMBERSHIP, &member, sizeof member), 0) << std::strerror(errno);
+    return fd;
+  });
+  const Fd sender = web.ns.run([&] {
+    Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&group), size), 0) << std::strerror(errno);
+    return fd;
+  });
+  EXPECT_EQ(pass(sender, listener, "hello"), "hello");
+  const std::string all = traces(host.ns);
+  const std::string line =
+      all.substr(all.find(bridge.bridge_name + ":"), all.substr(all.find(bridge.bridge_name + ":")).find('\n'));
+  EXPECT_NE(line.find(" mcast_snooping 0 "), std::string::npos) << line;
+}
+
 TEST_F(BridgeNetwork, ContainersReachOutsideWithTheHostsAddress) {
   FakeContainer web;
   host.create(bridge_config(1));

@@ -289,7 +289,9 @@ inline void lay_cable(int route, const std::string& name, const Namespace& to) {
       route,
       {.host_name = name, .peer_name = "eth0", .peer_netns = to.fd(), .peer_mac = {{2, 0, 0, 0, 9, 9}}, .big_tcp = false},
       there.get());
-  EXPECT_TRUE(laid.ok()) << laid.error().message();
+  ASSERT_TRUE(laid.ok()) << laid.error().message();
+  const auto up = bring_up(route, name);
+  EXPECT_TRUE(up.ok()) << up.error().message();
 }
 
 // A machine with a network stack of ours, and one outside that is reached through `uplink`: 10.99.0.1 and 10.99.0.2.
