@@ -14,7 +14,8 @@ using nlohmann::json;
 
 constexpr int kMaxDepth = 33;  // of a request: a project is about ten deep
 constexpr size_t kMostKnown = 8;
-constexpr size_t kLargestKnown = size_t{512} << 10;  // a project of 1,000 services; each takes a few times that as values
+constexpr size_t kMostKnownBytes = size_t{2}
+                                   << 20;  // of all: one of 3,000 services; as values it takes a few times that
 
 }  // namespace
 
@@ -55,10 +56,14 @@ Result<RecentRequests::Request> RecentRequests::parse(std::string body, const st
   if (!parsed.project) return invalid("the request has no \"project\"");
   Request request{.project = std::make_shared<const compose::Project>(*std::move(parsed.project)),
                   .options = std::move(parsed.options)};
-  if (body.size() > kLargestKnown) return request;
+  if (body.size() > kMostKnownBytes) return request;
   std::lock_guard lock(mutex_);
+  known_bytes_ += body.size();
   known_.push_front({.body = std::move(body), .name = name, .request = request});
-  if (known_.size() > kMostKnown) known_.pop_back();
+  while (known_.size() > kMostKnown || known_bytes_ > kMostKnownBytes) {
+    known_bytes_ -= known_.back().body.size();
+    known_.pop_back();
+  }
   return request;
 }
 

@@ -38,6 +38,7 @@ class RecentRequests {
   };
   std::mutex mutex_;
   std::deque<Known> known_;  // the most recent first
+  size_t known_bytes_ = 0;   // of their bodies
 };
 
 }  // namespace gantry::daemon::api

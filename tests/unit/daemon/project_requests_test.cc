@@ -42,6 +42,20 @@ TEST(ProjectRequests, OnlyTheLastOnesAreKept) {
   EXPECT_EQ(first->project.use_count(), 1) << "nothing holds the old one";
 }
 
+TEST(ProjectRequests, ALargeOneIsKeptAsLongAsAllTogetherAreNotTooLarge) {
+  RecentRequests recent;
+  const auto large = [](char letter) { return "[\"" + std::string(size_t{3} << 19, letter) + "\"]"; };
+  const auto first = recent.parse(body_of("shop", large('a')), "shop");
+  ASSERT_TRUE(first.ok()) << first.error().message();
+  EXPECT_EQ(recent.parse(body_of("shop", large('a')), "shop")->project, first->project);
+  ASSERT_TRUE(recent.parse(body_of("shop", large('b')), "shop").ok());
+  EXPECT_EQ(first->project.use_count(), 1) << "nothing holds the old one";
+  const auto too_large = recent.parse(body_of("shop", "[" + large('c') + "," + large('d') + "]"), "shop");
+  EXPECT_EQ(too_large->project.use_count(), 1);
+  EXPECT_EQ(recent.parse(body_of("shop", large('b')), "shop")->project.use_count(), 2)
+      << "and it drives nothing else out";
+}
+
 TEST(ProjectRequests, AnUpNeedsAProject) {
   RecentRequests recent;
   EXPECT_EQ(recent.parse(R"({"options":{}})", "shop").error().message(), "the request has no \"project\"");
