@@ -80,8 +80,8 @@ struct VethPair {
   bool big_tcp = true;
 };
 // Host end in the bridge, without addresses of its own (it would otherwise take an IPv6 link-local one); the peer in
-// its namespace with its name and MAC; both down. The peer should come up first: then the bridge
-// goes through its ports once. Returns the peer's index.
+// its namespace with its name and MAC; both down. The peer should come up first: then the bridge goes through its ports once.
+// Returns the peer's index.
 // Error EEXIST: one of the names is taken.
 Result<int> make_veth(int route, const VethPair& pair, int peer_route);
 // The same size for a bridge itself, once it has ports: it takes no more than the least of them.

@@ -14,8 +14,8 @@ using nlohmann::json;
 
 constexpr int kMaxDepth = 33;  // of a request: a project is about ten deep
 constexpr size_t kMostKnown = 8;
-constexpr size_t kMostKnownBytes = size_t{2}
-                                   << 20;  // of all: one of 3,000 services; as values it takes a few times that
+// Of all bodies: one project of 3,000 services. As values they take a few times that.
+constexpr size_t kMostKnownBytes = size_t{2} << 20;
 
 }  // namespace
 
