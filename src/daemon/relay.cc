@@ -175,15 +175,14 @@ class Session {
 
 }  // namespace
 
-std::string frame_head(Stream stream, size_t size) {
-  std::string head(8, '\0');
-  head[0] = static_cast<char>(stream);
-  for (int i = 0; i < 4; ++i) head[4 + i] = static_cast<char>((size >> (24 - 8 * i)) & 0xff);
-  return head;
+FrameHead frame_head(Stream stream, size_t size) {
+  const auto byte = [size](int shift) { return static_cast<char>(size >> shift & 0xff); };
+  return {static_cast<char>(stream), 0, 0, 0, byte(24), byte(16), byte(8), byte(0)};
 }
 
 std::string frame(Stream stream, std::string_view payload) {
-  return frame_head(stream, payload.size()).append(payload);
+  const FrameHead head = frame_head(stream, payload.size());
+  return std::string(head.begin(), head.end()).append(payload);
 }
 
 std::string FrameFilter::pass(std::string_view bytes) {

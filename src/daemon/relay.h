@@ -2,6 +2,7 @@
 // connection's thread, until the program's output ends or the client is gone.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -17,7 +18,8 @@ namespace gantry::daemon {
 // Docker's multiplexed stream: an 8-byte head (stream, 0, 0, 0, length in network order), then the payload.
 // The last one is Gantry's own (POST /gantry/v1/containers/{id}/exec): the exit code in decimal, as the last frame.
 enum class Stream : uint8_t { in = 0, out = 1, err = 2, exit_code = 4 };
-std::string frame_head(Stream stream, size_t size);
+using FrameHead = std::array<char, 8>;
+FrameHead frame_head(Stream stream, size_t size);
 std::string frame(Stream stream, std::string_view payload);
 
 // Takes the frames of streams that nobody wants out of a multiplexed stream; frames may come in any pieces.

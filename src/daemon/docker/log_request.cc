@@ -32,7 +32,10 @@ void LogRequest::append(const engine::LogEntry& entry, bool tty, std::string& te
   std::string prefix;
   if (timestamps) prefix = format_rfc3339_fixed(entry.time) + " ";
   if (details) prefix += entry.attributes + " ";
-  if (!tty) text += frame_head(is_err ? Stream::err : Stream::out, prefix.size() + entry.text.size());
+  if (!tty) {
+    const FrameHead head = frame_head(is_err ? Stream::err : Stream::out, prefix.size() + entry.text.size());
+    text.append(head.data(), head.size());
+  }
   text.append(prefix).append(entry.text);
 }
 

@@ -161,9 +161,11 @@ class FileBlocks final : public LogBlocks {
 
   static std::string rendered(std::string_view lines, const LogRendering& rendering) {
     std::string text;
+    text.reserve(lines.size());
+    LogEntryParser parser;
     for (size_t end; !lines.empty(); lines.remove_prefix(end)) {
       end = std::min(lines.find('\n'), lines.size() - 1) + 1;
-      const std::optional<LogEntry> entry = parse_log_entry(lines.substr(0, end - 1));
+      const LogEntry* entry = parser.parse(lines.substr(0, end - 1));
       if (entry) rendering.append(*entry, text);
     }
     text.shrink_to_fit();

@@ -30,40 +30,99 @@ void append_query_escaped(std::string& out, std::string_view text) {
   }
 }
 
+// "123456789Z"}" → nanoseconds.
+std::optional<std::chrono::nanoseconds> end_of_time(std::string_view text) {
+  constexpr std::string_view kEnd = R"(Z"})";
+  constexpr size_t kMostDigits = 9;
+  if (!text.ends_with(kEnd)) return std::nullopt;
+  text.remove_suffix(kEnd.size());
+  if (text.empty() || text.size() > kMostDigits) return std::nullopt;
+  int64_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + (c - '0');
+  }
+  for (size_t digits = text.size(); digits < kMostDigits; ++digits) value *= 10;
+  return std::chrono::nanoseconds(value);
+}
+
 // As little of JSON as a log line needs; a general parser takes several times as long for it.
 class LineParser {
  public:
-  explicit LineParser(std::string_view line) : rest_(line) {}
+  LineParser(std::string_view line, LogEntry& entry, LogTail& known) : rest_(line), entry_(entry), known_(known) {}
 
-  std::optional<LogEntry> parse() {
-    LogEntry entry;
-    bool has_text = false;
-    bool has_time = false;
-    if (!take('{')) return std::nullopt;
+  bool parse() {
+    constexpr std::string_view kTextFirst = R"({"log":)";
+    std::string_view tail;
+    if (rest_.starts_with(kTextFirst)) {
+      rest_.remove_prefix(kTextFirst.size());
+      if (!text()) return false;
+      tail = rest_;
+      if (is_known(tail)) return true;
+      if (!take(',')) return false;
+    } else if (!take('{')) {
+      return false;
+    }
+    forget();
     do {
-      std::string key;
-      std::string value;
-      if (!string(key) || !take(':')) return std::nullopt;
-      if (key == "log") {
-        has_text = string(entry.text);
-        if (!has_text) return std::nullopt;
-      } else if (key == "stream") {
-        if (!string(value)) return std::nullopt;
-        entry.stream = value == "stderr" ? LogStream::err : LogStream::out;
-      } else if (key == "time") {
-        has_time = string(value) && parse_rfc3339(value, entry.time);
-        if (!has_time) return std::nullopt;
-      } else if (key == "attrs") {
-        if (!attributes(entry.attributes)) return std::nullopt;
-      } else if (!skip_value(0)) {
-        return std::nullopt;
-      }
+      if (!member()) return false;
     } while (take(','));
-    if (!take('}') || !has_text || !has_time) return std::nullopt;
-    return entry;
+    if (!take('}') || texts_ == 0 || !has_time_) return false;
+    if (texts_ == 1 && is_time_last_) remember(tail);
+    return true;
   }
 
  private:
+  // Sets the time, which alone may differ.
+  bool is_known(std::string_view tail) {
+    if (known_.text.empty() || !tail.starts_with(known_.text)) return false;
+    const auto nanoseconds = end_of_time(tail.substr(known_.text.size()));
+    if (nanoseconds) entry_.time = known_.second + *nanoseconds;
+    return nanoseconds.has_value();
+  }
+
+  void forget() {
+    known_.text.clear();
+    entry_.stream = LogStream::out;
+    entry_.time = WallTime{};
+    entry_.attributes.clear();
+  }
+
+  // The last member is the time, so what the fraction of a second can be at the end is one.
+  void remember(std::string_view tail) {
+    const size_t fraction = tail.rfind('.') + 1;
+    const auto nanoseconds = fraction == 0 ? std::nullopt : end_of_time(tail.substr(fraction));
+    if (!nanoseconds) return;
+    known_.text = tail.substr(0, fraction);
+    known_.second = entry_.time - *nanoseconds;
+  }
+
+  bool member() {
+    std::string key_storage;
+    std::string storage;
+    std::string_view key;
+    std::string_view value;
+    if (!word(key, key_storage) || !take(':')) return false;
+    is_time_last_ = key == "time";
+    if (key == "log") return text();
+    if (key == "stream") {
+      if (!word(value, storage)) return false;
+      entry_.stream = value == "stderr" ? LogStream::err : LogStream::out;
+      return true;
+    }
+    if (is_time_last_) {
+      has_time_ = word(value, storage) && parse_rfc3339(value, entry_.time);
+      return has_time_;
+    }
+    return key == "attrs" ? attributes(entry_.attributes) : skip_value(0);
+  }
+
+  bool text() {
+    ++texts_;
+    entry_.text.clear();
+    return string(entry_.text);
+  }
+
   void skip_space() {
     while (!rest_.empty() && (rest_[0] == ' ' || rest_[0] == '\t' || rest_[0] == '\r')) rest_.remove_prefix(1);
   }
@@ -96,6 +155,22 @@ class LineParser {
     return take('}');
   }
 
+  // As string(), but in the line itself if there are no escapes.
+  bool word(std::string_view& value, std::string& storage) {
+    skip_space();
+    const size_t quote = rest_.starts_with('"') ? rest_.find('"', 1) : std::string_view::npos;
+    if (quote == std::string_view::npos) return false;
+    value = rest_.substr(1, quote - 1);
+    if (value.find('\\') != std::string_view::npos) {
+      if (!string(storage)) return false;
+      value = storage;
+      return true;
+    }
+    rest_.remove_prefix(quote + 1);
+    return true;
+  }
+
+  // Appends to `out`.
   bool string(std::string& out) {
     if (!take('"')) return false;
     for (;;) {
@@ -184,29 +259,42 @@ class LineParser {
   }
 
   std::string_view rest_;
+  LogEntry& entry_;
+  LogTail& known_;
+  int texts_ = 0;
+  bool has_time_ = false;
+  bool is_time_last_ = false;
 };
 
 // As shim/log_line.h writes them: "o1764100000123456789 text".
-std::optional<LogEntry> parse_compact(std::string_view line) {
+bool parse_compact(std::string_view line, LogEntry& entry) {
   const char letter = line[0];
   const bool whole = letter == 'o' || letter == 'e';
-  if (!whole && letter != 'O' && letter != 'E') return std::nullopt;
+  if (!whole && letter != 'O' && letter != 'E') return false;
   int64_t nanoseconds = 0;
   const auto [end, error] = std::from_chars(line.data() + 1, line.data() + line.size(), nanoseconds);
-  if (error != std::errc() || end == line.data() + line.size() || *end != ' ') return std::nullopt;
-  LogEntry entry;
+  if (error != std::errc() || end == line.data() + line.size() || *end != ' ') return false;
   entry.stream = letter == 'e' || letter == 'E' ? LogStream::err : LogStream::out;
   entry.time = WallTime(std::chrono::nanoseconds(nanoseconds));
   entry.text = line.substr(static_cast<size_t>(end + 1 - line.data()));
   if (whole) entry.text += '\n';
-  return entry;
+  entry.attributes.clear();
+  return true;
 }
 
 }  // namespace
 
+const LogEntry* LogEntryParser::parse(std::string_view line) {
+  if (line.empty()) return nullptr;
+  if (line[0] == '{') return LineParser(line, entry_, known_).parse() ? &entry_ : nullptr;
+  known_.text.clear();
+  return parse_compact(line, entry_) ? &entry_ : nullptr;
+}
+
 std::optional<LogEntry> parse_log_entry(std::string_view line) {
-  if (!line.empty() && line[0] != '{') return parse_compact(line);
-  return LineParser(line).parse();
+  LogEntryParser parser;
+  const LogEntry* entry = parser.parse(line);
+  return entry ? std::optional(*entry) : std::nullopt;
 }
 
 }  // namespace gantry::engine

@@ -143,20 +143,8 @@ class FileLogReader final : public LogReader {
   }
 
   Result<std::optional<LogEntry>> next() override {
-    while (!stopped_ && !past_until_) {
-      // Read before the file is: what was written before the end was reported must not be missed.
-      const bool finished = finished_;
-      std::optional<LogEntry> entry = TRY(next_stored());
-      if (entry) {
-        if (entry->time < options_.since) continue;
-        if (options_.until != WallTime{} && entry->time > options_.until) break;
-        return entry;
-      }
-      if (!options_.follow || finished) break;
-      TRY(wait());
-    }
-    past_until_ = true;
-    return std::optional<LogEntry>();
+    const LogEntry* entry = TRY(next_wanted());
+    return entry ? std::optional(*entry) : std::nullopt;
   }
 
   Result<std::shared_ptr<const std::string>> next_text(const LogRendering& rendering) override {
@@ -210,10 +198,28 @@ class FileLogReader final : public LogReader {
     return {};
   }
 
+  // As next(); null: the end. Valid until the next call, as all entries below.
+  Result<const LogEntry*> next_wanted() {
+    while (!stopped_ && !past_until_) {
+      // Read before the file is: what was written before the end was reported must not be missed.
+      const bool finished = finished_;
+      const LogEntry* entry = TRY(next_stored());
+      if (entry) {
+        if (entry->time < options_.since) continue;
+        if (options_.until != WallTime{} && entry->time > options_.until) break;
+        return entry;
+      }
+      if (!options_.follow || finished) break;
+      TRY(wait());
+    }
+    past_until_ = true;
+    return nullptr;
+  }
+
   // What depends on each entry's time cannot be shared.
   Result<std::shared_ptr<const std::string>> next_entries(const LogRendering& rendering) {
     std::string text;
-    while (std::optional<LogEntry> entry = TRY(next())) {
+    while (const LogEntry* entry = TRY(next_wanted())) {
       rendering.append(*entry, text);
       if (text.size() >= kChunk || (!text.empty() && !is_ready())) break;
     }
@@ -248,22 +254,22 @@ class FileLogReader final : public LogReader {
 
   // The next entry without waiting. A follower goes on into files that have come meanwhile; others read what there
   // was at the beginning, so that a chatty program cannot keep them for ever.
-  Result<std::optional<LogEntry>> next_stored() {
+  Result<const LogEntry*> next_stored() {
     for (;;) {
       while (std::optional<std::string_view> line = next_line()) {
-        std::optional<LogEntry> entry = parse_log_entry(*line);
+        const LogEntry* entry = parser_.parse(*line);
         if (entry) return entry;
       }
       if (files_.empty()) {
-        if (!options_.follow) return std::optional<LogEntry>();
+        if (!options_.follow) return nullptr;
         files_ = TRY(open_all(path_));
-        if (files_.empty()) return std::optional<LogEntry>();
+        if (files_.empty()) return nullptr;
         continue;
       }
       // Asked before reading: a file that was already replaced grows no more.
       const bool replaced = files_.size() > 1 || (options_.follow && is_replaced());
       if (TRY(read_more())) continue;
-      if (!replaced) return std::optional<LogEntry>();
+      if (!replaced) return nullptr;
       TRY(leave_file());
     }
   }
@@ -351,6 +357,7 @@ class FileLogReader final : public LogReader {
   std::string buffer_;          // read, but not delivered from consumed_ on
   size_t consumed_ = 0;
   size_t scanned_ = 0;          // no line end between consumed_ and here
+  LogEntryParser parser_;
 };
 
 }  // namespace

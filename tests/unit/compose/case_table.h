@@ -98,7 +98,9 @@ inline size_t check_tables(const std::string& folder, const std::function<std::s
       std::string got = outcome(one);
       ++count;
       rewritten += "=== " + one.name + "\n" + one.input + ">>>\n" + got;
-      if (!accept) EXPECT_EQ(got, one.expected) << path.filename() << ": " << one.name << "\n" << one.input;
+      if (!accept) {
+        EXPECT_EQ(got, one.expected) << path.filename() << ": " << one.name << "\n" << one.input;
+      }
     }
     if (accept) std::ofstream(path) << rewritten;
   }

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include <fstream>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include "engine/container/log_entry.h"
 
@@ -217,6 +219,45 @@ TEST(LogEntry, WhatIsNoEntryIsRefused) {
                            R"({"log":1,"time":"1970-01-01T00:00:01Z"})"}) {
     EXPECT_FALSE(parse_log_entry(text).has_value()) << text;
   }
+}
+
+TEST(LogEntry, NothingOfTheLineBeforeIsLeft) {
+  const std::string json = R"({"log":"one\n","stream":"stderr","attrs":{"tag":"t"},"time":"2026-01-02T03:04:05.25Z"})";
+  const std::vector<std::string> lines = {
+      json,
+      R"({"log":"two","stream":"stderr","attrs":{"tag":"t"},"time":"2026-01-02T03:04:05.25Z"})",  // the same after its text
+      R"({"log":"three","stream":"stderr","attrs":{"tag":"t"},"time":"2026-01-02T03:04:05.000000003Z"})",  // only its time differs
+      R"({"log":"four","stream":"stderr","attrs":{"tag":"t"},"time":"2026-01-02T03:04:05Z"})",
+      R"({"log":"five","time":"2026-01-02T03:04:06.5Z"})",
+      R"({"log":"torn)",
+      R"({"log":"torn")",
+      R"({"log":"torn","time":"2026-01-02T03:04:06.5Z")",
+      R"({"log":"torn","time":"2026-01-02T03:04:06.)",
+      R"({"log":"six","time":"2026-01-02T03:04:06.Z"})",
+      R"({"stream":"stderr","time":"2026-01-02T03:04:06.5Z","log":"seven"})",
+      R"({"log":"eight","time":"2026-01-02T03:04:06.5Z"})",
+      json,
+      "o1 nine",
+      json,
+      R"({"log":"ten","stream":"stderr","log":"eleven","time":"2026-01-02T03:04:05.5Z"})",
+      R"({"log":"twelve","stream":"stderr","log":"eleven","time":"2026-01-02T03:04:05.5Z"})",
+      R"({"log":"thirteen","time":"2026-01-02T03:04:05Z","x":"1.5Z"})",
+      R"({"log":"fourteen","time":"2026-01-02T03:04:05Z","x":"1.6Z"})",
+      R"({"log":"fifteen","stream":"stderr","attrs":{"tag":"t"},"time":"nonsense"})",
+      R"({"lo\u0067":"sixteen","stre\u0061m":"std\u0065rr","time":"2026-01-02T03:04:0\u0035Z"})",
+  };
+  LogEntryParser parser;
+  for (const std::string& line : lines) {
+    const LogEntry* entry = parser.parse(line);
+    EXPECT_EQ(entry ? std::optional(*entry) : std::nullopt, parse_log_entry(line)) << line;
+  }
+  const LogEntry* entry = parser.parse(lines.back());
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(entry->text, "sixteen");
+  EXPECT_EQ(entry->stream, LogStream::err);
+  EXPECT_EQ(parse_log_entry(lines[1])->text, "two");
+  EXPECT_EQ(parse_log_entry(lines[2])->time - parse_log_entry(lines[0])->time, std::chrono::nanoseconds(3 - 250'000'000));
+  EXPECT_EQ(parse_log_entry(lines[15])->text, "eleven");  // as Go's decoder: the last one
 }
 
 TEST_F(LogReaderTest, BothFormsOfLinesAreRead) {
