@@ -153,15 +153,17 @@ def main():
             for _ in range(min(3, options.rounds)):
                 note(f"read, {engine.name}", read_all(engine.socket, path, options.read_megabytes << 20))
             apis[engine.name].call("DELETE", path)
-            for delay in follow_delays(apis[engine.name], engine.socket):
-                note(f"follow, {engine.name}", delay)
+        for _ in range(options.rounds):
+            for engine in engines:
+                for delay in follow_delays(apis[engine.name], engine.socket):
+                    note(f"follow, {engine.name}", delay)
     finally:
         for engine in engines:
             engine.close()
         shutil.rmtree(root, ignore_errors=True)
 
     print(f"{options.rounds} interleaved rounds of {options.megabytes} MB, {options.read_megabytes} MB read back three times, "
-          "50 lines followed; medians and half of the whole spread")
+          "50 lines followed a round; medians and half of the whole spread")
     for what, values in samples.items():
         action = what.split(",")[0]
         base = samples[f"{action}, floor"] if f"{action}, floor" in samples else samples[f"{action}, Gantry"]

@@ -23,14 +23,13 @@ namespace {
 
 constexpr uint64_t kBlock = 128 << 10;
 constexpr size_t kSpace = 384 << 10;  // touched as far as it is used
-constexpr size_t kLongestFrame = 4096;
 constexpr uint64_t kReserve = 16 << 20;
 constexpr size_t kPage = 4096;
 constexpr int kWriterPatienceMs = 2000;  // a disk that hangs must not keep the container's end from being told
 constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 
 alignas(kPage) char record_space[kSpace];
-static_assert(kSpace >= 2 * kBlock + kMostText + kLongestFrame);  // see make_room()
+static_assert(kSpace >= 2 * kBlock + RecordMaker::kLeastRoom);  // see begin_space()
 
 char last_byte(const std::string& path, off_t size) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -76,13 +75,15 @@ void LogDisk::append(std::string_view records) {
   }
 }
 
-std::string_view LogDisk::append_blocks(std::string_view records) {
-  const uint64_t end = (size_ + records.size()) / kBlock * kBlock;
-  if (options_.max_size != 0 || end <= size_) return records;
-  const auto size = static_cast<size_t>(end - size_);
+bool LogDisk::append_blocks(std::string_view before, std::string_view& records) {
+  const uint64_t begin = size_ + before.size();
+  const uint64_t end = (begin + records.size()) / kBlock * kBlock;
+  if (options_.max_size != 0 || end <= begin) return false;
+  const auto size = static_cast<size_t>(end - begin);
   // What follows a record that is torn now is its rest, up to where the next one begins.
-  if (write_out(records.substr(0, size)) || records[size - 1] == '\n') return records.substr(size);
-  return records.substr(records.find('\n', size) + 1);
+  const bool goes_on = write_out(before, records.substr(0, size)) || records[size - 1] == '\n';
+  records.remove_prefix(goes_on ? size : records.find('\n', size) + 1);
+  return true;
 }
 
 size_t LogDisk::until_block_end() const { return kBlock - size_ % kBlock; }
@@ -100,12 +101,12 @@ void LogDisk::release() {
   if (::fstat(fd_.get(), &status) == 0) (void)!::ftruncate(fd_.get(), status.st_size);
 }
 
-bool LogDisk::write_out(std::string_view bytes) {
+bool LogDisk::write_out(std::string_view bytes, std::string_view more) {
   end_torn_record();
-  const size_t written = write_as_possible(fd_.get(), bytes);
+  const size_t written = write_as_possible(fd_.get(), bytes, more);
   size_ += written;
-  if (written > 0) in_record_ = bytes[written - 1] != '\n';
-  if (written == bytes.size()) return true;
+  if (written > 0) in_record_ = (written <= bytes.size() ? bytes[written - 1] : more[written - bytes.size() - 1]) != '\n';
+  if (written == bytes.size() + more.size()) return true;
   is_torn_ = in_record_;
   end_torn_record();
   return false;
@@ -174,9 +175,7 @@ void LogDisk::work() {
 // ---- The lines ---------------------------------------------------------------------------------------
 
 bool LogFile::open(LogOptions options, LogFormat format, const std::string& attributes, uint64_t buffer) {
-  format_ = format;
-  append_lines_ = format == LogFormat::compact ? append_compact_lines : append_json_lines();
-  attributes_ = attributes;
+  maker_ = RecordMaker(format, attributes);
   waiting_ = RecordSpace(record_space, sizeof record_space);
   if (!disk_.open(static_cast<LogOptions&&>(options))) return false;
   return buffer == 0 || start_writer(buffer);
@@ -236,22 +235,20 @@ void LogFile::write(LineCutter& stream, std::string_view data, int64_t now) {
   }
 }
 
-void LogFile::set_time(int64_t time) {
-  if (time == time_ns_) return;
-  time_.set(time);
-  time_ns_ = time;
-}
-
 void LogFile::write_whole_lines(const char* stream, std::string_view& data, int64_t now) {
-  set_time(now);
-  const bool compact = format_ == LogFormat::compact;
-  const RecordFrame frame = compact ? compact_frame(stream, now) : json_frame(stream, time_.text(), attributes_);
-  if (frame.size() > kLongestFrame) return;
   for (size_t before = 0; before != data.size();) {
     before = data.size();
-    if (waiting_.room() < kMostText + kLongestFrame) make_room();
-    append_lines_(waiting_, data, frame);
+    if (waiting_.room() < RecordMaker::kLeastRoom) make_room();
+    maker_.append(stream, data, now, waiting_);
   }
+}
+
+void LogFile::write_records(std::string_view records) {
+  if (in_burst_) disk_.reserve(waiting_.records().size() + records.size());
+  if (disk_.append_blocks(waiting_.records(), records)) begin_space({});
+  if (waiting_.append(records)) return;
+  flush();
+  disk_.append(records);
 }
 
 void LogFile::finish(LineCutter& stream) {
@@ -270,12 +267,8 @@ void LogFile::close() {
 
 void LogFile::add(const char* stream, std::string_view text, bool newline, int64_t time) {
   record_.clear();
-  if (format_ == LogFormat::compact) {
-    append_compact_line(record_, text, newline, stream, time);
-  } else {
-    set_time(time);
-    append_log_line(record_, text, newline, stream, time_.text(), attributes_);
-  }
+  if (maker_.format() == LogFormat::compact) append_compact_line(record_, text, newline, stream, time);
+  else append_log_line(record_, text, newline, stream, maker_.time(time), maker_.attributes());
   if (pipe_) return hand_over(record_);
   if (waiting_.append(record_)) return;
   flush();
@@ -292,12 +285,16 @@ void LogFile::hand_over(std::string_view record) {
 }
 
 void LogFile::make_room() {
-  if (in_burst_) disk_.reserve(waiting_.records().size());
-  const std::string_view left = disk_.append_blocks(waiting_.records());
-  if (left.size() == waiting_.records().size()) return flush();
+  std::string_view left = waiting_.records();
+  if (in_burst_) disk_.reserve(left.size());
+  if (disk_.append_blocks({}, left)) begin_space(left);
+  else flush();
+}
+
+// Full with the end of the next blocks and little more: what is left over then is moved.
+void LogFile::begin_space(std::string_view left) {
   waiting_.keep(left);
-  // Full with the end of the next blocks and little more: what is left over is moved.
-  waiting_.set_size(disk_.until_block_end() + kBlock + kMostText + kLongestFrame);
+  waiting_.set_size(disk_.until_block_end() + kBlock + RecordMaker::kLeastRoom);
 }
 
 void LogFile::flush() {
@@ -311,6 +308,7 @@ void LogFile::begin_burst() {
 }
 
 void LogFile::end_burst() {
+  flush();
   in_burst_ = false;
   if (disk_.has_reserve()) disk_.release();
   ::madvise(record_space, sizeof record_space, MADV_DONTNEED);

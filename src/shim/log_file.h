@@ -12,6 +12,7 @@
 
 #include "shim/log_line.h"
 #include "shim/log_lines.h"
+#include "shim/log_records.h"
 #include "shim/protocol.h"
 #include "shim/system.h"
 
@@ -36,9 +37,10 @@ class LogDisk {
   bool is_open() const { return static_cast<bool>(fd_); }
   // A full disk drops records and tries again with the next ones. Rotates between records only.
   void append(std::string_view records);
-  // Writes as much of them as fills the file's last block and further whole ones, also in the middle of a record: the kernel
-  // takes whole blocks for two thirds of the price. → what is left. Nothing is written with a size to rotate at.
-  std::string_view append_blocks(std::string_view records);
+  // Writes all of `before` and then as much of `records` as fills the file's last block and further whole ones, also in the
+  // middle of a record: the kernel takes whole blocks for two thirds of the price. What is left of `records` stays there.
+  // False: there is no whole block, or a size to rotate at, and nothing was written.
+  bool append_blocks(std::string_view before, std::string_view& records);
   size_t until_block_end() const;
   // Has the filesystem set room aside for `coming` and more beyond the file's end: blocks that it has already cost it half
   // as much to fill. A filesystem that cannot is as good, only slower.
@@ -51,7 +53,7 @@ class LogDisk {
   void stop_compressing();  // what it has made so far is removed
 
  private:
-  bool write_out(std::string_view bytes);
+  bool write_out(std::string_view bytes, std::string_view more = {});
   void end_torn_record();
   void rotate();
   std::string numbered(uint32_t number, bool packed) const;
@@ -70,9 +72,14 @@ class LogFile {
  public:
   // `buffer` > 0: by a process of its own, see above.
   bool open(LogOptions options, LogFormat format, const std::string& attributes, uint64_t buffer);
+  // Otherwise what is written is dropped: the container has no log.
+  bool is_open() const { return disk_.is_open() || static_cast<bool>(pipe_); }
 
   // Data as it was read from one stream at `now`. Some of it may wait for flush().
   void write(LineCutter& stream, std::string_view data, int64_t now);
+  // As write(), for whole lines that are records already, made by a copy of maker().
+  void write_records(std::string_view records);
+  const RecordMaker& maker() const { return maker_; }
   // Nothing more is at hand.
   void flush();
   void finish(LineCutter& stream);
@@ -83,29 +90,24 @@ class LogFile {
   void work() { disk_.work(); }
   void stop_compressing() { disk_.stop_compressing(); }
 
-  // Between them the program writes as fast as it can: room on the disk is set aside.
+  // Between them the program writes as fast as it can: room on the disk is set aside. The end flushes.
   void begin_burst();
   void end_burst();
   bool has_process() const { return static_cast<bool>(pipe_); }
 
  private:
-  void set_time(int64_t time);
   void write_whole_lines(const char* stream, std::string_view& data, int64_t now);
   void add(const char* stream, std::string_view text, bool newline, int64_t time);
   void hand_over(std::string_view record);
   void make_room();
+  void begin_space(std::string_view left);
   bool start_writer(uint64_t buffer);
-  bool is_open() const { return disk_.is_open() || static_cast<bool>(pipe_); }
 
   LogDisk disk_;
-  LogFormat format_ = LogFormat::json;
-  AppendLines append_lines_ = nullptr;
-  std::string attributes_;
+  RecordMaker maker_;
   RecordSpace waiting_;  // records not written yet: one system call for many
   bool in_burst_ = false;
   std::string record_;   // scratch
-  LogTime time_;
-  int64_t time_ns_ = -1;
 
   Fd pipe_;             // to the writer
   Fd writer_;           // its pidfd

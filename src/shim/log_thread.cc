@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 #include "shim/system.h"
 
@@ -20,6 +21,13 @@ constexpr size_t kStack = 64 << 10;
 constexpr time_t kBurstEndsAfterSeconds = 1;
 constexpr size_t kPage = 4096;
 
+// So many pieces are before the one whose records the caller makes.
+constexpr size_t kFarBehind = 3;
+constexpr size_t kRecordSpaces = 3;
+// Of a piece with lines of a hundred characters, and what is to be free for one more.
+constexpr size_t kRecordSpace = 352 << 10;
+
+alignas(kPage) char record_spaces[kRecordSpaces][kRecordSpace];
 alignas(kPage) char piece_space[LogThread::kPieces][LogThread::kPiece];
 
 // The kernel makes no threads for whose children are to be in another pid namespace than itself (clone(2), EINVAL): for a
@@ -77,19 +85,54 @@ char* LogThread::room() {
 }
 
 bool LogThread::begin_burst() {
-  if (!start()) return false;
+  if (!log_.is_open() || !start()) return false;
   Lock lock(mutex_);
   log_.begin_burst();
   ::madvise(piece_space, sizeof piece_space, MADV_POPULATE_WRITE);
+  ::madvise(record_spaces, sizeof record_spaces, MADV_POPULATE_WRITE);
+  maker_ = log_.maker();
   has_log_ = true;
   return true;
 }
 
 bool LogThread::write(LineCutter& stream, size_t size, int64_t now) {
+  Piece piece{.stream = &stream, .size = size, .time = now};
+  size_t at = 0;
+  bool is_far_behind = false;
+  {
+    Lock lock(mutex_);
+    if (!has_log_) return false;
+    at = (first_ + count_) % kPieces;
+    is_far_behind = count_ >= kFarBehind && with_records_ < kRecordSpaces;
+  }
+  if (is_far_behind) make_records(piece, piece_space[at]);
+  Lock lock(mutex_);
+  if (!has_log_) return false;  // it had nothing to do for all of a burst's last second meanwhile
+  pieces_[at] = piece;
+  if (!piece.records.empty()) ++with_records_;
+  if (++count_ == 1) ::pthread_cond_signal(&for_thread_);
+  return true;
+}
+
+// Of the lines that begin and end in it: what comes before may be the rest of one, which only the thread knows.
+void LogThread::make_records(Piece& piece, const char* data) {
+  std::string_view rest(data, piece.size);
+  piece.records_begin = rest.find('\n') + 1;
+  if (piece.records_begin == 0) return;
+  rest.remove_prefix(piece.records_begin);
+  RecordSpace space(record_spaces[next_space_], kRecordSpace);
+  maker_.append(piece.stream->stream(), rest, piece.time, space);
+  piece.records = space.records();
+  piece.records_end = piece.size - rest.size();
+  if (!piece.records.empty()) next_space_ = (next_space_ + 1) % kRecordSpaces;
+}
+
+bool LogThread::flush() {
+  if (!started_) return false;
   Lock lock(mutex_);
   if (!has_log_) return false;
-  pieces_[(first_ + count_) % kPieces] = {.stream = &stream, .size = size, .time = now};
-  if (++count_ == 1) ::pthread_cond_signal(&for_thread_);
+  is_flush_due_ = true;
+  if (count_ == 0) ::pthread_cond_signal(&for_thread_);
   return true;
 }
 
@@ -149,23 +192,32 @@ void LogThread::loop() {
 
 // One step, with the mutex let go meanwhile. False: there is none.
 bool LogThread::work() {
-  const Piece piece = count_ > 0 ? pieces_[first_] : Piece{};
-  if (piece.stream == nullptr && (is_wanted_ || !log_.busy())) return false;
+  if (count_ == 0) {
+    const bool flushes = std::exchange(is_flush_due_, false);
+    if (!flushes && (is_wanted_ || !log_.busy())) return false;
+    const Unlock unlock(mutex_);
+    if (flushes) log_.flush();
+    else log_.work();
+    return true;
+  }
+  const Piece piece = pieces_[first_];
   {
-    Unlock unlock(mutex_);
-    if (piece.stream == nullptr) log_.work();
-    else log_.write(*piece.stream, {piece_space[first_], piece.size}, piece.time);
+    const Unlock unlock(mutex_);
+    write_piece(piece, piece_space[first_]);
   }
-  if (count_ == 1) {  // nothing more is at hand
-    Unlock unlock(mutex_);
-    log_.flush();
-  }
-  if (piece.stream != nullptr) {
-    first_ = (first_ + 1) % kPieces;
-    --count_;
-  }
+  if (!piece.records.empty()) --with_records_;
+  first_ = (first_ + 1) % kPieces;
+  --count_;
   if (count_ == kPieces / 2) ::pthread_cond_signal(&for_caller_);
   return true;
+}
+
+void LogThread::write_piece(const Piece& piece, const char* data) {
+  const std::string_view all(data, piece.size);
+  if (piece.records.empty()) return log_.write(*piece.stream, all, piece.time);
+  log_.write(*piece.stream, all.substr(0, piece.records_begin), piece.time);
+  log_.write_records(piece.records);
+  log_.write(*piece.stream, all.substr(piece.records_end), piece.time);
 }
 
 void LogThread::wait_for_more() {
@@ -178,6 +230,7 @@ void LogThread::wait_for_more() {
   }
   log_.end_burst();
   // But the caller's next one: it may be reading into it this moment.
+  ::madvise(record_spaces, sizeof record_spaces, MADV_DONTNEED);
   for (size_t i = 1; i < kPieces; ++i) ::madvise(piece_space[(first_ + i) % kPieces], kPiece, MADV_DONTNEED);
   has_log_ = false;
   ::pthread_cond_signal(&for_caller_);

@@ -132,7 +132,7 @@ void Streams::read_source(Source& source, LineCutter& cutter) {
   // A program that writes as fast as we read: its next turn comes at once.
   int at_hand = 0;
   if (reads == kReadsATurn && source.fd && !congested() && ::ioctl(source.fd.get(), FIONREAD, &at_hand) == 0 && at_hand > 0) return;
-  if (!log_thread_.has_log()) log_.flush();
+  if (!log_thread_.flush()) log_.flush();
 }
 
 void Streams::write_log(LineCutter& cutter, std::string_view data) {

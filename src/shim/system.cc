@@ -84,10 +84,14 @@ bool read_file(const std::string& path, std::string& out, size_t limit) {
   return fd && read_whole(fd.get(), out, limit);
 }
 
-size_t write_as_possible(int fd, std::string_view bytes) {
+size_t write_as_possible(int fd, std::string_view first, std::string_view second) {
+  const size_t size = first.size() + second.size();
   size_t written = 0;
-  while (written < bytes.size()) {
-    const ssize_t n = ::write(fd, bytes.data() + written, bytes.size() - written);
+  while (written < size) {
+    const std::string_view head = first.substr(std::min(written, first.size()));
+    const std::string_view tail = second.substr(written - (first.size() - head.size()));
+    const iovec parts[] = {{const_cast<char*>(head.data()), head.size()}, {const_cast<char*>(tail.data()), tail.size()}};
+    const ssize_t n = ::writev(fd, parts, 2);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     written += static_cast<size_t>(n);

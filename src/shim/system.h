@@ -52,7 +52,8 @@ bool read_whole(int fd, std::string& out, size_t limit);
 bool read_file(const std::string& path, std::string& out, size_t limit);
 bool write_file(const std::string& path, std::string_view data, int flags = 0);
 bool write_whole(int fd, std::string_view data);
-size_t write_as_possible(int fd, std::string_view data);  // how much: less than all when the disk is full or failed
+// One after the other. → how much: less than all when the disk is full or failed
+size_t write_as_possible(int fd, std::string_view first, std::string_view second = {});
 
 // One packet with descriptors. send: false with errno set, never blocks if the descriptor does not.
 bool send_packet(int fd, std::string_view bytes, const int* fds = nullptr, size_t fd_count = 0);
