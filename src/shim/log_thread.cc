@@ -22,10 +22,10 @@ constexpr time_t kBurstEndsAfterSeconds = 1;
 constexpr size_t kPage = 4096;
 
 // So many pieces are before the one whose records the caller makes.
-constexpr size_t kFarBehind = 3;
-constexpr size_t kRecordSpaces = 3;
+constexpr size_t kFarBehind = 2;
+constexpr size_t kRecordSpaces = 2;
 // Of a piece with lines of a hundred characters, and what is to be free for one more.
-constexpr size_t kRecordSpace = 352 << 10;
+constexpr size_t kRecordSpace = 640 << 10;
 
 alignas(kPage) char record_spaces[kRecordSpaces][kRecordSpace];
 alignas(kPage) char piece_space[LogThread::kPieces][LogThread::kPiece];

@@ -18,8 +18,8 @@ namespace gantry::shim {
 // All calls from one thread. Lives as long as the process.
 class LogThread {
  public:
-  static constexpr size_t kPiece = 128 << 10;
-  static constexpr size_t kPieces = 8;
+  static constexpr size_t kPiece = 256 << 10;
+  static constexpr size_t kPieces = 4;
 
   explicit LogThread(LogFile& log) : log_(log) {}
   LogThread(const LogThread&) = delete;

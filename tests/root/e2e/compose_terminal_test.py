@@ -24,7 +24,7 @@ class Terminal:
         self.gantry, self.socket = gantry, str(gantry.root / f"tmux{next(Terminal.made)}")
         self.tmux("-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", str(columns), "-y", str(rows), "-c",
                   str(directory), "env", "-i", *[f"{k}={v}" for k, v in gantry.environment.items()], "TERM=screen",
-                  "PS1=READY> ", "/bin/sh")
+                  "PS1=READY> ", "/bin/sh", "-c", "stty noflsh; exec /bin/sh")  # a Ctrl-C must not take back what is not shown yet
         self.wait("READY>")
 
     def tmux(self, *words):
