@@ -23,11 +23,10 @@ constexpr size_t kPage = 4096;
 
 // So many pieces are before the one whose records the caller makes.
 constexpr size_t kFarBehind = 2;
-constexpr size_t kRecordSpaces = 2;
 // Of a piece with lines of a hundred characters, and what is to be free for one more.
 constexpr size_t kRecordSpace = 640 << 10;
 
-alignas(kPage) char record_spaces[kRecordSpaces][kRecordSpace];
+alignas(kPage) char record_spaces[LogThread::kRecordSpaces][kRecordSpace];
 alignas(kPage) char piece_space[LogThread::kPieces][LogThread::kPiece];
 
 // The kernel makes no threads for whose children are to be in another pid namespace than itself (clone(2), EINVAL): for a
@@ -71,6 +70,11 @@ class Unlock {
   pthread_mutex_t& mutex_;
 };
 
+// All pages at once, when they are needed: each one's fault costs as much as its lines, and most bursts are short.
+void bring_in(char* begin, size_t size, bool& is_in) {
+  if (!std::exchange(is_in, true)) ::madvise(begin, size, MADV_POPULATE_WRITE);
+}
+
 }  // namespace
 
 // ---- The caller's side -------------------------------------------------------------------------------
@@ -81,15 +85,17 @@ char* LogThread::room() {
   if (count_ == kPieces) {
     while (count_ > kPieces / 2) ::pthread_cond_wait(&for_caller_, &mutex_);
   }
-  return piece_space[(first_ + count_) % kPieces];
+  const size_t at = (first_ + count_) % kPieces;
+  if (has_log_) bring_in(piece_space[at], kPiece, pieces_in_[at]);
+  return piece_space[at];
 }
 
 bool LogThread::begin_burst() {
   if (!log_.is_open() || !start()) return false;
   Lock lock(mutex_);
   log_.begin_burst();
-  ::madvise(piece_space, sizeof piece_space, MADV_POPULATE_WRITE);
-  ::madvise(record_spaces, sizeof record_spaces, MADV_POPULATE_WRITE);
+  pieces_in_.fill(false);
+  spaces_in_.fill(false);
   maker_ = log_.maker();
   has_log_ = true;
   return true;
@@ -120,6 +126,7 @@ void LogThread::make_records(Piece& piece, const char* data) {
   piece.records_begin = rest.find('\n') + 1;
   if (piece.records_begin == 0) return;
   rest.remove_prefix(piece.records_begin);
+  bring_in(record_spaces[next_space_], kRecordSpace, spaces_in_[next_space_]);
   RecordSpace space(record_spaces[next_space_], kRecordSpace);
   maker_.append(piece.stream->stream(), rest, piece.time, space);
   piece.records = space.records();

@@ -20,6 +20,7 @@ class LogThread {
  public:
   static constexpr size_t kPiece = 256 << 10;
   static constexpr size_t kPieces = 4;
+  static constexpr size_t kRecordSpaces = 2;
 
   explicit LogThread(LogFile& log) : log_(log) {}
   LogThread(const LogThread&) = delete;
@@ -60,6 +61,8 @@ class LogThread {
   bool failed_ = false;
   RecordMaker maker_;
   size_t next_space_ = 0;
+  std::array<bool, kPieces> pieces_in_{};  // memory, in this burst
+  std::array<bool, kRecordSpaces> spaces_in_{};
 
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;  // of all below
   pthread_cond_t for_thread_ = PTHREAD_COND_INITIALIZER;
