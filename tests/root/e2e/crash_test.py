@@ -248,6 +248,8 @@ class Crash(unittest.TestCase):
         if armed:
             self.kill(armed.pid)
             armed.wait()
+            # A shim that it was about to start still has its socket for a moment, and takes connections for nobody.
+            harness.wait_until(lambda: self.gantry.daemon_pid() != armed.pid, "the armed daemon is gone")
             self.gantry.daemon = None
         # If the armed one killed itself, the client may have started the next.
         if not self.gantry.daemon_pid():
