@@ -249,7 +249,7 @@ class Crash(unittest.TestCase):
             self.kill(armed.pid)
             armed.wait()
             # A shim that it was about to start still has its socket for a moment, and takes connections for nobody.
-            harness.wait_until(lambda: self.gantry.daemon_pid() != armed.pid, "the armed daemon is gone")
+            wait_until(lambda: self.gantry.daemon_pid() != armed.pid, "the armed daemon is gone")
             self.gantry.daemon = None
         # If the armed one killed itself, the client may have started the next.
         if not self.gantry.daemon_pid():
@@ -318,8 +318,11 @@ class Crash(unittest.TestCase):
         if "shim" in victim:
             shims = self.shims()
             self.random.shuffle(shims)
-            for pid in shims if victim == "shims" else shims[:1]:
+            victims = shims if victim == "shims" else shims[:1]
+            for pid in victims:
                 self.kill(pid)
+            # Until then their containers run, for the daemon as well: with both processors busy that can be long.
+            wait_until(lambda: not any(map(self.lives, victims)), "the killed shims are gone")
         client.communicate(timeout=harness.TIMEOUT)
         if killed:
             if self.gantry.daemon and self.gantry.daemon.pid == killed:
@@ -336,6 +339,13 @@ class Crash(unittest.TestCase):
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+    @staticmethod
+    def lives(pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
 
     # A shim is not in its container's cgroup, and its command line says nothing: what it has open tells whose it is (its
     # log, its cgroup, or the socket in its run directory).
