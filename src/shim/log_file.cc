@@ -245,7 +245,10 @@ void LogFile::write_whole_lines(const char* stream, std::string_view& data, int6
 
 void LogFile::write_records(std::string_view records) {
   if (in_burst_) disk_.reserve(waiting_.records().size() + records.size());
-  if (disk_.append_blocks(waiting_.records(), records)) begin_space({});
+  if (disk_.append_blocks(waiting_.records(), records)) {
+    waiting_.clear();
+    begin_space(waiting_.records());
+  }
   if (waiting_.append(records)) return;
   flush();
   disk_.append(records);

@@ -236,8 +236,8 @@ void LogThread::wait_for_more() {
     if (error != ETIMEDOUT || count_ > 0 || is_wanted_) return;
   }
   log_.end_burst();
-  // But the caller's next one: it may be reading into it this moment.
   ::madvise(record_spaces, sizeof record_spaces, MADV_DONTNEED);
+  // But the caller's next one: it may be reading into it this moment.
   for (size_t i = 1; i < kPieces; ++i) ::madvise(piece_space[(first_ + i) % kPieces], kPiece, MADV_DONTNEED);
   has_log_ = false;
   ::pthread_cond_signal(&for_caller_);
