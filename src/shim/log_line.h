@@ -8,6 +8,7 @@
 #include <emmintrin.h>
 #endif
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -16,6 +17,9 @@
 #include <string_view>
 
 namespace gantry::shim {
+
+// Compiled as part of the function that calls it, for the processor that that one is for.
+#define GANTRY_OF_ITS_CALLER inline __attribute__((always_inline))
 
 inline constexpr size_t kLogPiece = 16384;
 
@@ -39,71 +43,91 @@ inline size_t utf8_length(std::string_view text) {
   return 0;
 }
 
-inline void append_json_escape(std::string& out, unsigned char c) {
-  char code[8];
-  switch (c) {
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '"': out += "\\\""; return;
-    case '\\': out += "\\\\"; return;
-    default:
-      snprintf(code, sizeof code, "\\u%04x", c);
-      out += code;
-  }
-}
-
 // ASCII that stands for itself in Docker's JSON.
 inline bool is_plain(unsigned char c) {
   return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
 }
 
-// How many plain characters the sixteen at `text` begin with. At once: nearly all of a log is of this kind.
+// Of sixteen characters a bit each, the first one's the lowest: those that are not plain.
 inline constexpr size_t kSixteen = 16;
-inline size_t plain_of_sixteen(const char* text) {
+inline uint32_t specials_of_sixteen(const char* text) {
   typedef signed char Sixteen __attribute__((vector_size(kSixteen)));
   Sixteen c;
   std::memcpy(&c, text, sizeof c);
   // Bytes from 0x80 are negative; '<' and '>' differ in one bit.
   const Sixteen special = (c < 0x20) | (c == '"') | (c == '\\') | ((c | 2) == '>') | (c == '&');
 #ifdef __SSE2__
-  const auto bits = static_cast<unsigned>(_mm_movemask_epi8(reinterpret_cast<__m128i>(special)));
-  return bits == 0 ? kSixteen : static_cast<size_t>(__builtin_ctz(bits));
+  return static_cast<uint32_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(special)));
 #else
-  uint64_t halves[2];  // a byte each, the first in the lowest bits
+  uint64_t halves[2];  // a byte each, the first in the lowest bits; the product's highest byte has a bit of each
   std::memcpy(halves, &special, sizeof halves);
-  if (halves[0] != 0) return static_cast<size_t>(__builtin_ctzll(halves[0])) / 8;
-  return halves[1] != 0 ? 8 + static_cast<size_t>(__builtin_ctzll(halves[1])) / 8 : kSixteen;
+  for (uint64_t& half : halves) half = ((half & 0x0101010101010101) * 0x0102040810204080) >> 56;
+  return static_cast<uint32_t>(halves[0] | halves[1] << 8);
 #endif
 }
 
 // How many plain characters `text` begins with.
 inline size_t plain_length(std::string_view text) {
   size_t length = 0;
-  while (length + kSixteen <= text.size() && plain_of_sixteen(text.data() + length) == kSixteen) length += kSixteen;
+  while (length + kSixteen <= text.size() && specials_of_sixteen(text.data() + length) == 0) length += kSixteen;
   while (length < text.size() && is_plain(static_cast<unsigned char>(text[length]))) ++length;
   return length;
 }
 
-// Appends the first character of `text`, which is none that stands for itself. → its length
-inline size_t append_json_character(std::string& out, std::string_view text) {
-  auto c = static_cast<unsigned char>(text[0]);
-  if (c < 0x80) {
-    append_json_escape(out, c);
-    return 1;
+// What a JSON text has in place of an ASCII character that is not plain.
+struct JsonEscape {
+  char text[7];
+  uint8_t size;
+};
+
+constexpr JsonEscape json_escape(unsigned char c) {
+  switch (c) {
+    case '\n': return {"\\n", 2};
+    case '\r': return {"\\r", 2};
+    case '"': return {"\\\"", 2};
+    case '\\': return {"\\\\", 2};
+    default: break;
   }
-  size_t length = utf8_length(text);
-  std::string_view sequence = text.substr(0, length);
+  constexpr char kDigits[] = "0123456789abcdef";
+  return {{'\\', 'u', '0', '0', kDigits[c >> 4], kDigits[c & 15]}, 6};
+}
+
+inline constexpr auto kJsonEscapes = [] {
+  std::array<JsonEscape, 0x80> all;
+  for (size_t c = 0; c < all.size(); ++c) all[c] = json_escape(static_cast<unsigned char>(c));
+  return all;
+}();
+
+struct JsonCharacter {
+  size_t length;  // of what it was
+  size_t size;    // of what it is
+};
+
+// As put_json_character, of one that is not ASCII.
+inline JsonCharacter put_json_sequence(std::string_view text, char* to) {
+  const size_t length = utf8_length(text);
   if (length == 0) {
-    out += "\\ufffd";
-    length = 1;
-  } else if (sequence == "\xe2\x80\xa8") {
-    out += "\\u2028";
-  } else if (sequence == "\xe2\x80\xa9") {
-    out += "\\u2029";
-  } else {
-    out.append(sequence);
+    std::memcpy(to, "\\ufffd", 6);
+    return {1, 6};
   }
-  return length;
+  const bool is_separator = length == 3 && text[0] == '\xe2' && text[1] == '\x80' && (text[2] == '\xa8' || text[2] == '\xa9');
+  if (is_separator) {
+    std::memcpy(to, text[2] == '\xa8' ? "\\u2028" : "\\u2029", 6);
+    return {3, 6};
+  }
+  if (text.size() >= 4) std::memcpy(to, text.data(), 4);
+  else std::memcpy(to, text.data(), length);
+  return {length, length};
+}
+
+// Writes the first character of `text`, which is not plain, as the inside of a JSON text has it: up to six bytes, and what else
+// fits in eight.
+GANTRY_OF_ITS_CALLER JsonCharacter put_json_character(std::string_view text, char* to) {
+  const auto c = static_cast<unsigned char>(text[0]);
+  if (c >= 0x80) return put_json_sequence(text, to);
+  const JsonEscape& escape = kJsonEscapes[c];
+  std::memcpy(to, &escape, sizeof escape);
+  return {1, escape.size};
 }
 
 inline void append_json_text(std::string& out, std::string_view text) {
@@ -112,7 +136,10 @@ inline void append_json_text(std::string& out, std::string_view text) {
     out.append(text.data(), run);
     text.remove_prefix(run);
     if (text.empty()) return;
-    text.remove_prefix(append_json_character(out, text));
+    char put[8];
+    const JsonCharacter character = put_json_character(text, put);
+    text.remove_prefix(character.length);
+    out.append(put, character.size);
   }
 }
 

@@ -3,21 +3,19 @@
 #pragma once
 
 #ifdef __x86_64__
-#include <immintrin.h>
 #include <sys/platform/x86.h>
 #endif
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string_view>
 
 #include "shim/log_line.h"
+#include "shim/log_specials.h"
 
 namespace gantry::shim {
 
-// What follows is written once for each width that processors copy and compare at once: it is compiled as part of the function
-// that calls it, for that one's processor.
-#define GANTRY_OF_ITS_CALLER inline __attribute__((always_inline))
 inline constexpr size_t kWidest = 64;
 // What was read by another processor is not in this one's caches: it is asked for so many bytes before it is needed.
 inline constexpr size_t kAhead = 4096;
@@ -41,50 +39,6 @@ class ShortText {
   size_t size_;
   std::string padded_;
 };
-
-// Copies kWidth characters. → how many plain ones they begin with
-template <size_t kWidth>
-size_t copy_plain(const char* from, char* to);
-
-template <>
-inline size_t copy_plain<kSixteen>(const char* from, char* to) {
-  std::memcpy(to, from, kSixteen);
-  return plain_of_sixteen(from);
-}
-
-#ifdef __x86_64__
-// Bytes from 0x80 are negative; '<' and '>' differ in one bit.
-template <>
-__attribute__((target("avx2"))) inline size_t copy_plain<32>(const char* from, char* to) {
-  const __m256i c = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), c);
-  const __m256i below = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), c);
-  const __m256i quotes = _mm256_or_si256(_mm256_cmpeq_epi8(c, _mm256_set1_epi8('"')), _mm256_cmpeq_epi8(c, _mm256_set1_epi8('\\')));
-  const __m256i angles = _mm256_cmpeq_epi8(_mm256_or_si256(c, _mm256_set1_epi8(2)), _mm256_set1_epi8('>'));
-  const __m256i ampersands = _mm256_cmpeq_epi8(c, _mm256_set1_epi8('&'));
-  const __m256i special = _mm256_or_si256(_mm256_or_si256(below, quotes), _mm256_or_si256(angles, ampersands));
-  const auto bits = static_cast<unsigned>(_mm256_movemask_epi8(special));
-  return bits == 0 ? 32 : static_cast<size_t>(__builtin_ctz(bits));
-}
-
-// A character is special if the tables of its two halves have a bit in common: one for the two rows of control characters, and one
-// for each row with others. Bytes from 0x80 are negative.
-template <>
-__attribute__((target("avx512bw"))) inline size_t copy_plain<64>(const char* from, char* to) {
-  constexpr char kControl = 1, kQuoteAmpersand = 2, kAngles = 4, kBackslash = 8;
-  const __m512i c = _mm512_loadu_si512(from);
-  _mm512_storeu_si512(to, c);
-  const __m512i low = _mm512_broadcast_i32x4(_mm_setr_epi8(
-      kControl, kControl, kControl | kQuoteAmpersand, kControl, kControl, kControl, kControl | kQuoteAmpersand, kControl,
-      kControl, kControl, kControl, kControl, kControl | kAngles | kBackslash, kControl, kControl | kAngles, kControl));
-  const __m512i high = _mm512_broadcast_i32x4(
-      _mm_setr_epi8(kControl, kControl, kQuoteAmpersand, kAngles, 0, kBackslash, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
-  const __m512i row = _mm512_and_si512(_mm512_srli_epi16(c, 4), _mm512_set1_epi8(0x0f));
-  const __mmask64 special = _mm512_test_epi8_mask(_mm512_shuffle_epi8(low, c), _mm512_shuffle_epi8(high, row));
-  const uint64_t bits = _cvtmask64_u64(_kor_mask64(special, _mm512_movepi8_mask(c)));
-  return bits == 0 ? 64 : static_cast<size_t>(__builtin_ctzll(bits));
-}
-#endif
 
 // Records of one stream and one time differ in their text only.
 struct RecordFrame {
@@ -135,57 +89,13 @@ class RecordSpace {
   char* end_ = nullptr;
 };
 
-// A text of a piece's size, six bytes a character, and what is copied beyond its and the record's end.
-inline constexpr size_t kMostText = 6 * kLogPiece + kWidest;
+// A text of a piece's size and the blocks in which it is seen to be longer, six bytes a character, and what is copied beyond the
+// record's end.
+inline constexpr size_t kMostText = 6 * (kLogPiece + 2 * kWidest) + kWidest;
 
 inline char* copy_bytes(char* to, std::string_view bytes) {
   std::memcpy(to, bytes.data(), bytes.size());
   return to + bytes.size();
-}
-
-// Copies `from` up to its first '\n' as the inside of a JSON string and sets `from` to that place; null: it has none.
-// As append_json_text, but it copies kWidth bytes while it looks at them. `to` has kMostText bytes.
-template <size_t kWidth>
-GANTRY_OF_ITS_CALLER char* copy_json_line(std::string_view& from, char* to) {
-  while (!from.empty()) {
-    if (from.size() >= kWidth) {
-      __builtin_prefetch(from.data() + kAhead);
-      const size_t plain = copy_plain<kWidth>(from.data(), to);
-      to += plain;
-      from.remove_prefix(plain);
-      if (plain == kWidth) continue;
-    } else if (is_plain(static_cast<unsigned char>(from[0]))) {
-      *to++ = from[0];
-      from.remove_prefix(1);
-      continue;
-    }
-    if (from[0] == '\n') return to;
-    std::string escaped;  // never longer than its own buffer
-    from.remove_prefix(append_json_character(escaped, from));
-    to = copy_bytes(to, escaped);
-  }
-  return nullptr;
-}
-
-// Copies `from` up to its first '\n', and the rest as above.
-inline char* copy_compact_line(std::string_view& from, char* to) {
-  const size_t length = from.find('\n');
-  if (length == std::string_view::npos) return nullptr;
-  to = copy_bytes(to, from.substr(0, length));
-  from.remove_prefix(length);
-  return to;
-}
-
-template <size_t kWidth, class CopyLine>
-GANTRY_OF_ITS_CALLER void append_lines(RecordSpace& space, std::string_view& data, const RecordFrame& frame, CopyLine copy_line) {
-  const size_t needed = frame.size() + kMostText;
-  while (!data.empty() && space.room() >= needed) {
-    std::string_view line = data.substr(0, kLogPiece);
-    char* to = copy_line(line, frame.head.copy_to<kWidth>(space.at()));
-    if (to == nullptr) return;
-    space.set_at(frame.tail.copy_to<kWidth>(to));
-    data.remove_prefix(static_cast<size_t>(line.data() - data.data()) + 1);
-  }
 }
 
 // These append records of the whole lines that `data` begins with, and remove those lines from it: until a line has no end, is
@@ -193,21 +103,105 @@ GANTRY_OF_ITS_CALLER void append_lines(RecordSpace& space, std::string_view& dat
 using AppendLines = void (*)(RecordSpace& space, std::string_view& data, const RecordFrame& frame);
 
 inline void append_compact_lines(RecordSpace& space, std::string_view& data, const RecordFrame& frame) {
-  append_lines<kSixteen>(space, data, frame, copy_compact_line);
+  const size_t needed = frame.size() + kMostText;
+  while (space.room() >= needed) {
+    const size_t length = data.substr(0, kLogPiece).find('\n');
+    if (length == std::string_view::npos) return;
+    char* const to = copy_bytes(frame.head.copy_to<kSixteen>(space.at()), data.substr(0, length));
+    space.set_at(frame.tail.copy_to<kSixteen>(to));
+    data.remove_prefix(length + 1);
+  }
 }
 
+// Each block is copied as if it were plain, and what follows one of its special characters once more, to where it belongs: nothing
+// waits for the search, not even the next block's.
+template <size_t kWidth>
+class JsonLines {
+ public:
+  GANTRY_OF_ITS_CALLER JsonLines(RecordSpace& space, std::string_view data, const RecordFrame& frame)
+      : space_(space), frame_(frame), needed_(frame.size() + kMostText), line_(data.data()), at_(line_), end_(line_ + data.size()) {}
+
+  // → what is left
+  GANTRY_OF_ITS_CALLER std::string_view append() {
+    bool goes_on = begin_line();
+    while (goes_on && end_ - at_ >= static_cast<ptrdiff_t>(2 * kWidth) && !is_too_long()) goes_on = append_block();
+    while (goes_on && !is_too_long()) goes_on = append_last();
+    return {line_, static_cast<size_t>(end_ - line_)};
+  }
+
+ private:
+  // False: there may be no room for it.
+  GANTRY_OF_ITS_CALLER bool begin_line() {
+    if (space_.room() < needed_) return false;
+    to_ = frame_.head.copy_to<kWidth>(space_.at());
+    return true;
+  }
+  // At its '\n'. False: it is left, or there may be no room for the next one.
+  GANTRY_OF_ITS_CALLER bool end_line() {
+    if (is_too_long()) return false;
+    space_.set_at(frame_.tail.copy_to<kWidth>(to_));
+    line_ = ++at_;
+    return begin_line();
+  }
+  GANTRY_OF_ITS_CALLER bool is_too_long() const { return at_ - line_ >= static_cast<ptrdiff_t>(kLogPiece); }
+  GANTRY_OF_ITS_CALLER void put_character() {
+    const JsonCharacter character = put_json_character({at_, static_cast<size_t>(end_ - at_)}, to_);
+    at_ += character.length;
+    to_ += character.size;
+  }
+
+  GANTRY_OF_ITS_CALLER bool append_block() {
+    const char* const block = at_;
+    __builtin_prefetch(block + kAhead);
+    for (uint64_t specials = copy_and_find_specials<kWidth>(block, to_); specials != 0; specials &= specials - 1) {
+      const char* const special = block + std::countr_zero(specials);
+      if (special < at_) continue;  // within a character of several bytes
+      to_ += special - at_;
+      at_ = special;
+      if (*at_ != '\n') put_character();
+      else if (!end_line()) return false;
+      if (at_ - block >= static_cast<ptrdiff_t>(kWidth)) return true;
+      std::memcpy(to_, at_, kWidth);
+    }
+    to_ += block + kWidth - at_;
+    at_ = block + kWidth;
+    return true;
+  }
+
+  // Less than two blocks, of which one is looked at and one copied.
+  GANTRY_OF_ITS_CALLER bool append_last() {
+    const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
+    const size_t plain = plain_length(rest);
+    to_ = copy_bytes(to_, rest.substr(0, plain));
+    at_ += plain;
+    if (at_ == end_) return false;
+    if (*at_ == '\n') return end_line();
+    put_character();
+    return true;
+  }
+
+  RecordSpace& space_;
+  const RecordFrame& frame_;
+  const size_t needed_;
+  const char* line_;  // the current one's begin
+  const char* at_;    // copied up to here,
+  const char* const end_;
+  char* to_ = nullptr;  // and to here
+};
+
 inline void append_json_lines_16(RecordSpace& space, std::string_view& data, const RecordFrame& frame) {
-  append_lines<kSixteen>(space, data, frame, copy_json_line<kSixteen>);
+  data = JsonLines<kSixteen>(space, data, frame).append();
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) inline void append_json_lines_32(RecordSpace& space, std::string_view& data, const RecordFrame& frame) {
-  append_lines<32>(space, data, frame, copy_json_line<32>);
+__attribute__((target("avx2,bmi"))) inline void append_json_lines_32(RecordSpace& space, std::string_view& data,
+                                                                            const RecordFrame& frame) {
+  data = JsonLines<32>(space, data, frame).append();
 }
 
-__attribute__((target("avx512bw"))) inline void append_json_lines_64(RecordSpace& space, std::string_view& data,
-                                                                     const RecordFrame& frame) {
-  append_lines<64>(space, data, frame, copy_json_line<64>);
+__attribute__((target("avx512bw,bmi"))) inline void append_json_lines_64(RecordSpace& space, std::string_view& data,
+                                                                                const RecordFrame& frame) {
+  data = JsonLines<64>(space, data, frame).append();
 }
 #endif
 
@@ -216,8 +210,8 @@ inline AppendLines append_json_lines() {
 #ifdef __x86_64__
   // The C library's answer, found at its start. The compiler's asks the processor ten times more, as each shim starts, and in a
   // virtual machine each time is an exit to the host.
-  if (CPU_FEATURE_ACTIVE(AVX512BW)) return append_json_lines_64;
-  if (CPU_FEATURE_ACTIVE(AVX2)) return append_json_lines_32;
+  if (CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(AVX512BW)) return append_json_lines_64;
+  if (CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(AVX2)) return append_json_lines_32;
 #endif
   return append_json_lines_16;
 }

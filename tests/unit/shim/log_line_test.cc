@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -71,8 +73,8 @@ std::string one_by_one(std::string_view text, bool compact) {
 std::vector<AppendLines> all_json_lines() {
   std::vector<AppendLines> all = {append_json_lines_16};
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx2")) all.push_back(append_json_lines_32);
-  if (__builtin_cpu_supports("avx512bw")) all.push_back(append_json_lines_64);
+  if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("avx2")) all.push_back(append_json_lines_32);
+  if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("avx512bw")) all.push_back(append_json_lines_64);
 #endif
   return all;
 }
@@ -147,6 +149,38 @@ TEST(LogLines, LongAndUnfinishedLinesAreLeft) {
     rest = text;
     at_once(rest, compact);
     EXPECT_EQ(rest, "b");
+  }
+}
+
+TEST(LogLines, EachLengthAndEachPlaceOfASpecialCharacter) {
+  for (size_t length = 0; length < 200; ++length) {
+    for (const std::string_view special : {"\"", "\x01", "\xc3\xa4", "\xe2\x80\xa9", "\xf0\x9f\x90\xb3", "\xf0\x9f", "\n"}) {
+      const std::string text = std::string(length, 'x') + std::string(special) + "y\n" + std::string(special) + "\n";
+      // Nothing is read beyond its end.
+      auto bytes = std::make_unique<char[]>(text.size());
+      std::memcpy(bytes.get(), text.data(), text.size());
+      std::string_view rest(bytes.get(), text.size());
+      EXPECT_EQ(at_once(rest, false), one_by_one(text, false)) << text;
+      EXPECT_TRUE(rest.empty());
+    }
+  }
+}
+
+TEST(LogLines, OnlyALineShorterThanAPieceIsTaken) {
+  for (size_t length = kLogPiece - 70; length < kLogPiece + 200; ++length) {
+    for (const char fill : {'x', '<'}) {
+      for (const bool compact : {false, true}) {
+        const std::string text = std::string(length, fill) + "\n" + std::string(200, 'y') + "\n";
+        std::string_view rest = text;
+        const std::string records = at_once(rest, compact);
+        if (length < kLogPiece) {
+          EXPECT_EQ(records, one_by_one(text, compact)) << length;
+        } else {
+          EXPECT_EQ(records, "") << length;
+          EXPECT_EQ(rest, text);
+        }
+      }
+    }
   }
 }
 
