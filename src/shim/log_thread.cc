@@ -105,12 +105,15 @@ bool LogThread::write(LineCutter& stream, size_t size, int64_t now) {
   Piece piece{.stream = &stream, .size = size, .time = now};
   size_t at = 0;
   bool is_far_behind = false;
+  bool is_busy = false;
   {
     Lock lock(mutex_);
     if (!has_log_) return false;
+    is_busy = count_ > 0;
     at = (first_ + count_) % kPieces;
     is_far_behind = count_ >= kFarBehind && with_records_ < kRecordSpaces;
   }
+  if (is_busy && processor_ == current_processor()) leave_processor();
   if (is_far_behind) make_records(piece, piece_space[at]);
   Lock lock(mutex_);
   if (!has_log_) return false;  // it had nothing to do for all of a burst's last second meanwhile
@@ -210,6 +213,8 @@ bool LogThread::work() {
   const Piece piece = pieces_[first_];
   {
     const Unlock unlock(mutex_);
+    if (crowding_.is_crowded()) leave_processor();  // to the reader's, which leaves it then for where the program is
+    processor_ = current_processor();
     write_piece(piece, piece_space[first_]);
   }
   if (!piece.records.empty()) --with_records_;

@@ -2,16 +2,21 @@
 // thread's from then on, until nothing came for a while or somebody takes it back; at all other times there is no hand-over.
 // The thread makes the records, too, since their bytes are more than the program's and moving them to another processor
 // costs as much; when it is far behind, who reads has the time and makes them.
+//
+// The thread has as much to do as the program and who reads together. These two take turns and share a processor well; either of
+// them with the thread leaves the other processor idle half of the time.
 #pragma once
 
 #include <pthread.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "shim/log_file.h"
+#include "shim/processor.h"
 
 namespace gantry::shim {
 
@@ -20,7 +25,7 @@ class LogThread {
  public:
   static constexpr size_t kPiece = 256 << 10;
   static constexpr size_t kPieces = 4;
-  static constexpr size_t kRecordSpaces = 2;
+  static constexpr size_t kRecordSpaces = 4;
 
   explicit LogThread(LogFile& log) : log_(log) {}
   LogThread(const LogThread&) = delete;
@@ -56,6 +61,8 @@ class LogThread {
   void wait_for_more();
 
   LogFile& log_;
+  std::atomic<int> processor_ = -1;  // the thread's, at its last piece's begin
+  Crowding crowding_;                // the thread's
   // The caller's.
   bool started_ = false;
   bool failed_ = false;
