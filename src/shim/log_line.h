@@ -48,22 +48,27 @@ inline bool is_plain(unsigned char c) {
   return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
 }
 
-// Of sixteen characters a bit each, the first one's the lowest: those that are not plain.
+// Of sixteen bytes that are all ones or none a bit each, the first one's the lowest.
 inline constexpr size_t kSixteen = 16;
+template <class Sixteen>
+inline uint32_t bits_of_sixteen(Sixteen bytes) {
+#ifdef __SSE2__
+  return static_cast<uint32_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(bytes)));
+#else
+  uint64_t halves[2];  // the product's highest byte has a bit of each byte
+  std::memcpy(halves, &bytes, sizeof halves);
+  for (uint64_t& half : halves) half = ((half & 0x0101010101010101) * 0x0102040810204080) >> 56;
+  return static_cast<uint32_t>(halves[0] | halves[1] << 8);
+#endif
+}
+
+// Of sixteen characters a bit each: those that are not plain.
 inline uint32_t specials_of_sixteen(const char* text) {
   typedef signed char Sixteen __attribute__((vector_size(kSixteen)));
   Sixteen c;
   std::memcpy(&c, text, sizeof c);
   // Bytes from 0x80 are negative; '<' and '>' differ in one bit.
-  const Sixteen special = (c < 0x20) | (c == '"') | (c == '\\') | ((c | 2) == '>') | (c == '&');
-#ifdef __SSE2__
-  return static_cast<uint32_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(special)));
-#else
-  uint64_t halves[2];  // a byte each, the first in the lowest bits; the product's highest byte has a bit of each
-  std::memcpy(halves, &special, sizeof halves);
-  for (uint64_t& half : halves) half = ((half & 0x0101010101010101) * 0x0102040810204080) >> 56;
-  return static_cast<uint32_t>(halves[0] | halves[1] << 8);
-#endif
+  return bits_of_sixteen((c < 0x20) | (c == '"') | (c == '\\') | ((c | 2) == '>') | (c == '&'));
 }
 
 // How many plain characters `text` begins with.

@@ -153,7 +153,9 @@ class JsonLines {
   GANTRY_OF_ITS_CALLER bool append_block() {
     const char* const block = at_;
     __builtin_prefetch(block + kAhead);
-    for (uint64_t specials = copy_and_find_specials<kWidth>(block, to_); specials != 0; specials &= specials - 1) {
+    uint64_t specials = copy_and_find_specials<kWidth>(block, to_);
+    if (in_range<kWidth>(block, 0x80, 0x80) != 0) specials &= ~plain_sequences_of<kWidth>(block);
+    for (; specials != 0; specials &= specials - 1) {
       const char* const special = block + std::countr_zero(specials);
       if (special < at_) continue;  // within a character of several bytes
       to_ += special - at_;

@@ -55,4 +55,45 @@ __attribute__((target("avx512bw"))) inline uint64_t copy_and_find_specials<64>(c
 }
 #endif
 
+// Of kWidth characters a bit each: those that are one of the `count` from `first`.
+template <size_t kWidth>
+uint64_t in_range(const char* text, unsigned char first, unsigned char count);
+
+template <>
+inline uint64_t in_range<kSixteen>(const char* text, unsigned char first, unsigned char count) {
+  typedef unsigned char Sixteen __attribute__((vector_size(kSixteen)));
+  Sixteen c;
+  std::memcpy(&c, text, sizeof c);
+  return bits_of_sixteen(c - first < count);
+}
+
+#ifdef __x86_64__
+template <>
+__attribute__((target("avx2"))) inline uint64_t in_range<32>(const char* text, unsigned char first, unsigned char count) {
+  const __m256i c = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text));
+  const __m256i from_first = _mm256_sub_epi8(c, _mm256_set1_epi8(static_cast<char>(first)));
+  const __m256i last = _mm256_set1_epi8(static_cast<char>(count - 1));
+  return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(from_first, last), last)));
+}
+
+template <>
+__attribute__((target("avx512bw"))) inline uint64_t in_range<64>(const char* text, unsigned char first, unsigned char count) {
+  const __m512i from_first = _mm512_sub_epi8(_mm512_loadu_si512(text), _mm512_set1_epi8(static_cast<char>(first)));
+  return _cvtmask64_u64(_mm512_cmplt_epu8_mask(from_first, _mm512_set1_epi8(static_cast<char>(count))));
+}
+#endif
+
+// Of kWidth characters a bit each: the bytes of well-formed UTF-8 sequences of two and three that stand for themselves, as
+// utf8_length() and put_json_sequence() have it, one by one.
+template <size_t kWidth>
+GANTRY_OF_ITS_CALLER uint64_t plain_sequences_of(const char* text) {
+  const auto is = [text](unsigned char first, unsigned char count) __attribute__((always_inline)) { return in_range<kWidth>(text, first, count); };
+  const uint64_t follows = is(0x80, 0x40), follows_low = is(0x80, 0x20), follows_high = follows & ~follows_low;
+  const uint64_t two = is(0xc2, 0x1e) & follows >> 1;
+  const uint64_t overlong = is(0xe0, 1) & follows_low >> 1, surrogate = is(0xed, 1) & follows_high >> 1;
+  const uint64_t separator = is(0xe2, 1) & is(0x80, 1) >> 1 & is(0xa8, 2) >> 2;
+  const uint64_t three = is(0xe0, 0x10) & follows >> 1 & follows >> 2 & ~(overlong | surrogate | separator);
+  return two | two << 1 | three | three << 1 | three << 2;
+}
+
 }  // namespace gantry::shim

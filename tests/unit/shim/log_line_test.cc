@@ -133,6 +133,27 @@ TEST(LogLines, ManyAtOnceAreTheSameRecords) {
   }
 }
 
+TEST(LogLines, WellFormedAndOtherSequencesOfBytes) {
+  std::mt19937 random(2);
+  const std::string_view bytes = "\x80\x8f\x9f\xa0\xa8\xa9\xaa\xbf\xc0\xc1\xc2\xdf\xe0\xe1\xe2\xec\xed\xee\xef\xf0\xf1\xf4\xf5\xff";
+  // Those at the bounds of what is well-formed, and those beyond.
+  const std::string_view parts[] = {"\xc3\xa4",     "\xdf\xbf",     "\xe0\xa0\x80", "\xe0\x9f\xbf", "\xe2\x80\xa7",     "\xe2\x80\xa8",
+                                    "\xe2\x80\xa9", "\xe2\x80\xaa", "\xe2\x81\xa8", "\xed\x9f\xbf", "\xed\xa0\x80",     "\xef\xbf\xbf",
+                                    "\xc1\xbf",     "\xc2\x80",     "\xe0\xbf\xc0", "\xe1\x7f\x80", "\xf0\x9f\x90\xb3", "\xf5\x80\x80\x80"};
+  for (int round = 0; round < 4000; ++round) {
+    std::string text;
+    for (unsigned count = random() % 150; count > 0; --count) {
+      const unsigned kind = random() % 8;
+      if (kind < 3) text += parts[random() % std::size(parts)];
+      else if (kind < 6 && round % 2 == 0) text += bytes[random() % bytes.size()];
+      else text += "x\""[random() % 10 == 0];
+    }
+    text += "\n";
+    std::string_view rest = text;
+    EXPECT_EQ(at_once(rest, false), one_by_one(text, false));
+  }
+}
+
 TEST(LogLines, LongAndUnfinishedLinesAreLeft) {
   for (const bool compact : {false, true}) {
     std::string text = "a\n" + std::string(kLogPiece - 1, '<') + "\n";
