@@ -115,7 +115,7 @@ inline void append_compact_lines(RecordSpace& space, std::string_view& data, con
 
 // Each block is copied as if it were plain, and what follows one of its special characters once more, to where it belongs: nothing
 // waits for the search, not even the next block's.
-template <size_t kWidth>
+template <size_t kWidth, bool kExpands = false>
 class JsonLines {
  public:
   GANTRY_OF_ITS_CALLER JsonLines(RecordSpace& space, std::string_view data, const RecordFrame& frame)
@@ -130,6 +130,8 @@ class JsonLines {
   }
 
  private:
+  static constexpr int kManyQuotes = 3;
+
   // False: there may be no room for it.
   GANTRY_OF_ITS_CALLER bool begin_line() {
     if (space_.room() < needed_) return false;
@@ -155,6 +157,10 @@ class JsonLines {
     __builtin_prefetch(block + kAhead);
     uint64_t specials = copy_and_find_specials<kWidth>(block, to_);
     if (in_range<kWidth>(block, 0x80, 0x80) != 0) specials &= ~plain_sequences_of<kWidth>(block);
+    if constexpr (kExpands) {
+      const uint64_t quotes = in_range<kWidth>(block, '"', 1) | in_range<kWidth>(block, '\\', 1);
+      if (std::popcount(quotes) >= kManyQuotes) return append_quoted(quotes, specials & ~quotes);
+    }
     for (; specials != 0; specials &= specials - 1) {
       const char* const special = block + std::countr_zero(specials);
       if (special < at_) continue;  // within a character of several bytes
@@ -167,6 +173,17 @@ class JsonLines {
     }
     to_ += block + kWidth - at_;
     at_ = block + kWidth;
+    return true;
+  }
+
+  // Up to and with the first of `others`.
+  GANTRY_OF_ITS_CALLER bool append_quoted(uint64_t quotes, uint64_t others) {
+    const size_t count = others == 0 ? kWidth : static_cast<size_t>(std::countr_zero(others));
+    to_ = copy_quoted(at_, count, quotes, to_);
+    at_ += count;
+    if (others == 0) return true;
+    if (*at_ == '\n') return end_line();
+    put_character();
     return true;
   }
 
@@ -205,6 +222,10 @@ __attribute__((target("avx512bw,bmi"))) inline void append_json_lines_64(RecordS
                                                                                 const RecordFrame& frame) {
   data = JsonLines<64>(space, data, frame).append();
 }
+
+GANTRY_EXPANDS inline void append_json_lines_64_expanding(RecordSpace& space, std::string_view& data, const RecordFrame& frame) {
+  data = JsonLines<64, true>(space, data, frame).append();
+}
 #endif
 
 // The quickest one of this processor.
@@ -212,6 +233,8 @@ inline AppendLines append_json_lines() {
 #ifdef __x86_64__
   // The C library's answer, found at its start. The compiler's asks the processor ten times more, as each shim starts, and in a
   // virtual machine each time is an exit to the host.
+  const bool expands = CPU_FEATURE_ACTIVE(AVX512_VBMI2) && CPU_FEATURE_ACTIVE(BMI2) && CPU_FEATURE_ACTIVE(POPCNT);
+  if (expands && CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(AVX512BW)) return append_json_lines_64_expanding;
   if (CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(AVX512BW)) return append_json_lines_64;
   if (CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(AVX2)) return append_json_lines_32;
 #endif
