@@ -214,12 +214,12 @@ inline void append_json_lines_16(RecordSpace& space, std::string_view& data, con
 
 #ifdef __x86_64__
 __attribute__((target("avx2,bmi"))) inline void append_json_lines_32(RecordSpace& space, std::string_view& data,
-                                                                            const RecordFrame& frame) {
+                                                                     const RecordFrame& frame) {
   data = JsonLines<32>(space, data, frame).append();
 }
 
 __attribute__((target("avx512bw,bmi"))) inline void append_json_lines_64(RecordSpace& space, std::string_view& data,
-                                                                                const RecordFrame& frame) {
+                                                                         const RecordFrame& frame) {
   data = JsonLines<64>(space, data, frame).append();
 }
 
@@ -240,7 +240,5 @@ inline AppendLines append_json_lines() {
 #endif
   return append_json_lines_16;
 }
-
-#undef GANTRY_OF_ITS_CALLER
 
 }  // namespace gantry::shim

@@ -82,9 +82,7 @@ __attribute__((target("avx512bw"))) inline uint64_t in_range<64>(const char* tex
   const __m512i from_first = _mm512_sub_epi8(_mm512_loadu_si512(text), _mm512_set1_epi8(static_cast<char>(first)));
   return _cvtmask64_u64(_mm512_cmplt_epu8_mask(from_first, _mm512_set1_epi8(static_cast<char>(count))));
 }
-#endif
 
-#ifdef __x86_64__
 #define GANTRY_EXPANDS __attribute__((target("avx512bw,avx512vbmi2,bmi,bmi2,popcnt")))
 
 // Copies the first `count` of 64 characters with a backslash before each of `quotes`: what a JSON text has for '"' and '\\'. Each
@@ -107,7 +105,9 @@ GANTRY_EXPANDS inline char* copy_quoted(const char* from, size_t count, uint64_t
 // utf8_length() and put_json_sequence() have it, one by one.
 template <size_t kWidth>
 GANTRY_OF_ITS_CALLER uint64_t plain_sequences_of(const char* text) {
-  const auto is = [text](unsigned char first, unsigned char count) __attribute__((always_inline)) { return in_range<kWidth>(text, first, count); };
+  const auto is = [text](unsigned char first, unsigned char count) __attribute__((always_inline)) {
+    return in_range<kWidth>(text, first, count);
+  };
   const uint64_t follows = is(0x80, 0x40), follows_low = is(0x80, 0x20), follows_high = follows & ~follows_low;
   const uint64_t two = is(0xc2, 0x1e) & follows >> 1;
   const uint64_t overlong = is(0xe0, 1) & follows_low >> 1, surrogate = is(0xed, 1) & follows_high >> 1;
