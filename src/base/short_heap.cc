@@ -27,8 +27,9 @@ constexpr bool kHasOwnMalloc = true;  // the sanitizer's, which calls what is ta
 constexpr bool kHasOwnMalloc = false;
 #endif
 
-// /proc/buddyinfo has a line a zone: how many free blocks of 4 KB, 8 KB, … 2 MB, 4 MB it has. Where huge ones are rare, the kernel
-// would move others' pages to make one, and that takes longer than all the small faults.
+}  // namespace
+
+// /proc/buddyinfo has a line a zone: how many free blocks of 4 KB, 8 KB, … 2 MB, 4 MB it has.
 bool has_huge_pages_at_hand() {
   constexpr uint64_t kPlenty = 32;
   const Fd file(::open("/proc/buddyinfo", O_RDONLY | O_CLOEXEC));
@@ -47,8 +48,6 @@ bool has_huge_pages_at_hand() {
   }
   return free >= kPlenty;
 }
-
-}  // namespace
 
 void prepare_short_heap() {
   if (kHasOwnMalloc) return;

@@ -12,4 +12,8 @@ void prepare_short_heap();
 // a hundred. Any thread; the second time, and where that is not to be had, nothing happens.
 void expect_large_heap();
 
+// Whether the kernel has huge pages to spare. Where they are rare it would move others' pages to make one, and that takes longer than
+// all the small faults.
+bool has_huge_pages_at_hand();
+
 }  // namespace gantry

@@ -65,6 +65,7 @@ TEST(ShortHeap, AHugePageTakesThePlaceOfManyWhereTheKernelHasThem) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer has a malloc of its own";
 #endif
+  if (!has_huge_pages_at_hand()) GTEST_SKIP() << "the kernel has no huge pages to spare";
   const int faults = in_a_child([] {
     prepare_short_heap();
     expect_large_heap();
