@@ -1,4 +1,5 @@
-// Finds the characters that a JSON text cannot have as they are, as many at once as the processor looks at. Pure.
+// Finds the characters that a JSON text cannot have as they are, and escapes the frequent ones, as many at once as the processor can.
+// Pure.
 #pragma once
 
 #ifdef __x86_64__
